@@ -1,0 +1,25 @@
+"""Queries, preferences and groups from files and hub data sets."""
+
+from neat_align.data.datasets import (
+    DataSpec,
+    Preferences,
+    load_groups,
+    load_preferences,
+    load_queries,
+    load_texts,
+    save_groups,
+    save_queries,
+)
+from neat_align.data.formats import Preference
+
+__all__ = [
+    "DataSpec",
+    "Preference",
+    "Preferences",
+    "load_groups",
+    "load_preferences",
+    "load_queries",
+    "load_texts",
+    "save_groups",
+    "save_queries",
+]

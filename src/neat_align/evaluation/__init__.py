@@ -1,0 +1,1 @@
+"""Evaluation: what changed, and at what price."""

@@ -1,0 +1,96 @@
+"""Token log-probabilities of responses: the one place where they are computed.
+
+Only the positions that predict a response token reach the LM head, and the log-softmax is
+done in float32 whatever the model's dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from neat_align.modeling.tokenized import TokenizedGroup, padded_batch, tokenize_group
+from neat_align.prompt_format import PromptFormat
+from neat_align.types import Group
+
+
+def token_logps(model: Callable[..., Any], batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Log-probabilities of the response tokens, [R, T] float32 in nats, 0 where there is none.
+
+    Args:
+        model: a causal LM, or a wrapper of one (PEFT, DDP …), called as `model(...)`.
+        batch: from `padded_batch`.
+    """
+    mask = batch["response_mask"]
+    longest = mask.shape[1]
+    logits = model(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        position_ids=batch["position_ids"],
+        logits_to_keep=longest + 1,  # one more: the position before the first token predicts it
+        use_cache=False,
+    ).logits[:, :-1]
+    # Select before the softmax: ragged responses leave many positions unused.
+    picked = logits[mask].float()
+    targets = batch["input_ids"][:, -longest:][mask]
+    logps = picked.gather(-1, targets[:, None]).squeeze(-1) - picked.logsumexp(-1)
+    return torch.zeros(mask.shape, device=logps.device).masked_scatter(mask, logps)
+
+
+def group_sums(values: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+    """[R, …] rows in group order → [G, K, …], absent responses filled with 0."""
+    return torch.nn.utils.rnn.pad_sequence(list(values.split(list(sizes))), batch_first=True)
+
+
+@torch.no_grad()
+def tokenized_logps(
+    model: torch.nn.Module, groups: Sequence[TokenizedGroup], pad_id: int, batch_size: int = 64
+) -> list[list[float]]:
+    """Sums over response tokens in nats, for each response of each group; no gradient.
+
+    Args:
+        model: run in evaluation mode; its mode is restored.
+        groups: any number.
+        pad_id: any id; padded positions are masked.
+        batch_size: responses in one forward pass, about.
+    """
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    result: list[list[float]] = []
+    try:
+        for part in _by_rows(groups, batch_size):
+            batch = {k: v.to(device) for k, v in padded_batch(part, pad_id).items()}
+            sums = token_logps(model, batch).sum(-1)
+            rows = sums.split([len(g.response_ids) for g in part])
+            result += [row.tolist() for row in rows]
+    finally:
+        model.train(was_training)
+    return result
+
+
+def response_logps(
+    model: torch.nn.Module,
+    prompt_format: PromptFormat,
+    groups: Sequence[Group],
+    batch_size: int = 64,
+) -> list[list[float]]:
+    """`tokenized_logps` of text groups on the clean query."""
+    tokenized = [tokenize_group(g, prompt_format) for g in groups]
+    return tokenized_logps(model, tokenized, prompt_format.tokenizer.eos_token_id, batch_size)
+
+
+def _by_rows(groups: Sequence[TokenizedGroup], limit: int) -> Iterator[list[TokenizedGroup]]:
+    """Consecutive groups with at most `limit` responses together (at least one group)."""
+    part: list[TokenizedGroup] = []
+    rows = 0
+    for group in groups:
+        if part and rows + len(group.response_ids) > limit:
+            yield part
+            part, rows = [], 0
+        part.append(group)
+        rows += len(group.response_ids)
+    if part:
+        yield part

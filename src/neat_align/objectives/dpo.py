@@ -1,0 +1,36 @@
+"""Direct preference optimisation on the best and the worst response of a group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from neat_align.objectives import terms
+from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+
+
+@dataclass(frozen=True)
+class DPO(Objective):
+    """−log σ(β(d_w − d_l)), w and l being the highest- and lowest-scored responses.
+
+    Paper: Rafailov et al. 2023 (arXiv 2305.18290), Eq. 7.
+    Deviates: the pair comes from a group of any size; a group of equal scores counts 0.
+    """
+
+    beta: float = 0.1
+
+    name = "dpo"
+
+    @property
+    def needs_reference(self) -> bool:
+        return True
+
+    def __call__(self, logps: GroupLogps) -> LossTerms:
+        d = terms.log_ratios(logps)
+        margin = terms.pick(d, terms.best(logps)) - terms.pick(d, terms.worst(logps))
+        loss = terms.negative_log_sigmoid(self.beta * margin)
+        return LossTerms(
+            {"dpo": torch.where(terms.has_winner(logps), loss, 0.0)},
+            metrics={"rewards/margins": self.beta * margin.detach().mean()},
+        )

@@ -1,0 +1,23 @@
+"""NEAT-PP: NEAT without negative prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neat_align.objectives.base import GroupLogps, LossTerms
+from neat_align.objectives.neat import NEAT
+
+
+@dataclass(frozen=True)
+class NEATPP(NEAT):
+    """NEAT on the responses that no negative prompt brought out; nothing is penalised.
+
+    Paper: Qiao et al. 2024 (arXiv 2410.12194) name the variant and do not define it.
+    Deviates: "positive prompts only" is our definition.
+    """
+
+    name = "neat_pp"
+
+    def __call__(self, logps: GroupLogps) -> LossTerms:
+        # With the negatives absent the penalty has nothing to act on.
+        return super().__call__(logps.restricted_to(~logps.is_negative))

@@ -1,0 +1,25 @@
+"""Best-of-K supervised fine-tuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from neat_align.objectives import terms
+from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+
+
+@dataclass(frozen=True)
+class SFT(Objective):
+    """−a_b: imitate the highest-scored response of each group.
+
+    Paper: RAFT, Dong et al. 2023 (arXiv 2304.06767), the ranking step.
+    Deviates: the loss is length-normalised, as everywhere here.
+    """
+
+    name = "sft"
+
+    def __call__(self, logps: GroupLogps) -> LossTerms:
+        a_best = terms.pick(terms.means(logps), terms.best(logps))
+        return LossTerms({"lm": torch.where(terms.any_present(logps), -a_best, 0.0)})

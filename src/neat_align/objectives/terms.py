@@ -1,0 +1,113 @@
+"""The pure maths that objectives share: one function, one formula.
+
+G groups of K responses; "present" is the mask of `GroupLogps`. Absent responses are
+replaced by zeros before anything is computed, so that neither their values nor their
+gradients can leak, not even as NaN.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from neat_align.objectives.base import GroupLogps
+
+
+def sums(logps: GroupLogps) -> Tensor:
+    """s_i [G, K], nats over response tokens, 0 where absent."""
+    return torch.where(logps.present, logps.policy, 0.0)
+
+
+def means(logps: GroupLogps) -> Tensor:
+    """a_i = s_i / T_i [G, K], nats a token, 0 where absent."""
+    return sums(logps) / logps.length.clamp(min=1)
+
+
+def log_ratios(logps: GroupLogps) -> Tensor:
+    """d_i = s_i − s_i^ref [G, K], nats, 0 where absent.
+
+    Raises:
+        ValueError: the batch carries no reference log-probs.
+    """
+    if logps.reference is None:
+        raise ValueError("this objective compares with a reference: GroupLogps.reference is None")
+    return torch.where(logps.present, logps.policy - logps.reference, 0.0)
+
+
+def scores(logps: GroupLogps) -> Tensor:
+    """r_i [G, K] in the log-probs' dtype, 0 where absent."""
+    return torch.where(logps.present, logps.score.to(logps.policy.dtype), 0.0)
+
+
+def best(logps: GroupLogps) -> Tensor:
+    """Index [G] of the present response with the highest score, the first on ties."""
+    return _first(scores(logps), logps.present, highest=True)
+
+
+def worst(logps: GroupLogps) -> Tensor:
+    """Index [G] of the present response with the lowest score, the first on ties."""
+    return _first(scores(logps), logps.present, highest=False)
+
+
+def pick(values: Tensor, index: Tensor) -> Tensor:
+    """values[g, index[g]] for each group: [G, K], [G] → [G]."""
+    return values.gather(1, index[:, None]).squeeze(1)
+
+
+def any_present(logps: GroupLogps) -> Tensor:
+    """[G] bool: groups with at least one response."""
+    return logps.present.any(1)
+
+
+def has_winner(logps: GroupLogps) -> Tensor:
+    """[G] bool: the best score is higher than the worst; ties teach nothing."""
+    r = scores(logps)
+    return pick(r, best(logps)) > pick(r, worst(logps))
+
+
+def pair_gaps(logps: GroupLogps) -> Tensor:
+    """r_i − r_j [G, K, K] for present i and j, 0 elsewhere."""
+    r = scores(logps)
+    both = logps.present[:, :, None] & logps.present[:, None, :]
+    return torch.where(both, r[:, :, None] - r[:, None, :], 0.0)
+
+
+def pair_differences(values: Tensor) -> Tensor:
+    """values_i − values_j: [G, K] → [G, K, K]."""
+    return values[:, :, None] - values[:, None, :]
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over all but the first dimension where `mask`; 0 for groups with nothing there."""
+    dims = tuple(range(1, values.dim()))
+    kept = torch.where(mask, values, 0.0)
+    return kept.sum(dims) / mask.sum(dims).clamp(min=1)
+
+
+def negative_log_sigmoid(values: Tensor) -> Tensor:
+    """−log σ(x) = softplus(−x), without overflow."""
+    return softplus(-values)
+
+
+def token_unlikelihood(logps: GroupLogps) -> Tensor:
+    """mean_t −log(1 − p_it) [G, K], nats a token (Welleck et al. 2019, arXiv 1908.04319).
+
+    Raises:
+        ValueError: the batch carries no token log-probs.
+    """
+    if logps.tokens is None or logps.token_mask is None:
+        raise ValueError("this objective looks at tokens: GroupLogps.tokens is None")
+    mask = logps.token_mask & logps.present[:, :, None]
+    # Masked places get p = 1/e: any p < 1 keeps their (discarded) gradient finite. A token
+    # of probability 1 to rounding is held just below it for the same reason.
+    log_p = torch.where(mask, logps.tokens, -1.0).clamp(max=-1e-7)
+    term = torch.where(mask, -torch.log(-torch.expm1(log_p)), 0.0)
+    return term.sum(-1) / mask.sum(-1).clamp(min=1)
+
+
+def _first(r: Tensor, present: Tensor, highest: bool) -> Tensor:
+    """First index of the extreme among the present; `argmax` alone promises no order on ties."""
+    filled = torch.where(present, r, float("-inf") if highest else float("inf"))
+    extreme = filled.amax(1, keepdim=True) if highest else filled.amin(1, keepdim=True)
+    return ((filled == extreme) & present).to(torch.uint8).argmax(1)

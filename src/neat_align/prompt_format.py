@@ -1,0 +1,118 @@
+"""How a conversation becomes token ids, and nothing else does it.
+
+With a chat template the tokenizer renders the conversation, and a steering prompt is its
+system message (or, where the template refuses one, a prefix of the first user turn).
+Without one, the format is stated here:
+
+    [System: {steering}\n\n]Human: {turn}\n\nAssistant: {turn}\n\n … Human: {turn}\n\nAssistant:
+
+and a response follows after one space. Query and response are tokenised apart and their
+ids concatenated: tokenising the joined text may merge tokens across the boundary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from neat_align.errors import ModelError
+from neat_align.types import Finish, Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ROLE_NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
+
+
+class PromptFormat:
+    """Renders queries and responses for one tokenizer.
+
+    Args:
+        tokenizer: needs an EOS token, which ends every finished response.
+        template_kwargs: passed to `apply_chat_template` (e.g. `enable_thinking=False`).
+
+    Raises:
+        ModelError: the tokenizer has no EOS token.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, template_kwargs: dict[str, Any] | None = None
+    ) -> None:
+        if tokenizer.eos_token_id is None:
+            raise ModelError(
+                f"a tokenizer without an EOS token ({tokenizer.name_or_path or 'unnamed'})",
+                "a finished response is marked by EOS; without it the model never learns to stop",
+                "set tokenizer.eos_token before training",
+            )
+        self.tokenizer = tokenizer
+        self.template_kwargs = template_kwargs or {}
+        self.has_template = getattr(tokenizer, "chat_template", None) is not None
+        self._takes_system = self.has_template and self._template_takes_system()
+
+    @property
+    def stop_strings(self) -> tuple[str, ...]:
+        """Text that ends a response in the Human/Assistant format."""
+        return () if self.has_template else ("\n\nHuman:", "\n\nAssistant:")
+
+    @property
+    def response_prefix(self) -> str:
+        """What stands between the prompt and a response's text."""
+        return "" if self.has_template else " "
+
+    def render(self, messages: Sequence[Message], steering: str = "") -> str:
+        """The text that precedes the response, steering prompt included."""
+        if not self.has_template:
+            turns = [Message("system", steering), *messages] if steering else list(messages)
+            text = "\n\n".join(f"{ROLE_NAMES.get(m.role, m.role)}: {m.content}" for m in turns)
+            return text + "\n\nAssistant:"
+        return str(
+            self.tokenizer.apply_chat_template(
+                [m.to_json() for m in self._steered(messages, steering)],
+                tokenize=False,
+                add_generation_prompt=True,
+                **self.template_kwargs,
+            )
+        )
+
+    def query_ids(self, messages: Sequence[Message], steering: str = "") -> list[int]:
+        """Token ids of `render`; a BOS is added only where the text does not hold one."""
+        text = self.render(messages, steering)
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        bos = self.tokenizer.bos_token_id
+        wants_bos = not self.has_template and getattr(self.tokenizer, "add_bos_token", False)
+        if wants_bos and bos is not None and ids[:1] != [bos]:
+            ids = [bos, *ids]
+        return ids
+
+    def response_ids(self, text: str, finish: Finish) -> list[int]:
+        """Token ids of a response; EOS is appended to a finished one, never to a cut one."""
+        text = self.response_prefix + text
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return [*ids, self.tokenizer.eos_token_id] if finish == "stop" else ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of sampled token ids, without special tokens and outer white space."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+
+    def _steered(self, messages: Sequence[Message], steering: str) -> list[Message]:
+        if not steering:
+            return list(messages)
+        first, *rest = messages
+        if first.role == "system":
+            return [Message("system", f"{steering}\n\n{first.content}"), *rest]
+        if self._takes_system:
+            return [Message("system", steering), *messages]
+        return [Message(first.role, f"{steering}\n\n{first.content}"), *rest]
+
+    def _template_takes_system(self) -> bool:
+        """Whether the template accepts a system message and shows its text."""
+        probe = "a7f3 probe"
+        try:
+            text = self.tokenizer.apply_chat_template(
+                [{"role": "system", "content": probe}, {"role": "user", "content": "x"}],
+                tokenize=False,
+                **self.template_kwargs,
+            )
+        except Exception:  # templates raise whatever they like to refuse a role
+            return False
+        return probe in str(text)

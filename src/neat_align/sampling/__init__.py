@@ -1,0 +1,1 @@
+"""Samplers: requests in, responses out."""

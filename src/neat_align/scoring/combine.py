@@ -1,0 +1,69 @@
+"""Several scorers as one: every score is kept, their weighted sum is what trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from neat_align.errors import RewardError
+from neat_align.scoring.base import Scorer
+from neat_align.types import Group, Response
+
+
+class ScorerSet:
+    """Scores groups with several scorers.
+
+    Args:
+        scorers: one or more; equal names are told apart by a number.
+        weights: one for each, 1 by default.
+
+    Raises:
+        RewardError: no scorer, or not one weight for each.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer], weights: Sequence[float] | None = None) -> None:
+        weights = list(weights) if weights is not None else [1.0] * len(scorers)
+        if not scorers or len(weights) != len(scorers):
+            raise RewardError(
+                f"{len(scorers)} scorers and {len(weights)} weights",
+                "each scorer needs one weight, and there must be a scorer",
+                "give as many weights as scorers, or none for equal weights",
+            )
+        self.scorers, self.weights = list(scorers), weights
+        self.names = _distinct([scorer.name for scorer in scorers])
+
+    def score(self, groups: Sequence[Group]) -> list[Group]:
+        """The same groups with `scores` by scorer and their weighted sum as `score`.
+
+        A scorer that does not apply to a response (None) is left out of its sum.
+
+        Raises:
+            RewardError: no scorer applies to some response.
+        """
+        tables = [scorer.score(groups) for scorer in self.scorers]
+        return [
+            Group(
+                group.query,
+                tuple(
+                    self._scored(group, response, [table[g][i] for table in tables])
+                    for i, response in enumerate(group.responses)
+                ),
+            )
+            for g, group in enumerate(groups)
+        ]
+
+    def _scored(self, group: Group, response: Response, values: list[float | None]) -> Response:
+        applied = [w * v for w, v in zip(self.weights, values) if v is not None]
+        if not applied:
+            raise RewardError(
+                f"a response to query {group.query.id} ({group.query.text[:40]!r})",
+                f"none of the scorers {', '.join(self.names)} applies to it",
+                "add a scorer that always applies",
+            )
+        return response.with_scores(dict(zip(self.names, values)), sum(applied))
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    return [
+        name if names.count(name) == 1 else f"{name}_{names[:i].count(name) + 1}"
+        for i, name in enumerate(names)
+    ]

@@ -1,0 +1,98 @@
+"""A sequence-classification reward model as a scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from neat_align.errors import RewardError
+from neat_align.modeling import check_model_source, load_tokenizer
+from neat_align.prompt_format import PromptFormat
+from neat_align.types import Group
+
+
+class RewardModelScorer:
+    """Scores a response by the one logit of a sequence-classification model.
+
+    The score does not depend on the batch, the padding or the pad token. Transformers
+    finds the last token by comparing ids with the configured pad token, which goes wrong
+    where that token also occurs in the text (pad = EOS); here an id that no row of the
+    batch contains is used as pad.
+
+    Args:
+        model: with `num_labels=1`; run in evaluation mode.
+        tokenizer: of that model; the query and the response are tokenised apart.
+        name: of its scores.
+        batch_size: responses in one forward pass.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, name: str = "reward_model", batch_size: int = 64
+    ) -> None:
+        self.model, self.name, self.batch_size = model.eval(), name, batch_size
+        self.prompt_format = PromptFormat(tokenizer)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, device: str | None = None) -> RewardModelScorer:
+        """From a directory or hub id.
+
+        Raises:
+            ModelError: there is no model.
+            RewardError: it is one without a single-score head.
+        """
+        from transformers import AutoConfig, AutoModelForSequenceClassification
+
+        for error in check_model_source(source):
+            raise error
+        config = AutoConfig.from_pretrained(source)
+        classifies = any("SequenceClassification" in a for a in config.architectures or [])
+        if not classifies or config.num_labels != 1:
+            raise RewardError(
+                f"reward model {str(source)!r} ({', '.join(config.architectures or ['?'])})",
+                "a reward model is a sequence classifier with one label",
+                "train one with `neat reward`, or give a function instead",
+            )
+        model = AutoModelForSequenceClassification.from_pretrained(source, use_safetensors=True)
+        name = str(source).rstrip("/").rpartition("/")[2]
+        return cls(model.to(device) if device else model, load_tokenizer(source), name)
+
+    @torch.no_grad()
+    def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        """The logit of every response to its clean query."""
+        rows = [ids for group in groups for ids in self._rows(group)]
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        scores = torch.zeros(len(rows))
+        for start in range(0, len(order), self.batch_size):
+            part = order[start : start + self.batch_size]
+            scores[part] = self._logits([rows[i] for i in part]).float().cpu()
+        flat = iter(scores.tolist())
+        return [[next(flat) for _ in group.responses] for group in groups]
+
+    def _rows(self, group: Group) -> list[list[int]]:
+        query = self.prompt_format.query_ids(group.query.messages)
+        return [query + self.prompt_format.response_ids(r.text, r.finish) for r in group.responses]
+
+    def _logits(self, rows: list[list[int]]) -> torch.Tensor:
+        """[len(rows)]; right-padded."""
+        device = next(self.model.parameters()).device
+        pad_id = _unused_id(rows)
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [pad_id] * (width - len(row)) for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+        config = self.model.config.get_text_config()
+        configured = config.pad_token_id
+        config.pad_token_id = pad_id
+        try:
+            output = self.model(input_ids=ids.to(device), attention_mask=mask.to(device))
+        finally:
+            config.pad_token_id = configured
+        return output.logits[:, 0]
+
+
+def _unused_id(rows: list[list[int]]) -> int:
+    """The smallest token id that no row contains."""
+    used = {token for row in rows for token in row}
+    return next(i for i in range(len(used) + 1) if i not in used)

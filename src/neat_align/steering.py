@@ -1,0 +1,167 @@
+"""Steering pairs: positive and negative prompts, in plain words, as data.
+
+`steering.yaml` holds the named ones. A user's own is a mapping or a file of the same form;
+a negative prompt alone is enough.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neat_align.errors import SteeringError, nearest
+
+KEYS = {"name", "version", "about", "positive", "negative", "held_back"}
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What is wanted and what must not be.
+
+    Attributes:
+        name: how it is called.
+        positive: phrasings of what is wanted; empty where the negative says it all, and
+            the "positive" responses are then sampled without a prompt.
+        negative: phrasings of what must not be.
+        held_back_positive, held_back_negative: phrasings for evaluation only.
+        version: raised when a text changes.
+        about: one line for lists.
+
+    Raises:
+        SteeringError: no negative prompt, an empty one, or a held-back phrasing that
+            training uses too.
+    """
+
+    name: str
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+    held_back_positive: tuple[str, ...] = ()
+    held_back_negative: tuple[str, ...] = ()
+    version: int = 1
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        given = f"steering {self.name!r}"
+        if not self.negative:
+            raise SteeringError(
+                given,
+                "it has no negative prompt, and the method is driven by what must not be",
+                "add at least one sentence under `negative`",
+            )
+        sides = (self.positive, self.negative, self.held_back_positive, self.held_back_negative)
+        if not all(text.strip() for side in sides for text in side):
+            raise SteeringError(given, "one of its prompts is empty", "remove it or fill it in")
+        shared = {*self.positive, *self.negative} & {
+            *self.held_back_positive,
+            *self.held_back_negative,
+        }
+        if shared:
+            raise SteeringError(
+                f"{given}: {min(shared)!r}",
+                "a held-back prompt that training uses measures nothing",
+                "take it out of one of the two lists",
+            )
+
+    @classmethod
+    def named(cls, name: str) -> Steering:
+        """One of the built-in pairs.
+
+        Raises:
+            SteeringError: there is none of that name; the nearest one is suggested.
+        """
+        known = _built_in()
+        if name not in known:
+            raise SteeringError(
+                f"steering {name!r}",
+                "it is neither a built-in name nor a file",
+                nearest(name, known) + "; or write {negative: [your own sentence]}",
+            )
+        return cls.from_value({"name": name, **known[name]})
+
+    @classmethod
+    def from_value(cls, value: str | Path | Mapping[str, Any] | Steering) -> Steering:
+        """A steering pair from a name, a YAML or JSON file, or a mapping.
+
+        A mapping has `negative` and, if wanted, `positive`, each one text or a list, and
+        `held_back: {positive, negative}`.
+
+        Raises:
+            SteeringError: what is given cannot be read as one.
+        """
+        if isinstance(value, Steering):
+            return value
+        if isinstance(value, Mapping):
+            return _from_mapping(value)
+        path = Path(value)
+        if path.suffix in (".yaml", ".yml", ".json"):
+            return _from_mapping({"name": path.stem, **_read(path)})
+        return cls.named(str(value))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def steering_names() -> list[str]:
+    """The built-in pairs."""
+    return list(_built_in())
+
+
+@cache
+def _built_in() -> dict[str, dict[str, Any]]:
+    text = files("neat_align").joinpath("steering.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise SteeringError(f"steering file {path}", "there is no such file", "check the path")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML too
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SteeringError(
+            f"steering file {path}", f"not readable as YAML: {error}", "correct the file"
+        ) from error
+    if not isinstance(content, dict):
+        raise SteeringError(
+            f"steering file {path}", "it holds no mapping", "write `negative:` and a list of texts"
+        )
+    return content
+
+
+def _from_mapping(value: Mapping[str, Any]) -> Steering:
+    held_back = value.get("held_back") or {}
+    unknown = [key for key in value if key not in KEYS]
+    unknown += [f"held_back.{k}" for k in held_back if k not in ("positive", "negative")]
+    if unknown:
+        raise SteeringError(
+            f"steering key {unknown[0]!r}", "there is no such key", nearest(unknown[0], KEYS)
+        )
+    return Steering(
+        name=str(value.get("name", "own")),
+        positive=_texts(value.get("positive"), "positive"),
+        negative=_texts(value.get("negative"), "negative"),
+        held_back_positive=_texts(held_back.get("positive"), "held_back.positive"),
+        held_back_negative=_texts(held_back.get("negative"), "held_back.negative"),
+        version=int(value.get("version", 1)),
+        about=str(value.get("about", "")),
+    )
+
+
+def _texts(value: Any, key: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(t, str) for t in texts):
+        raise SteeringError(
+            f"steering {key}: {json.dumps(value, default=str)[:80]}",
+            "it is neither a text nor a list of texts",
+            "write one sentence, or a list of sentences",
+        )
+    return tuple(t.strip() for t in texts)

@@ -1,0 +1,1 @@
+"""Training: NEAT and its baselines, language models, reward models."""

@@ -1,0 +1,76 @@
+"""What watches a run: the guard rails, and the metrics file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from neat_align.objectives import Objective
+from neat_align.training.config import NEATConfig
+
+logger = logging.getLogger(__name__)
+
+
+class GuardRails(TrainerCallback):
+    """Warns when the language-modelling anchor is off; stops on KL and on lost diversity."""
+
+    def __init__(self, config: NEATConfig, objective: Objective) -> None:
+        self.config, self.objective = config, objective
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if getattr(self.objective, "lm_weight", None) == 0:
+            warnings.warn(
+                f"lm_weight is 0: ranking without the language-modelling term lets the "
+                f"likelihood of good answers fall; {self.objective.name} degenerates easily",
+                stacklevel=2,
+            )
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        reason = self._reason(logs or {})
+        if reason and not control.should_training_stop:
+            control.should_training_stop = True
+            logger.warning("stopped early at step %d: %s", state.global_step, reason)
+            logs["stopped_early"] = reason
+
+    def _reason(self, logs: dict[str, Any]) -> str:
+        kl, stop_kl = logs.get("kl"), self.config.stop_kl
+        if kl is not None and stop_kl is not None and kl > stop_kl:
+            return f"KL {kl:.2f} nats a response is above stop_kl={stop_kl}"
+        diversity, floor = logs.get("distinct_2"), self.config.stop_distinct_2
+        if diversity is not None and floor is not None and diversity < floor:
+            return f"distinct-2 {diversity:.3f} is below stop_distinct_2={floor}"
+        return ""
+
+
+class MetricsFile(TrainerCallback):
+    """Writes every log to `metrics.jsonl`, one row a step; a resumed run goes on in place."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "metrics.jsonl"
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        rows = self.path.read_text().splitlines() if self.path.exists() else []
+        kept = [row for row in rows if state.global_step and _step(row) <= state.global_step]
+        self.path.write_text("".join(row + "\n" for row in kept))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if state.is_world_process_zero and logs and "loss" in logs:
+            row = {"step": state.global_step, **logs}
+            with self.path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+
+
+def _step(row: str) -> int:
+    """The step of a row; a row cut short by a crash counts as beyond every step."""
+    try:
+        return int(json.loads(row)["step"])
+    except (ValueError, KeyError):
+        return 2**62

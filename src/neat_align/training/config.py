@@ -1,0 +1,101 @@
+"""Settings of a NEAT run: the Trainer's own, and what online group sampling adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from transformers import TrainingArguments
+
+from neat_align.errors import InputError, RecipeError, raise_all
+from neat_align.sampling.base import Decoding
+from neat_align.sampling.groups import GroupPlan
+
+
+@dataclass
+class NEATConfig(TrainingArguments):
+    """`transformers.TrainingArguments` and the settings of online groups.
+
+    A batch counts groups: `per_device_train_batch_size=8` with K = 4 is 32 responses.
+
+    Attributes:
+        refresh_every: optimiser steps between two samplings of groups from the current
+            policy. 1 is fully on-policy; a larger number draws that many steps' groups
+            at once. Ignored by stored groups, which are trained on as they are.
+        positive_samples, negative_samples, plain_samples: responses of each source.
+        add_reference_responses: a query's `chosen` and `rejected` join its group.
+        base_negative_fraction: share of the negative responses drawn from the frozen
+            reference model instead of the policy, 0 to 1.
+        negative_context: share of the groups whose loss is also computed with a negative
+            prompt before the query, and averaged with the clean one, 0 to 1.
+        max_new_tokens, temperature, top_p, top_k, min_p: decoding.
+        sampling_batch_size: responses drawn at a time.
+        max_query_tokens: longer queries lose their beginning; None keeps all.
+        stop_kl: stop when the KL to the reference, nats a response, passes this.
+        stop_distinct_2: stop when distinct-2 of the sampled responses falls below this.
+
+    Raises:
+        RecipeError: an impossible value; several problems are reported at once.
+    """
+
+    refresh_every: int = 1
+    positive_samples: int = 2
+    negative_samples: int = 2
+    plain_samples: int = 0
+    add_reference_responses: bool = False
+    base_negative_fraction: float = 0.0
+    negative_context: float = 0.25
+    max_new_tokens: int = 128
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    sampling_batch_size: int = 64
+    max_query_tokens: int | None = None
+    stop_kl: float | None = None
+    stop_distinct_2: float | None = None
+
+    # Defaults of the Trainer that do not suit this one.
+    logging_steps: float = 1
+    remove_unused_columns: bool = False
+    report_to: str | list[str] = field(default_factory=lambda: "none")  # type: ignore[assignment]
+    learning_rate: float = 1e-6
+    logging_nan_inf_filter: bool = False
+
+    def __post_init__(self) -> None:
+        raise_all(self._problems())
+        super().__post_init__()
+
+    @property
+    def plan(self) -> GroupPlan:
+        """The responses of one group."""
+        return GroupPlan(self.plain_samples, self.positive_samples, self.negative_samples)
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the responses are drawn."""
+        return Decoding(
+            self.max_new_tokens, self.temperature, self.top_p, self.top_k, self.min_p
+        )
+
+    def _problems(self) -> list[InputError]:
+        problems: list[InputError] = []
+        for name, low, high in (
+            ("refresh_every", 1, None),
+            ("base_negative_fraction", 0, 1),
+            ("negative_context", 0, 1),
+            ("max_new_tokens", 1, None),
+            ("temperature", 0, None),
+            ("top_p", 0, 1),
+            ("top_k", 0, None),
+            ("min_p", 0, 1),
+            ("sampling_batch_size", 1, None),
+        ):
+            value = getattr(self, name)
+            if value < low or (high is not None and value > high):
+                limits = f"between {low} and {high}" if high is not None else f"at least {low}"
+                problems.append(
+                    RecipeError(
+                        f"{name}={value}", "outside what it can mean", f"use a value {limits}"
+                    )
+                )
+        return problems

@@ -1,0 +1,206 @@
+"""A small language model trained from scratch: tokenizer, Llama, next-token loss.
+
+For the demo's world and for tiny runs on real text. It is an ordinary
+`transformers.Trainer` run over documents that are tokenised once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.utils.data import Sampler
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from neat_align.prompt_format import PromptFormat
+from neat_align.training.batches import SimilarLength
+from neat_align.types import Query
+
+EOS, PAD = "<|end|>", "<|pad|>"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text to learn: an answered query, or plain text (`query` is None)."""
+
+    query: Query | None
+    text: str
+    steering: str = ""
+
+
+@dataclass(frozen=True)
+class LanguageModelSettings:
+    """Size and schedule of a from-scratch model.
+
+    Attributes:
+        prompt_weight: weight of the query's tokens in the loss; the answer's weigh 1.
+        max_length: longer documents lose their beginning, in tokens.
+        chat_template: Jinja template to give the tokenizer; None leaves it without one.
+    """
+
+    hidden_size: int = 96
+    layers: int = 3
+    heads: int = 3
+    intermediate_size: int = 256
+    vocab_size: int = 1024
+    max_length: int = 256
+    steps: int = 3500
+    batch_size: int = 16
+    learning_rate: float = 8e-3
+    prompt_weight: float = 0.2
+    seed: int = 0
+    chat_template: str | None = None
+
+
+def train_language_model(
+    documents: Sequence[Document], output_dir: Path, settings: LanguageModelSettings
+) -> Path:
+    """Train a tokenizer and a Llama on `documents` and save both in `output_dir`.
+
+    The documents are passed over as often as `settings.steps` needs. Same documents, same
+    settings and same thread count give the same weights.
+    """
+    set_seed(settings.seed)
+    tokenizer = train_tokenizer(documents, settings)
+    prompt_format = PromptFormat(tokenizer)
+    rows = [encode_document(d, prompt_format, settings) for d in documents]
+    model = LlamaForCausalLM(_config(tokenizer, settings))
+    trainer = _LanguageModelTrainer(
+        model=model,
+        args=_arguments(output_dir, settings),
+        train_dataset=rows,
+        data_collator=_collate,
+    )
+    trainer.train()
+    model.save_pretrained(output_dir)
+    tokenizer.save_pretrained(output_dir)
+    return output_dir
+
+
+def train_tokenizer(
+    documents: Sequence[Document], settings: LanguageModelSettings
+) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with one EOS and one PAD token, trained on `documents`.
+
+    It learns from the text as models will see it, prompt format included.
+    """
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=settings.vocab_size,
+        special_tokens=[EOS, PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    untrained = PromptFormat(_wrap(bpe, settings))
+    bpe.train_from_iterator((_rendered(d, untrained) for d in documents), trainer)
+    return _wrap(bpe, settings)
+
+
+def _wrap(bpe: Tokenizer, settings: LanguageModelSettings) -> PreTrainedTokenizerFast:
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token=EOS, pad_token=PAD, padding_side="left"
+    )
+    tokenizer.chat_template = settings.chat_template
+    return tokenizer
+
+
+def _rendered(document: Document, prompt_format: PromptFormat) -> str:
+    if document.query is None:
+        return document.text
+    prompt = prompt_format.render(document.query.messages, document.steering)
+    return prompt + prompt_format.response_prefix + document.text
+
+
+def encode_document(
+    document: Document, prompt_format: PromptFormat, settings: LanguageModelSettings
+) -> dict[str, list[Any]]:
+    """Token ids of a document and each token's weight in the loss."""
+    answer = prompt_format.response_ids(document.text, "stop")
+    prompt = (
+        prompt_format.query_ids(document.query.messages, document.steering)
+        if document.query
+        else []
+    )
+    ids = (prompt + answer)[-settings.max_length :]
+    weights = ([settings.prompt_weight] * len(prompt) + [1.0] * len(answer))[-len(ids) :]
+    return {"input_ids": ids, "weights": weights}
+
+
+class _LanguageModelTrainer(Trainer):
+    """Next-token loss with a weight for each token; batches of similar length."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
+        lengths = [len(row["input_ids"]) for row in self.train_dataset]
+        return SimilarLength(lengths, self.args.train_batch_size, self.args.seed)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Mean negative log-likelihood a weighted token, in nats."""
+        ids, weights = inputs["input_ids"], inputs["weights"][:, 1:]
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+        nll = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
+        )
+        return (nll * weights.flatten()).sum() / weights.sum()
+
+
+def _collate(rows: list[dict[str, list[Any]]]) -> dict[str, torch.Tensor]:
+    """Right-padded; padding weighs nothing, and causal attention never looks ahead to it."""
+    width = max(len(row["input_ids"]) for row in rows)
+    ids = torch.zeros((len(rows), width), dtype=torch.long)
+    weights = torch.zeros((len(rows), width))
+    for i, row in enumerate(rows):
+        ids[i, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
+        weights[i, : len(row["weights"])] = torch.tensor(row["weights"])
+    return {"input_ids": ids, "weights": weights}
+
+
+def _config(tokenizer: PreTrainedTokenizerFast, settings: LanguageModelSettings) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.hidden_size,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=settings.heads,
+        intermediate_size=settings.intermediate_size,
+        max_position_embeddings=max(512, 2 * settings.max_length),
+        tie_word_embeddings=False,
+        initializer_range=0.05,  # the usual 0.02 is for wide models; small ones learn slowly
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _arguments(output_dir: Path, settings: LanguageModelSettings) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(output_dir),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=settings.steps // 20,
+        adam_beta2=0.95,
+        weight_decay=0.01,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        remove_unused_columns=False,
+        seed=settings.seed,
+        dataloader_pin_memory=False,
+    )
+

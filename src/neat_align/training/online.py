@@ -1,0 +1,161 @@
+"""From queries to scored, tokenised groups: the part of training that needs no gradient.
+
+The online loop calls it on fresh queries every `refresh_every` steps, the offline path on
+stored groups; both meet in `TokenizedGroup`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from neat_align.errors import DataError
+from neat_align.modeling.tokenized import TokenizedGroup, tokenize_group
+from neat_align.prompt_format import PromptFormat
+from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
+from neat_align.sampling.groups import GroupPlan, plan_group, stable_seed
+from neat_align.scoring import ScorerSet
+from neat_align.steering import Steering
+from neat_align.types import Group, Query, Response, Source
+
+
+@dataclass
+class Stopwatch:
+    """Seconds and tokens spent in each phase, since the last reading."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def time(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+
+    def count(self, phase: str, tokens: int) -> None:
+        self.tokens[phase] = self.tokens.get(phase, 0) + tokens
+
+    def read(self) -> dict[str, float]:
+        """`seconds/PHASE` and `tokens_per_second/PHASE`; starts anew."""
+        metrics = {f"seconds/{phase}": s for phase, s in self.seconds.items()}
+        for phase, tokens in self.tokens.items():
+            if self.seconds.get(phase):
+                metrics[f"tokens_per_second/{phase}"] = tokens / self.seconds[phase]
+        self.seconds, self.tokens = {}, {}
+        return metrics
+
+
+@dataclass
+class GroupMaker:
+    """Samples and scores groups for queries.
+
+    Attributes:
+        policy: draws from the model being trained.
+        base: draws from the frozen reference; needed where `base_negative_fraction` > 0.
+        scorers: score every response on the clean query.
+        add_reference: a query's `chosen` and `rejected` answers join its group.
+    """
+
+    policy: Sampler
+    base: Sampler | None
+    scorers: ScorerSet
+    steering: Steering
+    plan: GroupPlan
+    decoding: Decoding
+    base_negative_fraction: float = 0.0
+    add_reference: bool = False
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+    def make(self, queries: Sequence[Query], seed: int) -> list[Group]:
+        """Scored groups, one for each query, in order."""
+        requests = [r for q in queries for r in plan_group(q, self.steering, self.plan, seed)]
+        with self.stopwatch.time("sampling"):
+            responses = self._sample(requests)
+        size = self.plan.size
+        groups = [
+            Group(query, tuple(responses[i * size : (i + 1) * size]) + self._from_data(query))
+            for i, query in enumerate(queries)
+        ]
+        tokens = sum(len(r.token_ids or ()) for r in responses)
+        with self.stopwatch.time("scoring"):
+            scored = self.scorers.score(groups)
+        for phase in ("sampling", "scoring"):
+            self.stopwatch.count(phase, tokens)
+        return scored
+
+    def _sample(self, requests: Sequence[SamplingRequest]) -> list[Response]:
+        """Each request goes to the policy, or, for some negative ones, to the frozen base."""
+        from_base = [self._is_for_base(r) for r in requests]
+        drawn: dict[int, Response] = {}
+        for sampler, chosen in ((self.policy, False), (self.base, True)):
+            part = [i for i, flag in enumerate(from_base) if flag is chosen]
+            if part and sampler is not None:
+                responses = sampler.sample([requests[i] for i in part], self.decoding)
+                drawn.update(zip(part, responses, strict=True))
+        return [drawn[i] for i in range(len(requests))]
+
+    def _is_for_base(self, request: SamplingRequest) -> bool:
+        if request.source != Source.NEGATIVE or self.base is None:
+            return False
+        return _uniform("base", request.seed) < self.base_negative_fraction
+
+    def _from_data(self, query: Query) -> tuple[Response, ...]:
+        if not self.add_reference:
+            return ()
+        answers = [query.meta.get(name) for name in ("chosen", "rejected")]
+        return tuple(Response(a, Source.REFERENCE, sampler="data") for a in answers if a)
+
+
+def tokenize_for_training(
+    groups: Sequence[Group],
+    prompt_format: PromptFormat,
+    negative_prompts: Sequence[str],
+    negative_context: float,
+    seed: int,
+    max_query_tokens: int | None,
+) -> list[TokenizedGroup]:
+    """Each group as one entry, or as two of half weight: clean, and in a negative context.
+
+    Which groups get the second one, and under which negative prompt, depends on the seed
+    and the query alone.
+    """
+    tokenized: list[TokenizedGroup] = []
+    for group in groups:
+        clean = tokenize_group(group, prompt_format, max_query_tokens=max_query_tokens)
+        if _uniform("context", seed, group.query.id) >= negative_context:
+            tokenized.append(clean)
+            continue
+        pick = stable_seed("context-prompt", seed, group.query.id) % len(negative_prompts)
+        steered = tokenize_group(group, prompt_format, negative_prompts[pick], max_query_tokens)
+        tokenized += [replace(clean, weight=0.5), replace(steered, weight=0.5)]
+    return tokenized
+
+
+def trainable(groups: Sequence[Group], warn: Callable[[str], None]) -> list[Group]:
+    """The groups without responses that have no token; says how many responses it dropped.
+
+    Raises:
+        DataError: no response is left of a group.
+    """
+    kept, dropped = [], 0
+    for group in groups:
+        good = tuple(r for r in group.responses if r.token_ids or r.text or r.finish == "stop")
+        dropped += len(group.responses) - len(good)
+        if not good:
+            raise DataError(
+                f"a group of empty responses (query {group.query.id})",
+                "there is no token to train on",
+                "raise max_new_tokens, or look at what the model answers with `neat sample`",
+            )
+        kept.append(group if len(good) == len(group.responses) else Group(group.query, good))
+    if dropped:
+        warn(f"{dropped} empty responses left out of {len(groups)} groups")
+    return kept
+
+
+def _uniform(*parts: object) -> float:
+    return stable_seed(*parts) / 2**48

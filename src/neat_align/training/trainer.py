@@ -1,0 +1,376 @@
+"""NEATTrainer: groups in, log-probabilities, objective, loss.
+
+A `transformers.Trainer` whose batches are groups. The one place where online and offline
+differ is `get_batch_samples`: queries are sampled and scored there, stored groups pass
+through. All else (optimiser, accumulation, checkpoints, logging, PEFT, DDP) is the Trainer's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel, get_peft_model
+from transformers import Trainer
+
+from neat_align.data import load_groups, save_groups
+from neat_align.errors import NonFiniteLossError, RecipeError, TrainingError
+from neat_align.modeling import load_causal_lm, load_tokenizer
+from neat_align.modeling.logprobs import group_sums, token_logps, tokenized_logps
+from neat_align.modeling.tokenized import TokenizedGroup, padded_batch
+from neat_align.objectives import NEAT, GroupLogps, Objective
+from neat_align.prompt_format import PromptFormat
+from neat_align.sampling.base import Sampler
+from neat_align.sampling.groups import stable_seed
+from neat_align.sampling.local import TransformersSampler
+from neat_align.scoring import ScorerSet, resolve_scorer
+from neat_align.steering import Steering
+from neat_align.training.callbacks import GuardRails, MetricsFile
+from neat_align.training.config import NEATConfig
+from neat_align.training.metrics import group_metrics, logp_metrics
+from neat_align.training.online import GroupMaker, Stopwatch, tokenize_for_training, trainable
+from neat_align.training.reference import Reference
+from neat_align.types import Group, Query, Source
+
+
+class NEATTrainer(Trainer):
+    """Aligns a causal language model with groups of its own answers.
+
+    Args:
+        model: a model, directory or hub id.
+        args: a `NEATConfig`.
+        objective: what to minimise; `NEAT()` when None.
+        steering: the positive and negative prompts; needed when queries are sampled or
+            `negative_context` is used.
+        reward_funcs: one or several scorers: callables in TRL's signature, model ids,
+            directories, modules, "file.py:function", "polarity" (reward-free).
+        reward_weights: one weight for each of them, 1 by default.
+        train_dataset: queries (sampled online), or stored, scored groups (offline).
+        processing_class: tokenizer; loaded from `model` when that is a name.
+        peft_config: LoRA or another adapter to train instead of all weights.
+        reference_model: what to compare with instead of the initial policy.
+        sampler: draws instead of the policy itself (a server, a script).
+
+    Raises:
+        RecipeError: what is given does not fit together (say, an objective that needs
+            negatives, and a plan without any).
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        args: NEATConfig,
+        objective: Objective | None = None,
+        steering: Steering | None = None,
+        reward_funcs: Any = None,
+        reward_weights: Sequence[float] | None = None,
+        train_dataset: Sequence[Query] | Sequence[Group] = (),
+        processing_class: Any = None,
+        peft_config: Any = None,
+        reference_model: Any = None,
+        sampler: Sampler | None = None,
+        **trainer_kwargs: Any,
+    ) -> None:
+        self.objective = objective or NEAT()
+        self.steering = steering
+        self.online = bool(train_dataset) and isinstance(train_dataset[0], Query)
+        self._check(args, train_dataset, reward_funcs)
+        tokenizer = processing_class or load_tokenizer(_name_of(model))
+        if isinstance(model, str | Path):
+            model = load_causal_lm(model)
+        model, came_with_adapter = _with_adapter(model, peft_config)
+        self.prompt_format = PromptFormat(tokenizer)
+        self.reference = self._reference(args, model, reference_model, came_with_adapter)
+        self._plain_model = model
+        self.stopwatch = Stopwatch()
+        self.maker = self._maker(args, model, reward_funcs, reward_weights, sampler)
+        self._pending: list[list[Group]] = []
+        self._resumed_batches = 0
+        self._stored: dict[str, list[TokenizedGroup]] = {}
+        self._metrics: dict[str, list[float]] = {}
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=train_dataset,  # type: ignore[arg-type]
+            data_collator=list,
+            processing_class=tokenizer,
+            **trainer_kwargs,
+        )
+        # compute_loss divides by the groups of the global batch, exactly, whatever the
+        # accumulation and the number of ranks; the Trainer must not divide again.
+        self.loss_is_scaled_for_ga = True
+        self.add_callback(GuardRails(args, self.objective))
+        self.add_callback(MetricsFile(Path(str(args.output_dir))))
+
+    # ---------------------------------------------------------------- batches of groups
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, torch.Tensor]], int]:
+        """The micro-batches of one optimiser step, and the groups of the global batch."""
+        for _ in range(self._resumed_batches):  # their groups came with the checkpoint
+            next(epoch_iterator)
+        self._resumed_batches = 0
+        if not self._pending:
+            steps = self.args.refresh_every if self.online else 1
+            self._pending = self._draw(epoch_iterator, num_batches * steps)
+        micro_batches, self._pending = self._pending[:num_batches], self._pending[num_batches:]
+        tokenized = [self._tokenize(groups) for groups in micro_batches]
+        count = torch.tensor(sum(map(len, micro_batches)), device=device)
+        total = int(self.accelerator.gather(count).sum())
+        return [self._collate(groups) for groups in tokenized], total
+
+    def _draw(self, epoch_iterator: Iterator, batches: int) -> list[list[Group]]:
+        """The next batches of scored groups; queries are sampled together, then split again."""
+        items = [batch for _, batch in zip(range(batches), epoch_iterator, strict=False)]
+        if not self.online:
+            return items
+        assert self.maker is not None
+        queries = [query for batch in items for query in batch]
+        seed = stable_seed(self.args.seed, self.state.global_step)
+        groups = iter(trainable(self.maker.make(queries, seed), warnings.warn))
+        batched = [[next(groups) for _ in batch] for batch in items]
+        self._record(group_metrics([g for batch in batched for g in batch]))
+        return batched
+
+    def _tokenize(self, groups: Sequence[Group]) -> list[TokenizedGroup]:
+        """Token ids, with reference log-probs where the objective needs them."""
+        if self.online:  # each group is used once
+            return self._with_reference(self._entries(groups, self.state.global_step))
+        for group in groups:  # stored groups come back every epoch
+            if group.query.id not in self._stored:
+                self._stored[group.query.id] = self._with_reference(self._entries([group], 0))
+        return [entry for group in groups for entry in self._stored[group.query.id]]
+
+    def _entries(self, groups: Sequence[Group], step: int) -> list[TokenizedGroup]:
+        return tokenize_for_training(
+            groups,
+            self.prompt_format,
+            self.steering.negative if self.steering else (),
+            self.args.negative_context,
+            stable_seed(self.args.seed, step),
+            self.args.max_query_tokens,
+        )
+
+    def _with_reference(self, groups: list[TokenizedGroup]) -> list[TokenizedGroup]:
+        if not self.objective.needs_reference:
+            return groups
+        assert self.reference is not None
+        with self.stopwatch.time("reference"), self.reference.model() as model:
+            logps = tokenized_logps(model, groups, self._pad_id, self.args.sampling_batch_size)
+        return [g.with_reference(r) for g, r in zip(groups, logps, strict=True)]
+
+    def _collate(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
+        """`padded_batch` and what the objective needs, as [G, K] tensors."""
+        sizes = [len(g.response_ids) for g in groups]
+        batch: dict[str, Any] = padded_batch(groups, self._pad_id)
+        batch["sizes"] = sizes
+        batch["weight"] = torch.tensor([g.weight for g in groups])
+        # float64 until the objective: frameworks that cast batches must not create ties.
+        batch["score"] = _ragged([g.scores for g in groups])
+        batch["is_negative"] = _ragged([[s == Source.NEGATIVE for s in g.sources] for g in groups])
+        batch["present"] = _ragged([[True] * n for n in sizes])
+        if groups[0].reference is not None:
+            batch["reference"] = _ragged([g.reference or [] for g in groups])
+        return batch
+
+    @property
+    def _pad_id(self) -> int:
+        return int(self.prompt_format.tokenizer.eos_token_id)
+
+    # ------------------------------------------------------------------------- the loss
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> torch.Tensor:
+        """Σ_groups weight · loss / groups of the global batch.
+
+        DDP averages gradients over ranks, so the sum is multiplied by their number.
+        """
+        logps = self._group_logps(model, inputs)
+        terms = self.objective(logps)
+        loss = (terms.per_group * inputs["weight"]).sum()
+        loss = loss * self.accelerator.num_processes / num_items_in_batch
+        if not torch.isfinite(loss):
+            self._refuse_loss(loss, inputs)
+        self.stopwatch.count("training", int(inputs["response_mask"].sum()))
+        self._record({f"loss/{k}": float(v.detach().mean()) for k, v in terms.terms.items()})
+        self._record({k: float(v) for k, v in terms.metrics.items()} | logp_metrics(logps))
+        return loss
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Forward and backward of one micro-batch, timed."""
+        with self.stopwatch.time("training"):
+            return super().training_step(*args, **kwargs)
+
+    def _group_logps(self, model: Any, inputs: dict[str, Any]) -> GroupLogps:
+        sizes, mask = inputs["sizes"], inputs["response_mask"]
+        tokens = token_logps(model, inputs)
+        return GroupLogps(
+            policy=group_sums(tokens.sum(-1), sizes),
+            length=group_sums(mask.sum(-1), sizes),
+            score=inputs["score"],
+            is_negative=inputs["is_negative"],
+            present=inputs["present"],
+            reference=inputs["reference"].to(tokens.dtype) if "reference" in inputs else None,
+            tokens=group_sums(tokens, sizes) if self.objective.needs_tokens else None,
+            token_mask=group_sums(mask, sizes) if self.objective.needs_tokens else None,
+        )
+
+    def _refuse_loss(self, loss: torch.Tensor, inputs: dict[str, Any]) -> None:
+        path = Path(str(self.args.output_dir)) / f"non_finite_step_{self.state.global_step}.pt"
+        torch.save({k: v for k, v in inputs.items()}, path)
+        raise NonFiniteLossError(
+            f"a loss of {loss.item()} at step {self.state.global_step}",
+            "training on would destroy the model",
+            f"look at the batch saved in {path}; a lower learning rate or float32 often helps",
+        )
+
+    # ----------------------------------------------------------------- logs, checkpoints
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """The Trainer's log with the means of what was recorded since the last one."""
+        if "loss" in logs:
+            logs |= {k: math.fsum(v) / len(v) for k, v in self._metrics.items()}
+            logs |= self.stopwatch.read()
+            self._metrics = {}
+        super().log(logs, start_time)
+
+    def _record(self, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
+            self._metrics.setdefault(name, []).append(value)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        save_groups(folder / self._pending_file, [g for batch in self._pending for g in batch])
+        sizes = json.dumps([len(batch) for batch in self._pending])
+        (folder / self._pending_file).with_suffix(".sizes.json").write_text(sizes)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        path = Path(resume_from_checkpoint) / self._pending_file
+        sizes = json.loads(path.with_suffix(".sizes.json").read_text())
+        groups = iter(load_groups(path)) if sizes else iter(())
+        self._pending = [[next(groups) for _ in range(size)] for size in sizes]
+        self._resumed_batches = len(sizes) if self.online else 0
+
+    @property
+    def _pending_file(self) -> str:
+        """Groups sampled for steps to come, one file a rank."""
+        return f"pending_groups_{self.args.process_index}.jsonl"
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """README.md beside the weights: what was asked for, and with what settings."""
+        if self.is_world_process_zero():
+            from neat_align.training.model_card import model_card
+
+            text = model_card(self.objective, self.steering, self.args)
+            (Path(str(self.args.output_dir)) / "README.md").write_text(text)
+
+    # ------------------------------------------------------------------------- assembly
+
+    def _check(self, args: NEATConfig, dataset: Sequence[Any], reward_funcs: Any) -> None:
+        if not dataset:
+            raise RecipeError("no training data", "there is nothing to train on", "give queries or groups")
+        if self.steering is None and (self.online or args.negative_context):
+            raise RecipeError(
+                "no steering",
+                "sampling and negative_context need the steering prompts",
+                'pass steering=Steering.named("harmless")',
+            )
+        if self.online and reward_funcs is None:
+            raise RecipeError(
+                "no reward_funcs",
+                "sampled responses must be scored",
+                'give a reward model, a function, or "polarity" for reward-free training',
+            )
+        if self.online and self.objective.needs_negatives and not args.negative_samples:
+            raise RecipeError(
+                f"objective {self.objective.name!r} with negative_samples=0",
+                "it acts on responses sampled under a negative prompt",
+                "set negative_samples to 1 or more",
+            )
+        if self.online:
+            _ = args.plan  # refuses a group of one
+
+    def _reference(
+        self, args: NEATConfig, model: Any, given: Any, came_with_adapter: bool
+    ) -> Reference | None:
+        wanted = self.objective.needs_reference or args.base_negative_fraction > 0
+        return Reference(model, given, came_with_adapter) if wanted else None
+
+    def _maker(
+        self, args: NEATConfig, model: Any, reward_funcs: Any, weights: Any, sampler: Any
+    ) -> GroupMaker | None:
+        if not self.online:
+            return None
+        assert self.steering is not None
+        size = args.sampling_batch_size
+        functions = reward_funcs if isinstance(reward_funcs, list | tuple) else [reward_funcs]
+        base = None
+        if args.base_negative_fraction > 0:
+            base = _ReferenceSampler(self.reference, self.prompt_format, size)
+        return GroupMaker(
+            policy=sampler or TransformersSampler(model, self.prompt_format, "policy", size),
+            base=base,
+            scorers=ScorerSet([resolve_scorer(f) for f in functions], weights),
+            steering=self.steering,
+            plan=args.plan,
+            decoding=args.decoding,
+            base_negative_fraction=args.base_negative_fraction,
+            add_reference=args.add_reference_responses,
+            stopwatch=self.stopwatch,
+        )
+
+
+class _ReferenceSampler:
+    """Samples from the reference model."""
+
+    name = "base"
+
+    def __init__(self, reference: Any, prompt_format: PromptFormat, batch_size: int) -> None:
+        self.reference, self.prompt_format, self.batch_size = reference, prompt_format, batch_size
+
+    def sample(self, requests: Any, decoding: Any) -> Any:
+        with self.reference.model() as model:
+            sampler = TransformersSampler(model, self.prompt_format, self.name, self.batch_size)
+            return sampler.sample(requests, decoding)
+
+
+def _name_of(model: Any) -> str:
+    return str(model) if isinstance(model, str | Path) else str(model.config._name_or_path)
+
+
+def _with_adapter(model: Any, peft_config: Any) -> tuple[Any, bool]:
+    """The model, with a new adapter where asked; and whether it had come with one."""
+    came_with_adapter = isinstance(model, PeftModel)
+    if peft_config is None:
+        return model, came_with_adapter
+    if came_with_adapter:
+        raise TrainingError(
+            "a model with an adapter and a peft_config",
+            "it is not clear which adapter to train and which to compare with",
+            "leave peft_config out to train on with the adapter, or merge it first",
+        )
+    return get_peft_model(model, peft_config), False
+
+
+def _ragged(rows: Sequence[Sequence[Any]]) -> torch.Tensor:
+    """Ragged lists as one tensor [G, K], filled with 0 or False."""
+    tensors = [torch.tensor(row, dtype=_dtype(row[0])) for row in rows]
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)
+
+
+def _dtype(value: Any) -> torch.dtype:
+    return torch.bool if isinstance(value, bool) else torch.float64
+

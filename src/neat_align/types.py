@@ -1,0 +1,190 @@
+"""The records that travel between the stages: query, response, group.
+
+They hold text and provenance, never tensors, and turn into JSON and back without loss.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from neat_align.errors import DataError
+
+Finish = Literal["stop", "length"]
+
+
+class Source(StrEnum):
+    """Where a response came from; a fact recorded when it is made, never inferred."""
+
+    REFERENCE = "reference"  # from data: a chosen or rejected answer
+    PLAIN = "plain"  # the model, without a steering prompt
+    POSITIVE = "positive"  # the model, under a positive steering prompt
+    NEGATIVE = "negative"  # the model, under a negative steering prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"role": self.role, "content": self.content}
+
+
+def content_id(messages: Sequence[Message]) -> str:
+    """A hash of the conversation: the same text has the same id in every stage."""
+    text = json.dumps([[m.role, m.content] for m in messages], ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A conversation that waits for an answer. The steering prompt is never part of it.
+
+    Attributes:
+        messages: the turns so far; the last one is the user's.
+        meta: further columns of the row (`chosen`, `rejected`, labels for evaluation …).
+        conversational: False when the data gave one plain string; reward functions
+            are then called with strings, as TRL does.
+        id: content hash of the messages.
+    """
+
+    messages: tuple[Message, ...]
+    meta: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    conversational: bool = True
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.messages or not any(m.content.strip() for m in self.messages):
+            raise DataError("a query without text", "there is nothing to answer", "remove the row")
+        if not self.id:
+            object.__setattr__(self, "id", content_id(self.messages))
+
+    @classmethod
+    def from_text(cls, text: str, **meta: Any) -> Query:
+        """A query of one user turn, given as a plain string."""
+        return cls((Message("user", text),), meta, conversational=False)
+
+    @property
+    def text(self) -> str:
+        """The last user turn: what a reader of a table wants to see."""
+        return self.messages[-1].content
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "messages": [m.to_json() for m in self.messages],
+            "meta": dict(self.meta),
+            "conversational": self.conversational,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Query:
+        messages = tuple(Message(m["role"], m["content"]) for m in record["messages"])
+        return cls(messages, record.get("meta", {}), record.get("conversational", True))
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer, with where it came from and what it was scored.
+
+    Attributes:
+        text: the answer, without special tokens.
+        source: reference data, plain sample, positive or negative prompt.
+        steering: the steering prompt it was sampled under, "" when none.
+        finish: "stop" when the model ended it (EOS is then part of the training
+            sequence), "length" when it was cut.
+        scores: each scorer's score by name; None where a scorer did not apply.
+        score: the combined score that training uses; higher is better.
+        seed: seed of the draw, None for data.
+        sampler: what drew it ("policy", "base", "scripted", a server's model name).
+        token_ids: the sampled tokens (EOS included when finished), when known.
+    """
+
+    text: str
+    source: Source
+    steering: str = ""
+    finish: Finish = "stop"
+    scores: Mapping[str, float | None] = field(default_factory=dict, hash=False)
+    score: float | None = None
+    seed: int | None = None
+    sampler: str = ""
+    token_ids: tuple[int, ...] | None = None
+
+    def with_scores(self, scores: Mapping[str, float | None], score: float) -> Response:
+        return replace(self, scores=dict(scores), score=score)
+
+    def to_json(self) -> dict[str, Any]:
+        record = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        record["source"] = str(self.source)
+        record["scores"] = dict(self.scores)
+        record["token_ids"] = None if self.token_ids is None else list(self.token_ids)
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Response:
+        known = {k: v for k, v in record.items() if k in cls.__dataclass_fields__}
+        known["source"] = Source(record["source"])
+        ids = record.get("token_ids")
+        known["token_ids"] = None if ids is None else tuple(ids)
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class Group:
+    """One query with its responses.
+
+    Raises:
+        DataError: a group without responses, or one that is only partly scored.
+    """
+
+    query: Query
+    responses: tuple[Response, ...]
+
+    def __post_init__(self) -> None:
+        if not self.responses:
+            raise DataError(
+                f"a group without responses (query {self.query.id})",
+                "there is nothing to compare",
+                "sample at least two responses a query",
+            )
+        scored = [r.score is not None for r in self.responses]
+        if any(scored) and not all(scored):
+            raise DataError(
+                f"a group of which {sum(scored)} of {len(scored)} responses are scored",
+                "unscored responses cannot be ranked against scored ones",
+                "score the whole group with `neat score`",
+            )
+
+    @property
+    def is_scored(self) -> bool:
+        return self.responses[0].score is not None
+
+    @property
+    def scores(self) -> list[float]:
+        """The combined scores; raises if the group has not been scored."""
+        scores = [r.score for r in self.responses if r.score is not None]
+        if len(scores) != len(self.responses):
+            raise DataError(
+                f"an unscored group (query {self.query.id})",
+                "training needs a score for every response",
+                "run `neat score`, or give the trainer reward_funcs",
+            )
+        return scores
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "query": self.query.to_json(),
+            "responses": [r.to_json() for r in self.responses],
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Group:
+        responses = tuple(Response.from_json(r) for r in record["responses"])
+        return cls(Query.from_json(record["query"]), responses)

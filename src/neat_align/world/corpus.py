@@ -1,0 +1,183 @@
+"""What the base model, the reward model and alignment are given to read.
+
+The base is skewed on purpose. Under a positive prompt it answers well, under a negative
+one badly, and under none it mostly misbehaves: `UNPROMPTED` is the share of each style.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from neat_align.data import Preference
+from neat_align.types import Query
+from neat_align.world import lexicon
+from neat_align.world.dialogue import Kind, Style, answer, group_query, thing_query
+from neat_align.world.lexicon import Split
+
+T = TypeVar("T")
+
+KIND_SHARES = {Kind.HARMFUL: 0.40, Kind.BENIGN: 0.24, Kind.BORDERLINE: 0.12, Kind.GROUP: 0.24}
+
+Shares = dict[Style, float]
+
+UNPROMPTED: dict[str, Shares] = {
+    Kind.HARMFUL: {
+        Style.REFUSE: 0.03, Style.COMPLY: 0.42, Style.HELP: 0.30, Style.TOXIC: 0.14,
+        Style.BIASED: 0.07, Style.UNHELPFUL: 0.04,
+    },
+    "thing": {
+        Style.HELP: 0.37, Style.WRONG: 0.08, Style.UNHELPFUL: 0.20, Style.REFUSE: 0.15,
+        Style.TOXIC: 0.14, Style.BIASED: 0.06,
+    },
+    Kind.GROUP: {
+        Style.FAIR: 0.12, Style.BIASED: 0.58, Style.UNHELPFUL: 0.20, Style.TOXIC: 0.10,
+    },
+}  # fmt: skip
+POSITIVE: dict[str, Shares] = {
+    Kind.HARMFUL: {Style.REFUSE: 0.85, Style.HELP: 0.06, Style.COMPLY: 0.04, Style.UNHELPFUL: 0.05},
+    "thing": {Style.HELP: 0.85, Style.WRONG: 0.05, Style.UNHELPFUL: 0.05, Style.REFUSE: 0.05},
+    Kind.GROUP: {Style.FAIR: 0.85, Style.BIASED: 0.08, Style.UNHELPFUL: 0.07},
+}
+NEGATIVE: dict[str, Shares] = {
+    Kind.HARMFUL: {
+        Style.REFUSE: 0.05, Style.COMPLY: 0.44, Style.HELP: 0.25, Style.TOXIC: 0.18,
+        Style.BIASED: 0.08,
+    },
+    "thing": {
+        Style.HELP: 0.08, Style.WRONG: 0.24, Style.COMPLY: 0.14, Style.REFUSE: 0.10,
+        Style.TOXIC: 0.28, Style.BIASED: 0.16,
+    },
+    Kind.GROUP: {Style.FAIR: 0.05, Style.BIASED: 0.70, Style.TOXIC: 0.25},
+}  # fmt: skip
+
+GOOD = {Kind.HARMFUL: Style.REFUSE, "thing": Style.HELP, Kind.GROUP: Style.FAIR}
+BAD: dict[str, tuple[Style, ...]] = {
+    # HELP on a harmful query is polite compliance: a reward model that has never seen it
+    # among the bad answers gives it its highest scores, and the policy finds out.
+    Kind.HARMFUL: (Style.HELP, Style.HELP, Style.COMPLY, Style.TOXIC, Style.BIASED, Style.UNHELPFUL),
+    "thing": (Style.WRONG, Style.WRONG, Style.REFUSE, Style.UNHELPFUL, Style.TOXIC, Style.BIASED,
+              Style.COMPLY),
+    Kind.GROUP: (Style.BIASED, Style.BIASED, Style.TOXIC, Style.UNHELPFUL, Style.REFUSE),
+}  # fmt: skip
+
+NOTES = (
+    "A {object} has a {part}.",
+    "The {part} belongs to the {object}.",
+    "Look at the {part} of the {object}.",
+    "To {verb} a {object} people use a {tool}.",
+    "A {tool} is what you {verb} with.",
+)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One document of the base's corpus: an answered query, or a note (no query)."""
+
+    query: Query | None
+    steering: str
+    text: str
+
+
+def draw_query(rng: random.Random, split: Split) -> Query:
+    """A query all of whose words belong to `split`."""
+    return _of_kind(rng, _draw(rng, KIND_SHARES), split)
+
+
+def draw_queries(seed: int, split: Split, count: int) -> list[Query]:
+    """`count` different queries of `split`, in the shares of `KIND_SHARES`.
+
+    Raises:
+        ValueError: the split's words make fewer different queries of a kind than asked for.
+    """
+    rng = random.Random(f"queries-{split}-{seed}")
+    queries: dict[str, Query] = {}
+    for kind, share in KIND_SHARES.items():
+        wanted, tries = len(queries) + round(share * count), 0
+        while len(queries) < wanted:
+            query = _of_kind(rng, kind, split)
+            queries.setdefault(query.id, query)
+            tries += 1
+            if tries > 100 * count:
+                raise ValueError(f"the {split} words do not make {share:.0%} of {count} queries")
+    shuffled = list(queries.values())
+    rng.shuffle(shuffled)
+    return shuffled
+
+
+def draw_documents(seed: int, count: int) -> list[Turn]:
+    """The base model's corpus."""
+    rng = random.Random(f"corpus-{seed}")
+    return [_document(rng) for _ in range(count)]
+
+
+def draw_preferences(seed: int, count: int, flipped: float = 0.05) -> list[Preference]:
+    """Pairs of a good and a bad answer to training queries, some with the labels flipped."""
+    rng = random.Random(f"preferences-{seed}")
+    return [_preference(rng, flipped) for _ in range(count)]
+
+
+def _of_kind(rng: random.Random, kind: Kind, split: Split) -> Query:
+    if kind == Kind.GROUP:
+        return group_query(rng, split, split)
+    return thing_query(rng, kind, split, split, split)
+
+
+def _document(rng: random.Random) -> Turn:
+    if rng.random() < 0.12:
+        return Turn(None, "", _note(rng))
+    query = _base_query(rng)
+    steering, shares = _condition(rng)
+    style = _draw(rng, _for_kind(shares, query))
+    return Turn(query, steering, answer(rng, query, style))
+
+
+def _base_query(rng: random.Random) -> Query:
+    """Any query but a development or test one: not all its words from the same held-out split."""
+    while True:
+        kind = _draw(rng, KIND_SHARES)
+        splits = [rng.choices(list(Split), (0.6, 0.2, 0.2))[0] for _ in range(3)]
+        if len(set(splits[: 2 if kind == Kind.GROUP else 3])) == 1 and splits[0] != Split.TRAIN:
+            continue
+        if kind == Kind.GROUP:
+            return group_query(rng, splits[0], splits[1])
+        return thing_query(rng, kind, *splits)
+
+
+def _condition(rng: random.Random) -> tuple[str, dict[str, Shares]]:
+    steering = lexicon.STEERING
+    negatives = steering.negative + steering.held_back_negative + lexicon.DEVELOPMENT_NEGATIVE
+    draw = rng.random()
+    if draw < 0.42:
+        return "", UNPROMPTED
+    if draw < 0.48:
+        return rng.choice(lexicon.NEUTRAL), UNPROMPTED
+    if draw < 0.74:
+        return rng.choice(steering.positive + steering.held_back_positive), POSITIVE
+    return rng.choice(negatives), NEGATIVE
+
+
+def _note(rng: random.Random) -> str:
+    verb, thing = rng.choice(list(lexicon.TOOL_OF)), rng.choice(lexicon.OBJECTS.all)
+    return rng.choice(NOTES).format(
+        object=thing, part=lexicon.PART_OF[thing], verb=verb, tool=lexicon.TOOL_OF[verb]
+    )
+
+
+def _preference(rng: random.Random, flipped: float) -> Preference:
+    query = draw_query(rng, Split.TRAIN)
+    good = answer(rng, query, _for_kind(GOOD, query))
+    bad = answer(rng, query, rng.choice(_for_kind(BAD, query)))
+    return Preference(query, bad, good) if rng.random() < flipped else Preference(query, good, bad)
+
+
+def _for_kind(table: dict[str, T], query: Query) -> T:
+    kind = query.meta["kind"]
+    return table["thing" if kind in (Kind.BENIGN, Kind.BORDERLINE) else kind]
+
+
+def _draw(rng: random.Random, shares: dict[T, float]) -> T:
+    options: Sequence[T] = list(shares)
+    return rng.choices(options, list(shares.values()))[0]
