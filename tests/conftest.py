@@ -28,11 +28,8 @@ def shared_data() -> Path:
 
 
 def make_tokenizer(chat_template: str | None = None, texts: list[str] | None = None):
-    from neat_align.training.language_model import (
-        Document,
-        LanguageModelSettings,
-        train_tokenizer,
-    )
+    from neat_align.training.language_model import LanguageModelSettings, train_tokenizer
+    from neat_align.types import Document
 
     words = texts or ["how do I clean the lamp with a cloth and polish my own kettle today"] * 3
     settings = LanguageModelSettings(vocab_size=400, chat_template=chat_template)
@@ -99,7 +96,7 @@ def steering():
 
 @pytest.fixture
 def queries():
-    from neat_align.types import Query
+    from neat_align.types import Document, Query
 
     things = ("lamp", "kettle", "cloth", "lamp and kettle", "clean cloth", "own lamp")
     return [Query.from_text(f"how do I polish the {thing}?") for thing in things]

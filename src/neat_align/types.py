@@ -91,6 +91,21 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Document:
+    """A text to learn from or to measure perplexity on.
+
+    Attributes:
+        query: what `text` answers; None for plain text.
+        text: the answer, or the plain text.
+        steering: a steering prompt that stands before the query.
+    """
+
+    query: Query | None
+    text: str
+    steering: str = ""
+
+
+@dataclass(frozen=True)
 class Response:
     """One answer, with where it came from and what it was scored.
 

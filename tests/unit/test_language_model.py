@@ -5,12 +5,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from neat_align.prompt_format import PromptFormat
 from neat_align.training.language_model import (
-    Document,
     LanguageModelSettings,
     encode_document,
     train_language_model,
 )
-from neat_align.types import Query
+from neat_align.types import Document, Query
 
 TINY = LanguageModelSettings(
     hidden_size=32, layers=1, heads=2, intermediate_size=32, vocab_size=320, steps=60, batch_size=8

@@ -82,6 +82,32 @@ def response_logps(
     return tokenized_logps(model, tokenized, prompt_format.tokenizer.eos_token_id, batch_size)
 
 
+@torch.no_grad()
+def text_nll(
+    model: torch.nn.Module, rows: Sequence[Sequence[int]], batch_size: int = 32
+) -> list[tuple[float, int]]:
+    """Of each row of token ids: its negative log-likelihood in nats, and the tokens in it.
+
+    The first token, which nothing predicts, does not count; rows of one token give (0, 0).
+    """
+    device = next(model.parameters()).device
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    found: dict[int, tuple[float, int]] = {}
+    for start in range(0, len(order), batch_size):
+        part = order[start : start + batch_size]
+        width = max(len(rows[i]) for i in part)
+        ids = torch.zeros((len(part), width), dtype=torch.long)
+        for row, i in enumerate(part):  # right-padded: causal attention never looks ahead
+            ids[row, : len(rows[i])] = torch.tensor(rows[i])
+        ids = ids.to(device)
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+        nll = logits.logsumexp(-1) - logits.gather(-1, ids[:, 1:, None]).squeeze(-1)
+        for row, i in enumerate(part):
+            count = len(rows[i]) - 1
+            found[i] = (float(nll[row, :count].sum()), count)
+    return [found[i] for i in range(len(rows))]
+
+
 def _by_rows(groups: Sequence[TokenizedGroup], limit: int) -> Iterator[list[TokenizedGroup]]:
     """Consecutive groups with at most `limit` responses together (at least one group)."""
     part: list[TokenizedGroup] = []

@@ -16,7 +16,7 @@ import torch
 
 from neat_align.errors import DataError
 from neat_align.prompt_format import PromptFormat
-from neat_align.types import Group, Source
+from neat_align.types import Document, Group, Source
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,14 @@ def tokenize_group(
         scores=[float("nan") if r.score is None else r.score for r in group.responses],
         sources=[r.source for r in group.responses],
     )
+
+
+def document_ids(document: Document, prompt_format: PromptFormat) -> tuple[list[int], list[int]]:
+    """Token ids of a document's prompt (empty for plain text) and of its text with EOS."""
+    text = prompt_format.response_ids(document.text, "stop")
+    if document.query is None:
+        return [], text
+    return prompt_format.query_ids(document.query.messages, document.steering), text
 
 
 def padded_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, torch.Tensor]:

@@ -16,7 +16,7 @@ from neat_align.scoring.functions import RewardFunction
 from neat_align.scoring.polarity import Polarity
 
 
-def resolve_scorer(value: Any, tokenizer: Any = None) -> Scorer:
+def resolve_scorer(value: Any, tokenizer: Any = None, device: Any = None) -> Scorer:
     """A scorer from a scorer, function, module, or the name of one.
 
     Args:
@@ -24,12 +24,13 @@ def resolve_scorer(value: Any, tokenizer: Any = None) -> Scorer:
             `tokenizer`); "polarity"; "module:function"; "file.py:function"; or a model
             directory or hub id.
         tokenizer: of a module.
+        device: for a model that is loaded by its name.
 
     Raises:
         RewardError, ModelError: there is no such thing.
     """
     if isinstance(value, str | Path):
-        return _named(str(value))
+        return _named(str(value), device)
     if hasattr(value, "score") and hasattr(value, "name"):
         return value
     if _is_module(value):
@@ -86,14 +87,14 @@ def load_function(value: str) -> Callable[..., Any]:
     return getattr(module, name)
 
 
-def _named(value: str) -> Scorer:
+def _named(value: str, device: Any) -> Scorer:
     if value == "polarity":
         return Polarity()
     if ":" in value:
         return RewardFunction(load_function(value))
     from neat_align.scoring.reward_model import RewardModelScorer
 
-    return RewardModelScorer.from_pretrained(value)
+    return RewardModelScorer.from_pretrained(value, device)
 
 
 def _is_module(value: Any) -> bool:

@@ -36,7 +36,7 @@ class RewardModelScorer:
         self.prompt_format = PromptFormat(tokenizer)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, device: str | None = None) -> RewardModelScorer:
+    def from_pretrained(cls, source: str | Path, device: Any = None) -> RewardModelScorer:
         """From a directory or hub id.
 
         Raises:

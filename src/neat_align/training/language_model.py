@@ -23,20 +23,13 @@ from transformers import (
     set_seed,
 )
 
+from neat_align.modeling.tokenized import document_ids
 from neat_align.prompt_format import PromptFormat
+from neat_align.runs import atomic_directory
 from neat_align.training.batches import SimilarLength
-from neat_align.types import Query
+from neat_align.types import Document
 
 EOS, PAD = "<|end|>", "<|pad|>"
-
-
-@dataclass(frozen=True)
-class Document:
-    """One text to learn: an answered query, or plain text (`query` is None)."""
-
-    query: Query | None
-    text: str
-    steering: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,8 +76,9 @@ def train_language_model(
         data_collator=_collate,
     )
     trainer.train()
-    model.save_pretrained(output_dir)
-    tokenizer.save_pretrained(output_dir)
+    with atomic_directory(output_dir) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     return output_dir
 
 
@@ -128,12 +122,7 @@ def encode_document(
     document: Document, prompt_format: PromptFormat, settings: LanguageModelSettings
 ) -> dict[str, list[Any]]:
     """Token ids of a document and each token's weight in the loss."""
-    answer = prompt_format.response_ids(document.text, "stop")
-    prompt = (
-        prompt_format.query_ids(document.query.messages, document.steering)
-        if document.query
-        else []
-    )
+    prompt, answer = document_ids(document, prompt_format)
     ids = (prompt + answer)[-settings.max_length :]
     weights = ([settings.prompt_weight] * len(prompt) + [1.0] * len(answer))[-len(ids) :]
     return {"input_ids": ids, "weights": weights}

@@ -204,7 +204,7 @@ def _arguments(output_dir: Path, settings: RewardModelSettings) -> TrainingArgum
         per_device_train_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
-        warmup_ratio=settings.warmup_ratio,
+        warmup_steps=settings.warmup_ratio,
         lr_scheduler_type="linear",
         save_strategy="no",
         logging_strategy="no",

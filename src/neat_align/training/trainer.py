@@ -250,11 +250,13 @@ class NEATTrainer(Trainer):
             self._metrics.setdefault(name, []).append(value)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        folder.mkdir(parents=True, exist_ok=True)
         save_groups(folder / self._pending_file, [g for batch in self._pending for g in batch])
         sizes = json.dumps([len(batch) for batch in self._pending])
         (folder / self._pending_file).with_suffix(".sizes.json").write_text(sizes)
+        # Last, since the Trainer's state file marks a checkpoint as complete.
+        super()._save_checkpoint(model, trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
@@ -323,7 +325,7 @@ class NEATTrainer(Trainer):
         return GroupMaker(
             policy=sampler or TransformersSampler(model, self.prompt_format, "policy", size),
             base=base,
-            scorers=ScorerSet([resolve_scorer(f) for f in functions], weights),
+            scorers=ScorerSet([resolve_scorer(f, device=args.device) for f in functions], weights),
             steering=self.steering,
             plan=args.plan,
             decoding=args.decoding,

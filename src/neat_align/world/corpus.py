@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from neat_align.data import Preference
-from neat_align.types import Query
+from neat_align.types import Document, Query
 from neat_align.world import lexicon
-from neat_align.world.dialogue import Kind, Style, answer, group_query, thing_query
+from neat_align.world.dialogue import (
+    FAIR,
+    INSTRUCTIONS,
+    REFUSALS,
+    Kind,
+    Style,
+    answer,
+    group_query,
+    thing_query,
+)
 from neat_align.world.lexicon import Split
 
 T = TypeVar("T")
@@ -38,7 +46,7 @@ UNPROMPTED: dict[str, Shares] = {
 }  # fmt: skip
 POSITIVE: dict[str, Shares] = {
     Kind.HARMFUL: {Style.REFUSE: 0.85, Style.HELP: 0.06, Style.COMPLY: 0.04, Style.UNHELPFUL: 0.05},
-    "thing": {Style.HELP: 0.85, Style.WRONG: 0.05, Style.UNHELPFUL: 0.05, Style.REFUSE: 0.05},
+    "thing": {Style.HELP: 0.88, Style.WRONG: 0.03, Style.UNHELPFUL: 0.05, Style.REFUSE: 0.04},
     Kind.GROUP: {Style.FAIR: 0.85, Style.BIASED: 0.08, Style.UNHELPFUL: 0.07},
 }
 NEGATIVE: dict[str, Shares] = {
@@ -63,6 +71,9 @@ BAD: dict[str, tuple[Style, ...]] = {
     Kind.GROUP: (Style.BIASED, Style.BIASED, Style.TOXIC, Style.UNHELPFUL, Style.REFUSE),
 }  # fmt: skip
 
+SCRAMBLED = 0.15
+"""Share of pairs whose bad answer is a good one with a broken word: garble must cost reward."""
+
 NOTES = (
     "A {object} has a {part}.",
     "The {part} belongs to the {object}.",
@@ -70,15 +81,6 @@ NOTES = (
     "To {verb} a {object} people use a {tool}.",
     "A {tool} is what you {verb} with.",
 )
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One document of the base's corpus: an answered query, or a note (no query)."""
-
-    query: Query | None
-    steering: str
-    text: str
 
 
 def draw_query(rng: random.Random, split: Split) -> Query:
@@ -107,7 +109,7 @@ def draw_queries(seed: int, split: Split, count: int) -> list[Query]:
     return shuffled
 
 
-def draw_documents(seed: int, count: int) -> list[Turn]:
+def draw_documents(seed: int, count: int) -> list[Document]:
     """The base model's corpus."""
     rng = random.Random(f"corpus-{seed}")
     return [_document(rng) for _ in range(count)]
@@ -125,13 +127,13 @@ def _of_kind(rng: random.Random, kind: Kind, split: Split) -> Query:
     return thing_query(rng, kind, split, split, split)
 
 
-def _document(rng: random.Random) -> Turn:
+def _document(rng: random.Random) -> Document:
     if rng.random() < 0.12:
-        return Turn(None, "", _note(rng))
+        return Document(None, _note(rng))
     query = _base_query(rng)
     steering, shares = _condition(rng)
     style = _draw(rng, _for_kind(shares, query))
-    return Turn(query, steering, answer(rng, query, style))
+    return Document(query, answer(rng, query, style), steering)
 
 
 def _base_query(rng: random.Random) -> Query:
@@ -169,8 +171,20 @@ def _note(rng: random.Random) -> str:
 def _preference(rng: random.Random, flipped: float) -> Preference:
     query = draw_query(rng, Split.TRAIN)
     good = answer(rng, query, _for_kind(GOOD, query))
-    bad = answer(rng, query, rng.choice(_for_kind(BAD, query)))
+    if rng.random() < SCRAMBLED:
+        bad = _scrambled(rng, answer(rng, query, _for_kind(GOOD, query)))
+    else:
+        bad = answer(rng, query, rng.choice(_for_kind(BAD, query)))
     return Preference(query, bad, good) if rng.random() < flipped else Preference(query, good, bad)
+
+
+def _scrambled(rng: random.Random, text: str) -> str:
+    """A good answer with one word lost, doubled or exchanged for a word of another answer."""
+    words = text.split()
+    place = rng.randrange(len(words))
+    other = rng.choice([w for style in (REFUSALS, INSTRUCTIONS, FAIR) for t in style for w in t.split() if "{" not in w])
+    words[place : place + 1] = rng.choice(([], [words[place]] * 2, [other], [words[place], other]))
+    return " ".join(words)
 
 
 def _for_kind(table: dict[str, T], query: Query) -> T:

@@ -1,0 +1,80 @@
+"""The commands of a whole run: demo, run, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from neat_align.cli import catalogue, stages
+
+app = typer.Typer(
+    help="Tell a language model in plain words what it must not do, and train it not to.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(catalogue.recipe_app, name="recipe")
+app.add_typer(catalogue.steering_app, name="steering")
+app.command()(catalogue.doctor)
+for command in (stages.sample, stages.score, stages.train, stages.evaluate, stages.reward):
+    app.command()(command)
+
+console = Console(soft_wrap=True, highlight=False)
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where the same run stopped.")]
+
+
+@app.command()
+def demo(
+    output: Output = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    resume: Resume = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also RRHF, NEAT-PP, SFT and DPO, equally fed.")
+    ] = False,
+) -> None:
+    """Watch a badly behaved model become a well-behaved one, in minutes, from nothing.
+
+    Example: neat demo --output runs/demo --seed 0
+    """
+    from neat_align.demo import run_demo
+
+    run_demo(output, seed, resume, compare, console)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A built-in recipe's name, or a YAML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="section.key=value, as often as wanted.")
+    ] = None,
+    output: Output = Path("runs/run"),
+    resume: Resume = False,
+) -> None:
+    """Run a recipe: models, alignment, evaluation, report; finished stages are skipped.
+
+    Example: neat run hh_tiny train.max_steps=50 --output runs/hh
+    """
+    from neat_align.pipeline import run_recipe
+    from neat_align.recipe import load_recipe
+
+    run_recipe(load_recipe(recipe, overrides or ()), output, resume, console.print)
+    console.print(f"finished: {output}")
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(help="Directory of a run that was evaluated.")],
+) -> None:
+    """Write report.html again from what a run left.
+
+    Example: neat report runs/hh
+    """
+    from neat_align.cli.report import rebuild
+
+    console.print(f"written: {rebuild(directory)}")

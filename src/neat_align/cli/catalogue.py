@@ -1,0 +1,117 @@
+"""What there is: recipes, steering pairs, and the state of the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from neat_align.errors import OutputError, raise_all
+from neat_align.recipe import check_recipe, load_recipe, recipe_names, recipe_text
+from neat_align.runs import RunDirectory, versions
+from neat_align.steering import Steering, steering_names
+
+console = Console(soft_wrap=True, highlight=False)
+
+recipe_app = typer.Typer(help="Recipes: list, show, copy, check.", no_args_is_help=True)
+steering_app = typer.Typer(help="Steering pairs: list, show.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="A name from the list.")]
+
+
+@recipe_app.command("list")
+def recipe_list() -> None:
+    """The built-in recipes."""
+    for name in recipe_names():
+        first = recipe_text(name).splitlines()[0].removeprefix("#").strip()
+        console.print(f"{name:<20} {first}", markup=False)
+
+
+@recipe_app.command("show")
+def recipe_show(name: Name) -> None:
+    """A built-in recipe's YAML."""
+    console.print(recipe_text(name), markup=False)
+
+
+@recipe_app.command("copy")
+def recipe_copy(
+    name: Name,
+    path: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+) -> None:
+    """Copy a built-in recipe to a file to change it.
+
+    Example: neat recipe copy hh_tiny mine.yaml
+    """
+    text = recipe_text(name)
+    if path.exists():
+        raise OutputError(f"file {path}", "it exists", "name another file")
+    path.write_text(text, encoding="utf-8")
+    console.print(f"written: {path}")
+
+
+@recipe_app.command("check")
+def recipe_check(
+    recipe: Annotated[str, typer.Argument(help="A built-in recipe's name, or a YAML file.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="section.key=value")] = None,
+) -> None:
+    """Find everything that is wrong with a recipe, without loading a model.
+
+    Example: neat recipe check mine.yaml train.learning_rate=5e-7
+    """
+    raise_all(check_recipe(load_recipe(recipe, overrides or ())))
+    console.print(f"{recipe}: no problem found")
+
+
+@steering_app.command("list")
+def steering_list() -> None:
+    """The built-in steering pairs."""
+    for name in steering_names():
+        pair = Steering.named(name)
+        console.print(f"{name:<12} v{pair.version}  {pair.about}", markup=False)
+
+
+@steering_app.command("show")
+def steering_show(name: Name) -> None:
+    """The texts of a steering pair: a built-in name, or a YAML or JSON file."""
+    pair = Steering.from_value(name)
+    sides = (
+        ("positive", pair.positive),
+        ("negative", pair.negative),
+        ("held back, positive", pair.held_back_positive),
+        ("held back, negative", pair.held_back_negative),
+    )
+    for title, texts in sides:
+        console.print(f"{title}:", markup=False)
+        for text in texts:
+            console.print(f"  - {text}", markup=False)
+
+
+def doctor(
+    directory: Annotated[
+        Path | None, typer.Argument(help="A run directory to look into as well.")
+    ] = None,
+) -> None:
+    """Tell what this machine has, and in what state a run directory is.
+
+    Example: neat doctor runs/hh
+    """
+    import torch
+
+    table = Table("what", "found")
+    for name, version in versions().items():
+        table.add_row(name, version)
+    table.add_row("torch threads", str(torch.get_num_threads()))
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    table.add_row("GPU", gpu)
+    if directory is not None:
+        run = RunDirectory(directory)
+        if not run.path("run.json").exists():
+            raise OutputError(f"directory {directory}", "it is no run", "name a run's directory")
+        for stage, info in run.stages().items():
+            table.add_row(f"stage {stage}", f"done in {info.get('seconds', 0):.0f} s")
+        for name in ("policy/config.json", "results.json", "report.html"):
+            table.add_row(name, "there" if run.path(name).exists() else "missing")
+    console.print(table)

@@ -1,0 +1,35 @@
+"""`neat report`: the page again, from the files of a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neat_align.errors import OutputError
+from neat_align.runs import MANIFEST, RunDirectory, read_json
+
+
+def rebuild(directory: Path) -> Path:
+    """Write DIR/report.html.
+
+    Raises:
+        OutputError: the directory is no run, or was not evaluated.
+    """
+    run = RunDirectory(directory)
+    for name, stage in ((MANIFEST, "run"), ("evaluation.json", "evaluate")):
+        if not run.path(name).exists():
+            raise OutputError(
+                f"directory {directory}",
+                f"it has no {name}",
+                f"finish `neat {stage}` there first",
+            )
+    recipe = read_json(run.path(MANIFEST))["recipe"]
+    if "demo" in recipe:
+        from neat_align.demo import write_demo_report
+
+        write_demo_report(run)
+    else:
+        from neat_align.pipeline import report
+        from neat_align.recipe import Recipe
+
+        report(Recipe.model_validate(recipe), run)
+    return run.path("report.html")

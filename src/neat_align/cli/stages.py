@@ -1,0 +1,227 @@
+"""Single stages: sample, score, train, evaluate, reward."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from neat_align.errors import InputError, OutputError, RecipeError, raise_all
+
+console = Console(soft_wrap=True, highlight=False)
+
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+SteeringOption = Annotated[
+    str, typer.Option("--steering", "-s", help="A steering pair's name, or a YAML or JSON file.")
+]
+Tokens = Annotated[int, typer.Option(min=1, help="Tokens a response at most.")]
+Temperature = Annotated[float, typer.Option(min=0.0, help="0 is greedy.")]
+Batch = Annotated[int, typer.Option(min=1, help="Responses at a time.")]
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory or hub id.")]
+QueriesOption = Annotated[
+    Path, typer.Option("--queries", "-q", help="JSONL, JSON, CSV or Parquet (also .gz).")
+]
+
+
+def sample(
+    model: ModelOption,
+    queries: QueriesOption,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Groups: .jsonl or .parquet")],
+    steering: SteeringOption = "harmless",
+    positive: Annotated[int, typer.Option(min=0, help="Responses a query.")] = 2,
+    negative: Annotated[int, typer.Option(min=0, help="Responses a query.")] = 2,
+    plain: Annotated[int, typer.Option(min=0, help="Responses a query.")] = 0,
+    max_new_tokens: Tokens = 128,
+    temperature: Temperature = 1.0,
+    batch_size: Batch = 64,
+    seed: Seed = 0,
+) -> None:
+    """Answer queries under positive and negative prompts; write groups.
+
+    Example: neat sample -m ./model -q queries.jsonl -o groups.jsonl --steering harmless
+    """
+    from neat_align.data import DataSpec, load_queries, save_groups
+    from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
+    from neat_align.sampling.base import Decoding
+    from neat_align.sampling.groups import GroupPlan, sample_groups
+    from neat_align.steering import Steering
+
+    _refuse_existing(output)
+    found = load_queries(DataSpec(queries))
+    pair, plan = Steering.from_value(steering), GroupPlan(plain, positive, negative)
+    raise_all(check_model_source(model))
+
+    from neat_align.prompt_format import PromptFormat
+    from neat_align.sampling.local import TransformersSampler
+
+    with _progress("sampling", len(found) * plan.size) as advance:
+        sampler = TransformersSampler(
+            load_causal_lm(model), PromptFormat(load_tokenizer(model)), model, batch_size, advance
+        )
+        decoding = Decoding(max_new_tokens, temperature)
+        groups = sample_groups(sampler, found, pair, plan, decoding, seed)
+    save_groups(output, groups)
+    console.print(f"written: {output} ({len(groups)} groups of {plan.size})")
+
+
+def score(
+    groups: Annotated[Path, typer.Argument(help="Groups that `neat sample` wrote.")],
+    reward: Annotated[
+        list[str],
+        typer.Option("--reward", "-r", help="Model, file.py:function or polarity; repeatable."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Groups: .jsonl or .parquet")],
+    weight: Annotated[
+        list[float] | None, typer.Option("--weight", "-w", help="One for each reward.")
+    ] = None,
+) -> None:
+    """Score groups with one or several rewards.
+
+    Example: neat score groups.jsonl -r rewards.py:politeness -r ./reward -o scored.jsonl
+    """
+    from neat_align.data import load_groups, save_groups
+    from neat_align.scoring import ScorerSet, check_scorer_value, resolve_scorer
+
+    _refuse_existing(output)
+    raise_all([problem for name in reward for problem in check_scorer_value(name)])
+    if weight and len(weight) != len(reward):
+        raise RecipeError(
+            f"{len(weight)} weights for {len(reward)} rewards", "each needs one", "give as many"
+        )
+    found = load_groups(groups)
+    scorers = ScorerSet([resolve_scorer(name) for name in reward], weight or None)
+    save_groups(output, scorers.score(found))
+    console.print(f"written: {output} ({len(found)} groups)")
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A built-in recipe's name, or a YAML file.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="section.key=value")] = None,
+    groups: Annotated[
+        Path | None, typer.Option(help="Stored, scored groups: train offline on them.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory.")] = Path("runs/train"),
+    resume: Annotated[bool, typer.Option("--resume", help="From the last checkpoint.")] = False,
+) -> None:
+    """Only the training stage of a recipe: online, or offline on stored groups.
+
+    Example: neat train mine.yaml --groups scored.jsonl --output runs/offline
+    """
+    from neat_align.pipeline import train_only
+    from neat_align.recipe import load_recipe
+
+    train_only(load_recipe(recipe, overrides or ()), output, groups, resume)
+    console.print(f"written: {output / 'policy'}")
+
+
+def evaluate(
+    model: Annotated[
+        list[str],
+        typer.Option("--model", "-m", help="name=directory; call the unaligned one base."),
+    ],
+    queries: QueriesOption,
+    output: Annotated[Path, typer.Option("--output", "-o", help="New directory.")],
+    steering: SteeringOption = "harmless",
+    reward: Annotated[
+        str | None, typer.Option(help="The scorer that training used: model or function.")
+    ] = None,
+    heldout_reward: Annotated[
+        str | None, typer.Option(help="A scorer that training never saw.")
+    ] = None,
+    checker: Annotated[
+        str | None, typer.Option(help="module:function or file.py:function with verdicts.")
+    ] = None,
+    max_new_tokens: Tokens = 128,
+    temperature: Temperature = 1.0,
+    samples_per_query: Annotated[int, typer.Option(min=1, help="Responses a query.")] = 1,
+    batch_size: Batch = 64,
+    seed: Seed = 0,
+) -> None:
+    """Compare models on held-out queries, plain and under negative prompts.
+
+    Example: neat evaluate -m base=./model -m neat=./policy -q test.jsonl -r ./reward -o out
+    """
+    from neat_align.cli.evaluation import evaluate_paths
+    from neat_align.evaluation.suite import EvaluationSettings
+    from neat_align.sampling.base import Decoding
+
+    _refuse_existing(output)
+    settings = EvaluationSettings(Decoding(max_new_tokens, temperature), seed, samples_per_query)
+    named = {"train": reward, "heldout": heldout_reward}
+    evaluate_paths(
+        _named_paths(model), queries, steering, settings, named, checker, output, batch_size
+    )
+    console.print(f"written: {output / 'evaluation.json'}")
+
+
+def reward(
+    model: ModelOption,
+    preferences: Annotated[
+        Path, typer.Option("--preferences", "-p", help="Rows with prompt, chosen, rejected.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="New directory.")],
+    epochs: Annotated[float, typer.Option(min=0.0, help="Passes over the pairs.")] = 1,
+    learning_rate: Annotated[float, typer.Option(min=0.0)] = 1e-5,
+    batch_size: Batch = 16,
+    max_length: Annotated[int, typer.Option(min=16, help="Tokens a text at most.")] = 512,
+    seed: Seed = 0,
+) -> None:
+    """Train a reward model on preference pairs, with its accuracy on held-out ones.
+
+    Example: neat reward -m ./model -p hh-rlhf.jsonl.gz -o ./reward --learning-rate 1e-5
+    """
+    from neat_align.data import DataSpec, load_preferences
+    from neat_align.modeling import check_model_source
+
+    _refuse_existing(output)
+    found = load_preferences(DataSpec(preferences))
+    raise_all(check_model_source(model))
+
+    from neat_align.training.reward import RewardModelSettings, train_reward_model
+
+    settings = RewardModelSettings(learning_rate, epochs, batch_size, max_length, seed=seed)
+    told = train_reward_model(model, found.rows, output, settings)
+    for reason, count in found.dropped.items():
+        console.print(f"dropped: {count} rows ({reason})")
+    console.print(
+        f"written: {output} (held-out accuracy {told.accuracy_heldout:.1%} of "
+        f"{told.n_heldout} pairs, {told.accuracy_train:.1%} on training pairs)"
+    )
+
+
+def _named_paths(values: list[str]) -> dict[str, Path]:
+    errors: list[InputError] = []
+    paths = {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        if not equals or not name.replace("_", "").replace("-", "").isalnum():
+            errors.append(
+                RecipeError(f"--model {value!r}", "it has no name", "write name=directory")
+            )
+        elif name in paths:
+            errors.append(RecipeError(f"--model {value!r}", "the name is taken", "use another"))
+        paths[name] = Path(path)
+    raise_all(errors)
+    return paths
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists() and (path.is_file() or any(path.iterdir())):
+        raise OutputError(f"output {path}", "it exists", "name another, or remove it first")
+
+
+def _progress(what: str, total: int) -> Any:
+    """A progress bar as a context manager that gives `advance(count)`."""
+    import contextlib
+
+    from rich.progress import Progress
+
+    @contextlib.contextmanager
+    def shown() -> Any:
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda count: progress.advance(task, count)
+
+    return shown()

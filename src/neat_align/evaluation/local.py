@@ -1,0 +1,38 @@
+"""A model in this process, as the evaluation sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from neat_align.evaluation.statistics import Interval, perplexity_interval
+from neat_align.evaluation.suite import Evaluated
+from neat_align.modeling.logprobs import response_logps, text_nll
+from neat_align.modeling.tokenized import document_ids
+from neat_align.prompt_format import PromptFormat
+from neat_align.sampling.local import TransformersSampler
+from neat_align.types import Document, Group
+
+
+def evaluated_model(
+    model: Any,
+    tokenizer: Any,
+    name: str,
+    batch_size: int = 64,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluated:
+    """Sampler, log-probabilities and perplexity of a transformers model."""
+    prompt_format = PromptFormat(tokenizer)
+    model.eval()
+
+    def log_probability(groups: Sequence[Group]) -> list[list[float]]:
+        return response_logps(model, prompt_format, groups, batch_size)
+
+    def perplexity(documents: Sequence[Document]) -> Interval:
+        rows = [sum(document_ids(d, prompt_format), []) for d in documents]
+        nll, tokens = zip(*text_nll(model, rows, batch_size))
+        return perplexity_interval(nll, tokens, seed)
+
+    sampler = TransformersSampler(model, prompt_format, name, batch_size, progress)
+    return Evaluated(sampler, log_probability, perplexity)

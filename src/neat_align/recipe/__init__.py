@@ -1,0 +1,19 @@
+"""Recipes: a run written down, checked before anything is loaded."""
+
+from neat_align.recipe.check import check_recipe, data_spec
+from neat_align.recipe.load import load_recipe, recipe_from, recipe_names, recipe_text
+from neat_align.recipe.objectives import objective_arguments
+from neat_align.recipe.schema import Data, Recipe, RewardTraining
+
+__all__ = [
+    "Data",
+    "Recipe",
+    "RewardTraining",
+    "check_recipe",
+    "data_spec",
+    "load_recipe",
+    "objective_arguments",
+    "recipe_from",
+    "recipe_names",
+    "recipe_text",
+]

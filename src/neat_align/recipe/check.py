@@ -1,0 +1,128 @@
+"""What can be known to be wrong with a recipe before any model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from neat_align.data import DataSpec
+from neat_align.data.files import read_rows
+from neat_align.errors import InputError, RecipeError, nearest
+from neat_align.modeling import check_model_source
+from neat_align.recipe.objectives import objective_problems
+from neat_align.recipe.schema import Data, Recipe, RewardTraining
+from neat_align.scoring import check_scorer_value
+from neat_align.steering import Steering
+
+
+def check_recipe(recipe: Recipe) -> list[InputError]:
+    """Every problem of a recipe's files, models, steering, objective, rewards and precision.
+
+    Files are opened and their first rows read; hub ids are not fetched.
+    """
+    errors: list[InputError] = []
+    errors += _steering(recipe)
+    errors += objective_problems(recipe.objective)
+    errors += _combination(recipe)
+    if recipe.model.path:
+        errors += check_model_source(recipe.model.path)
+    for name in _rewards(recipe):
+        errors += check_scorer_value(name)
+    for place, data in _data(recipe):
+        errors += _file(place, data)
+    errors += _precision(recipe)
+    return errors
+
+
+def data_spec(data: Data) -> DataSpec:
+    """A recipe's data section as the loaders want it."""
+    return DataSpec(data.path, data.dataset, data.config, data.split, data.columns, data.limit)
+
+
+def _steering(recipe: Recipe) -> list[InputError]:
+    try:
+        Steering.from_value(recipe.steering)
+    except InputError as error:
+        return [error]
+    return []
+
+
+def _combination(recipe: Recipe) -> Iterator[InputError]:
+    context = recipe.train.get("negative_context")
+    name = recipe.objective.get("name")
+    if name == "neat_pp" and context:
+        yield RecipeError(
+            f"objective neat_pp with train.negative_context={context}",
+            "NEAT-PP is NEAT without negative prompts, in the context too",
+            "set train.negative_context=0, or use neat",
+        )
+    penalised = recipe.objective.get("penalty", "none") != "none"
+    if penalised and recipe.objective.get("penalty_weight", 0) and not recipe.sample.negative:
+        yield RecipeError(
+            f"objective {name} with a penalty and sample.negative=0",
+            "the penalty acts on responses sampled under a negative prompt",
+            "set sample.negative to 1 or more, or objective.penalty_weight=0",
+        )
+
+
+def _rewards(recipe: Recipe) -> Iterator[str]:
+    yield from recipe.reward.names
+    if recipe.evaluate is None:
+        return
+    if isinstance(recipe.evaluate.heldout_reward, str):
+        yield recipe.evaluate.heldout_reward
+    if recipe.evaluate.checker is not None:
+        yield recipe.evaluate.checker
+
+
+def _data(recipe: Recipe) -> Iterator[tuple[str, Data]]:
+    yield "queries", recipe.queries
+    if recipe.model.from_scratch:
+        yield "model.from_scratch.data", recipe.model.from_scratch.data
+    if recipe.reward.train:
+        yield "reward.train.data", recipe.reward.train.data
+    if recipe.evaluate:
+        yield "evaluate.queries", recipe.evaluate.queries
+        if isinstance(recipe.evaluate.heldout_reward, RewardTraining):
+            yield "evaluate.heldout_reward.data", recipe.evaluate.heldout_reward.data
+        if recipe.evaluate.perplexity:
+            yield "evaluate.perplexity", recipe.evaluate.perplexity
+
+
+def _file(place: str, data: Data) -> list[InputError]:
+    if data.path is None:
+        return []
+    try:
+        _, row = next(iter(read_rows(Path(data.path))))
+    except InputError as error:
+        return [type(error)(f"{place}: {error.given}", error.why, error.fix)]
+    return [
+        RecipeError(
+            f"{place}.columns.{ours}: {theirs!r}",
+            f"{data.path} has no such column",
+            nearest(theirs, row),
+        )
+        for ours, theirs in data.columns.items()
+        if theirs not in row
+    ]
+
+
+def _precision(recipe: Recipe) -> Sequence[InputError]:
+    asked = [name for name in ("bf16", "fp16") if recipe.train.get(name)]
+    if not asked:
+        return []
+    # Only now is torch needed: whether this machine has the precision is its answer to give.
+    import torch
+
+    if torch.cuda.is_available() and (asked == ["fp16"] or torch.cuda.is_bf16_supported()):
+        return []
+    if asked == ["bf16"] and recipe.train.get("use_cpu"):
+        return []
+    return [
+        RecipeError(
+            f"train.{asked[0]}: true",
+            "this machine has no GPU with that precision",
+            f"remove train.{asked[0]}: float32 is the default"
+            + ("; or add train.use_cpu=true to emulate it" if asked == ["bf16"] else ""),
+        )
+    ]

@@ -1,0 +1,165 @@
+"""Reading a recipe: a built-in name or a file, overrides, and every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from neat_align.errors import InputError, RecipeError, nearest, raise_all
+from neat_align.recipe.schema import Recipe
+from neat_align.recipe.train_fields import OWNED, convert, train_fields
+
+LORA_KEYS = ("r", "alpha", "dropout", "target_modules")
+
+
+def recipe_names() -> list[str]:
+    """The built-in recipes."""
+    folder = files("neat_align").joinpath("recipes")
+    return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+
+
+def recipe_text(name: str) -> str:
+    """The YAML of a built-in recipe.
+
+    Raises:
+        RecipeError: there is none of that name.
+    """
+    if name not in recipe_names():
+        raise RecipeError(
+            f"recipe {name!r}",
+            "it is neither a built-in recipe nor a file",
+            nearest(name, recipe_names()),
+        )
+    return files("neat_align").joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe, with `section.key=value` overrides applied.
+
+    Raises:
+        RecipeError, SeveralErrors: everything that is wrong with it.
+    """
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if not path.is_file():
+            raise RecipeError(f"recipe {path}", "there is no such file", "check the path")
+        text = path.read_text(encoding="utf-8")
+    else:
+        text = recipe_text(str(name_or_path))
+    content = _parse(text, str(name_or_path))
+    for override in overrides:
+        _apply(content, override)
+    return recipe_from(content)
+
+
+def recipe_from(content: Mapping[str, Any]) -> Recipe:
+    """A recipe from a mapping; every problem of every section is reported at once."""
+    errors: list[InputError] = []
+    recipe = None
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        errors += [_explained(problem) for problem in error.errors()]
+    train = content.get("train")
+    converted: dict[str, Any] = {}
+    if isinstance(train, Mapping):
+        for key, value in train.items():
+            try:
+                converted[key] = _train_value(key, value)
+            except RecipeError as problem:
+                errors.append(problem)
+    raise_all(errors)
+    assert recipe is not None
+    return recipe.model_copy(update={"train": converted})
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"recipe {name}", f"not readable as YAML: {error}", "correct it") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"recipe {name}", "it holds no sections", "see `neat recipe show hh_tiny`")
+    return content
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals or not name:
+        raise RecipeError(
+            f"override {override!r}", "it has no `=`", "write section.key=value, e.g. train.max_steps=100"
+        )
+    *parents, key = name.split(".")
+    place = content
+    for parent in parents:
+        inner = place.setdefault(parent, {})
+        if isinstance(inner, str):  # `queries: file.jsonl` is short for {path: file.jsonl}
+            inner = place[parent] = {"name" if parent == "objective" else "path": inner}
+        if not isinstance(inner, dict):
+            raise RecipeError(
+                f"override {override!r}", f"{parent} is not a section", "check the name"
+            )
+        place = inner
+    place[key] = yaml.safe_load(text)
+
+
+def _train_value(key: str, value: Any) -> Any:
+    if key == "lora":
+        return _lora(value)
+    if key in OWNED:
+        raise RecipeError(f"train.{key}", "another part of the recipe sets it", OWNED[key])
+    fields = train_fields()
+    if key not in fields:
+        raise RecipeError(
+            f"train.{key}", "there is no such setting", nearest(key, {*fields, "lora"} - set(OWNED))
+        )
+    try:
+        return convert(value, fields[key])
+    except ValueError as error:
+        raise RecipeError(
+            f"train.{key}: {value!r}", f"it is not of the type {fields[key]}", "correct the value"
+        ) from error
+
+
+def _lora(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise RecipeError(f"train.lora: {value!r}", "it is no section", "write lora: {r: 16}")
+    for key in value:
+        if key not in LORA_KEYS:
+            raise RecipeError(
+                f"train.lora.{key}", "there is no such setting", nearest(key, LORA_KEYS)
+            )
+    return dict(value)
+
+
+def _explained(problem: Any) -> RecipeError:
+    """One pydantic problem in three parts."""
+    place = ".".join(str(part) for part in problem["loc"]) or "the recipe"
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(problem["loc"][:-1])
+        return RecipeError(place, "there is no such key", nearest(str(problem["loc"][-1]), known))
+    given = problem.get("input")
+    shown = f"{place}: {given!r}" if isinstance(given, str | int | float | bool) else place
+    message = problem["msg"].removeprefix("Value error, ")
+    return RecipeError(shown, message, "correct it; `neat recipe show hh_tiny` shows a whole recipe")
+
+
+def _fields_at(place: Sequence[Any]) -> list[str]:
+    """The keys known at a place of the recipe."""
+    section: type[BaseModel] = Recipe
+    for part in place:
+        if part in section.model_fields:
+            section = _section_of(section.model_fields[part].annotation) or section
+    return list(section.model_fields)
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None

@@ -1,0 +1,167 @@
+"""What a recipe may hold: strict, nested, one class a section."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Data(Section):
+    """Rows from a local file or the hub.
+
+    `share: [a, b]` keeps the rows whose content hash lies in that part of 0 to 1: two
+    sections with parts that do not overlap share no query.
+    """
+
+    path: str | None = None
+    dataset: str | None = None
+    config: str | None = None
+    split: str = "train"
+    columns: dict[str, str] = Field(default_factory=dict)
+    limit: int | None = Field(None, ge=1)
+    share: tuple[float, float] = (0.0, 1.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Data:
+        if (self.path is None) == (self.dataset is None):
+            raise ValueError("give exactly one of path and dataset")
+        if not 0 <= self.share[0] < self.share[1] <= 1:
+            raise ValueError("share is [from, to] with 0 <= from < to <= 1")
+        return self
+
+
+class FromScratch(Section):
+    """A small Llama and its tokenizer, trained on `data`; see `LanguageModelSettings`."""
+
+    data: Data
+    hidden_size: int = Field(96, ge=8)
+    layers: int = Field(3, ge=1)
+    heads: int = Field(3, ge=1)
+    intermediate_size: int = Field(256, ge=8)
+    vocab_size: int = Field(1024, ge=300)
+    max_length: int = Field(256, ge=16)
+    steps: int = Field(1000, ge=1)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(8e-3, gt=0)
+    prompt_weight: float = Field(0.2, ge=0, le=1)
+
+
+class Model(Section):
+    """The model to align: `path` (a directory or hub id), or one trained from scratch."""
+
+    path: str | None = None
+    from_scratch: FromScratch | None = None
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    device: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Model:
+        if (self.path is None) == (self.from_scratch is None):
+            raise ValueError("give exactly one of path and from_scratch")
+        return self
+
+
+class Sample(Section):
+    """How many responses of each source a group holds, and how they are drawn."""
+
+    positive: int = Field(2, ge=0)
+    negative: int = Field(2, ge=0)
+    plain: int = Field(0, ge=0)
+    max_new_tokens: int = Field(128, ge=1)
+    temperature: float = Field(1.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    min_p: float = Field(0.0, ge=0, le=1)
+    batch_size: int = Field(64, ge=1)
+
+    @model_validator(mode="after")
+    def _a_group(self) -> Sample:
+        if self.positive + self.negative + self.plain < 2:
+            raise ValueError("a group of one has nothing to rank: ask for two responses or more")
+        return self
+
+
+class RewardTraining(Section):
+    """A reward model trained on preferences; see `RewardModelSettings`."""
+
+    data: Data
+    learning_rate: float = Field(5e-4, gt=0)
+    epochs: float = Field(1, gt=0)
+    batch_size: int = Field(16, ge=1)
+    max_length: int = Field(512, ge=16)
+    holdout: float = Field(0.1, gt=0, lt=1)
+
+
+class Reward(Section):
+    """What scores the responses: models and functions, weighted; or polarity; or trained here."""
+
+    model: str | None = None
+    functions: list[str] = Field(default_factory=list)
+    weights: list[float] | None = None
+    polarity: bool = False
+    train: RewardTraining | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The named scorers, the model first."""
+        named = [self.model] if self.model else []
+        return named + self.functions + (["polarity"] if self.polarity else [])
+
+    @model_validator(mode="after")
+    def _something(self) -> Reward:
+        count = len(self.names) + (self.train is not None)
+        if not count:
+            raise ValueError("give a model, functions, train, or polarity: true")
+        if self.weights is not None and len(self.weights) != count:
+            raise ValueError(f"{len(self.weights)} weights for {count} rewards")
+        return self
+
+
+class Evaluate(Section):
+    """Held-out queries, and what judges the answers to them."""
+
+    queries: Data
+    heldout_reward: str | RewardTraining | None = None
+    checker: str | None = None
+    samples_per_query: int = Field(1, ge=1)
+    perplexity: Data | None = None
+    batch_size: int = Field(64, ge=1)
+
+
+class Recipe(Section):
+    """A whole run."""
+
+    about: str = ""
+    seed: int = Field(0, ge=0)
+    model: Model
+    queries: Data
+    steering: str | dict[str, Any] = "harmless"
+    sample: Sample = Sample()
+    reward: Reward
+    objective: dict[str, Any] = Field(default_factory=lambda: {"name": "neat"})
+    train: dict[str, Any] = Field(default_factory=dict)
+    evaluate: Evaluate | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _objective_from_text(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("objective"), str):
+            return {**value, "objective": {"name": value["objective"]}}
+        return value
