@@ -10,8 +10,9 @@ import json
 import os
 import platform
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,25 +21,14 @@ from neat_align.errors import OutputError
 
 MANIFEST, STAGES = "run.json", "stages.json"
 SCHEMA = 1
+SHOWN = 5  # differences named in an error
+ABSENT = "absent"
 PACKAGES = ("neat-align", "torch", "transformers", "accelerate", "peft", "datasets", "numpy")
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write `path` whole or not at all.
-
-    Raises:
-        OutputError: the directory cannot be written, or the disk is full.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+    """`atomic_write_bytes` of UTF-8 text."""
+    atomic_write_bytes(path, text.encode())
 
 
 def atomic_write_json(path: Path, value: Any) -> None:
@@ -46,20 +36,44 @@ def atomic_write_json(path: Path, value: Any) -> None:
     atomic_write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-@contextlib.contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
-    """A directory to fill, which takes the name `path` when the block ends without error."""
+def atomic_write_bytes(path: Path, content: bytes) -> None:
+    """Write `path` whole or not at all.
+
+    Raises:
+        OutputError: the directory cannot be written, or the disk is full.
+    """
+    temporary = _sibling(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """A directory to fill, which takes the name `path` when the block ends without error.
+
+    What `path` held before stays until then, and is replaced as a whole.
+
+    Raises:
+        OutputError: it cannot be written. Errors of the block itself pass through.
+    """
+    temporary = _sibling(path)
+    try:
+        temporary.mkdir(parents=True)
     except OSError as error:
         raise _cannot_write(path, error) from error
     try:
         yield temporary
-        temporary.chmod(0o755)  # mkdtemp makes it private
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        _take_name(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -68,10 +82,14 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        OutputError: the file is not JSON (cut short, or edited).
+        OutputError: there is no such file, or it is not JSON (cut short, or edited).
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise OutputError(
+            f"{path}", "there is no such file", "finish the stage that writes it"
+        ) from error
     except ValueError as error:
         raise OutputError(
             f"{path}", f"it is not valid JSON: {error}", "restore it, or start a new directory"
@@ -107,7 +125,12 @@ class RunDirectory:
         run = cls(directory)
         run.check(recipe, resume)
         if not run.path(MANIFEST).exists():
-            manifest = {"schema": SCHEMA, "recipe": recipe, "versions": versions()}
+            manifest = {
+                "schema": SCHEMA,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "recipe": recipe,
+                "versions": versions(),
+            }
             atomic_write_json(run.path(MANIFEST), manifest)
         return run
 
@@ -116,27 +139,51 @@ class RunDirectory:
         given = f"output directory {self.directory}"
         if self.directory.exists() and not self.directory.is_dir():
             raise OutputError(given, "it is a file", "name a directory")
-        manifest = self.path(MANIFEST)
-        if manifest.exists():
-            self._check_same(read_json(manifest)["recipe"], recipe, resume)
-        elif self.directory.is_dir() and any(self.directory.iterdir()):
+        self._check_writable()
+        if self.path(MANIFEST).exists():
+            self._check_same(self.manifest()["recipe"], recipe, resume)
+        elif self.directory.is_dir() and any(_visible(self.directory)):
             raise OutputError(
                 given, "it holds files that are not a run's", "name a new or an empty directory"
             )
+
+    def manifest(self) -> dict[str, Any]:
+        """What `run.json` tells: schema, created, recipe, versions.
+
+        Raises:
+            OutputError: there is none, or it is not one that this version writes.
+        """
+        content = read_json(self.path(MANIFEST))
+        recipe = content.get("recipe") if isinstance(content, dict) else None
+        if not isinstance(recipe, dict) or content.get("schema") != SCHEMA:
+            raise OutputError(
+                f"{self.path(MANIFEST)}",
+                f"it is not a run's manifest of schema {SCHEMA}",
+                "name another directory; this one was written by something else",
+            )
+        return content
+
+    def _check_writable(self) -> None:
+        given = f"output directory {self.directory}"
         existing = self.directory
         while not existing.exists():
             existing = existing.parent
-        if not os.access(existing, os.W_OK):
+        if not existing.is_dir():
+            raise OutputError(given, f"{existing} is a file", "choose another directory")
+        if not os.access(existing, os.W_OK | os.X_OK):
             raise OutputError(given, f"{existing} is not writable", "choose another directory")
 
-    def _check_same(self, old: Any, new: Mapping[str, Any], resume: bool) -> None:
+    def _check_same(self, old: dict[str, Any], new: Mapping[str, Any], resume: bool) -> None:
         given = f"output directory {self.directory}"
-        plain = json.loads(json.dumps(new))
-        if old != plain:
-            keys = sorted(k for k in {*old, *plain} if old.get(k) != plain.get(k))
+        before, now = _leaves(old), _leaves(json.loads(json.dumps(new)))
+        keys = before.keys() | now.keys()
+        different = sorted(k for k in keys if before.get(k, ABSENT) != now.get(k, ABSENT))
+        if different:
             raise OutputError(
                 given,
-                f"it holds another run: {', '.join(keys)} differ",
+                "it holds another run; different are "
+                + ", ".join(f"{k} ({before.get(k, ABSENT)} there)" for k in different[:SHOWN])
+                + (f" and {len(different) - SHOWN} more" if len(different) > SHOWN else ""),
                 "name another directory, or resume with the recipe in its run.json",
             )
         if not resume:
@@ -154,6 +201,44 @@ class RunDirectory:
 
     def mark_done(self, stage: str, info: Mapping[str, Any] | None = None) -> None:
         atomic_write_json(self.path(STAGES), {**self.stages(), stage: dict(info or {})})
+
+
+def _sibling(path: Path, use: str = "new") -> Path:
+    """A hidden name beside `path` (a rename within a directory is atomic), used by nobody else.
+
+    Made by hand, since `tempfile` makes private files, and a result is to be shared.
+    """
+    return path.with_name(f".{path.name}-{use}-{uuid.uuid4().hex[:8]}")
+
+
+def _take_name(new: Path, path: Path) -> None:
+    """Rename a finished directory to `path`; what stood there goes, but not before."""
+    old = _sibling(path, "old")
+    try:
+        if path.exists():
+            path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _visible(directory: Path) -> Iterator[Path]:
+    """Entries that are somebody's: not what an operating system or a killed write left."""
+    return (entry for entry in directory.iterdir() if not entry.name.startswith("."))
+
+
+def _leaves(value: Any, place: str = "") -> dict[str, Any]:
+    """A nested mapping as {"train.learning_rate": 1e-6, …}, for naming a difference."""
+    if not isinstance(value, dict) or not value:
+        return {place: value}
+    children = ((f"{place}.{key}" if place else str(key), child) for key, child in value.items())
+    return {k: v for where, child in children for k, v in _leaves(child, where).items()}
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:

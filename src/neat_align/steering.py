@@ -7,7 +7,7 @@ a negative prompt alone is enough.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -16,9 +16,10 @@ from typing import Any
 
 import yaml
 
-from neat_align.errors import SteeringError, nearest
+from neat_align.errors import SteeringError, nearest, raise_all
 
 KEYS = {"name", "version", "about", "positive", "negative", "held_back"}
+SIDES = ("positive", "negative", "held_back_positive", "held_back_negative")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Steering:
     about: str = ""
 
     def __post_init__(self) -> None:
+        for side in SIDES:  # in Python, too, one text or a list is as good as a tuple
+            object.__setattr__(self, side, _texts(getattr(self, side), side))
         given = f"steering {self.name!r}"
         if not self.negative:
             raise SteeringError(
@@ -56,8 +59,14 @@ class Steering:
                 "add at least one sentence under `negative`",
             )
         sides = (self.positive, self.negative, self.held_back_positive, self.held_back_negative)
-        if not all(text.strip() for side in sides for text in side):
+        if not all(text for side in sides for text in side):
             raise SteeringError(given, "one of its prompts is empty", "remove it or fill it in")
+        if both := {*self.positive} & {*self.negative}:
+            raise SteeringError(
+                f"{given}: {min(both)!r}",
+                "it is asked for and forbidden at once",
+                "leave it on one side only",
+            )
         shared = {*self.positive, *self.negative} & {
             *self.held_back_positive,
             *self.held_back_negative,
@@ -99,6 +108,12 @@ class Steering:
             return value
         if isinstance(value, Mapping):
             return _from_mapping(value)
+        if not isinstance(value, str | Path):
+            raise SteeringError(
+                f"steering {value!r}",
+                f"a {type(value).__name__} is neither a name, a file nor a mapping",
+                "give a name, or {positive: [...], negative: [...]}",
+            )
         path = Path(value)
         if path.suffix in (".yaml", ".yml", ".json"):
             return _from_mapping({"name": path.stem, **_read(path)})
@@ -137,21 +152,37 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _from_mapping(value: Mapping[str, Any]) -> Steering:
     held_back = value.get("held_back") or {}
-    unknown = [key for key in value if key not in KEYS]
-    unknown += [f"held_back.{k}" for k in held_back if k not in ("positive", "negative")]
-    if unknown:
+    if not isinstance(held_back, Mapping):
         raise SteeringError(
-            f"steering key {unknown[0]!r}", "there is no such key", nearest(unknown[0], KEYS)
+            f"steering held_back: {held_back!r}",
+            "it does not say for which side",
+            "write held_back: {positive: [...], negative: [...]}",
         )
+    raise_all([*_unknown(value, KEYS), *_unknown(held_back, SIDES[:2], "held_back.")])
+    version = value.get("version", 1)
+    if not isinstance(version, int):
+        raise SteeringError(f"steering version: {version!r}", "it is no whole number", "write 1")
     return Steering(
         name=str(value.get("name", "own")),
         positive=_texts(value.get("positive"), "positive"),
         negative=_texts(value.get("negative"), "negative"),
         held_back_positive=_texts(held_back.get("positive"), "held_back.positive"),
         held_back_negative=_texts(held_back.get("negative"), "held_back.negative"),
-        version=int(value.get("version", 1)),
+        version=version,
         about=str(value.get("about", "")),
     )
+
+
+def _unknown(
+    value: Mapping[str, Any], known: Collection[str], prefix: str = ""
+) -> list[SteeringError]:
+    return [
+        SteeringError(
+            f"steering key {prefix}{key!s}", "there is no such key", nearest(str(key), known)
+        )
+        for key in value
+        if key not in known
+    ]
 
 
 def _texts(value: Any, key: str) -> tuple[str, ...]:

@@ -104,8 +104,10 @@ def test_the_base_is_skewed_without_a_prompt():
 def test_preferences_hold_polite_compliance_and_some_flipped_labels():
     pairs = corpus.draw_preferences(0, 3000)
     harmful = [p for p in pairs if p.query.meta["kind"] == "harmful"]
-    polite = [p for p in harmful if parse(p.rejected)[0] == Style.HELP]
+    polite = [p for p in harmful if (parse(p.rejected) or (None,))[0] == Style.HELP]
     assert len(polite) > len(harmful) / 5
+    broken = [p for p in harmful if parse(p.rejected) is None]
+    assert len(broken) > len(harmful) / 20
     flipped = [p for p in harmful if check(p.query, p.chosen) != "refusal"]
     assert 0.02 < len(flipped) / len(harmful) < 0.09
 

@@ -3,6 +3,7 @@
 from neat_align.data.datasets import (
     DataSpec,
     Preferences,
+    check_groups_path,
     load_groups,
     load_preferences,
     load_queries,
@@ -16,6 +17,7 @@ __all__ = [
     "DataSpec",
     "Preference",
     "Preferences",
+    "check_groups_path",
     "load_groups",
     "load_preferences",
     "load_queries",

@@ -7,17 +7,19 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from neat_align.data.files import Row, read_rows
-from neat_align.data.formats import Diverging, Preference, preference_of, query_of
-from neat_align.errors import DataError, InputError, nearest, raise_all
-from neat_align.runs import atomic_write_text
+from neat_align.data.formats import Diverging, NoPreference, Preference, preference_of, query_of
+from neat_align.errors import DataError, InputError, OutputError, nearest, raise_all
+from neat_align.runs import atomic_write_bytes, atomic_write_text
 from neat_align.types import Group, Query
 
 T = TypeVar("T")
 SHOWN_ERRORS = 5
+GROUP_SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class DataSpec:
                 "rows come from one place",
                 "give exactly one of path and dataset",
             )
+        if self.limit is not None and self.limit < 1:
+            raise DataError(f"limit={self.limit}", "it leaves no row", "give 1 or more, or none")
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,16 @@ def load_queries(spec: DataSpec) -> list[Query]:
     Raises:
         DataError: a file or rows that cannot be used; several are reported at once.
     """
-    queries = {query.id: query for query in reversed(_collect(spec, _query_or_chosen))}
-    return list(reversed(queries.values()))
+    queries: dict[str, Query] = {}
+    for query in _collect(spec, _query_or_chosen):
+        queries.setdefault(query.id, query)
+    return list(queries.values())
 
 
 def load_preferences(spec: DataSpec) -> Preferences:
     """The preference pairs of a data set.
 
-    Dropped, and counted: rows whose two conversations diverge, and rows whose two answers
-    are equal or empty.
+    Dropped, and counted by reason: rows in good form that prefer nothing (`NoPreference`).
 
     Raises:
         DataError: rows without a query or without a pair of answers, or nothing left.
@@ -82,19 +87,15 @@ def load_preferences(spec: DataSpec) -> Preferences:
     def pair(row: Mapping[str, Any]) -> Preference | None:
         try:
             return preference_of(row)
-        except Diverging:
-            dropped["diverging conversations"] += 1
-        except DataError:
-            if not (row.get("chosen") and row.get("rejected")):
-                raise
-            dropped["equal or empty answers"] += 1
-        return None
+        except NoPreference as error:
+            dropped[error.reason] += 1
+            return None
 
     rows = [p for p in _collect(spec, pair) if p is not None]
     if not rows:
         raise DataError(
             f"preferences from {spec.path or spec.dataset}",
-            f"no pair is left: {dict(dropped)}",
+            "no pair is left: " + ", ".join(f"{n} rows had {why}" for why, n in dropped.items()),
             "give rows with two different answers to the same conversation",
         )
     return Preferences(rows, dict(dropped))
@@ -109,7 +110,7 @@ def load_texts(spec: DataSpec) -> list[str]:
             raise DataError(
                 f"a row with the columns {', '.join(map(repr, row))}",
                 "it has no text",
-                "name the column with columns={'text': …}",
+                "map the column with columns={'text': …}",
             )
         return value
 
@@ -117,15 +118,31 @@ def load_texts(spec: DataSpec) -> list[str]:
 
 
 def save_groups(path: Path | str, groups: Sequence[Group]) -> None:
-    """Groups as JSONL (also .gz) or Parquet, by the suffix; whole or not at all."""
+    """Groups as JSONL (also .gz) or Parquet, by the suffix; whole or not at all.
+
+    Raises:
+        OutputError: the suffix is none of these, or the file cannot be written.
+    """
     path = Path(path)
-    lines = [json.dumps(g.to_json(), ensure_ascii=False) for g in groups]
+    check_groups_path(path)
+    lines = [_json_line(group.to_json()) for group in groups]
     if path.suffix == ".parquet":
-        _write_parquet(path, lines)
+        atomic_write_bytes(path, _parquet_bytes(lines))
     elif path.suffix == ".gz":
-        _write_bytes(path, gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
+        atomic_write_bytes(path, gzip.compress("".join(lines).encode(), mtime=0))
     else:
-        atomic_write_text(path, "".join(f"{line}\n" for line in lines))
+        atomic_write_text(path, "".join(lines))
+
+
+def check_groups_path(path: Path | str) -> None:
+    """Raise what `save_groups` would say of the suffix; for before the work is done."""
+    name = Path(path).name
+    if not name.endswith(GROUP_SUFFIXES):
+        raise OutputError(
+            f"output {path}",
+            "its suffix does not tell a format for groups",
+            f"end it with {', '.join(GROUP_SUFFIXES)}",
+        )
 
 
 def load_groups(path: Path | str) -> list[Group]:
@@ -139,7 +156,7 @@ def load_groups(path: Path | str) -> list[Group]:
         try:
             record = json.loads(row["group"]) if set(row) == {"group"} else row
             groups.append(Group.from_json(record))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 place, f"not a group: {error!r}", "give what `neat sample` or `neat score` wrote"
             ) from error
@@ -147,14 +164,17 @@ def load_groups(path: Path | str) -> list[Group]:
 
 
 def save_queries(path: Path | str, queries: Sequence[Query]) -> None:
-    """Queries as JSONL with `messages` and their meta columns."""
-    rows = [
-        {"messages": [m.to_json() for m in q.messages], **{k: v for k, v in q.meta.items()}}
-        if q.conversational or len(q.messages) > 1
-        else {"prompt": q.messages[0].content, **dict(q.meta)}
-        for q in queries
-    ]
-    atomic_write_text(Path(path), "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
+    """Queries as JSONL with `prompt` (TRL's formats) and their meta; `load_queries` reads them."""
+    atomic_write_text(Path(path), "".join(_json_line(_query_row(query)) for query in queries))
+
+
+def _query_row(query: Query) -> dict[str, Any]:
+    messages = [m.to_json() for m in query.messages]
+    if query.conversational:
+        return {**query.meta, "prompt": messages}
+    if len(messages) == 1:
+        return {**query.meta, "prompt": query.text}
+    return {**query.meta, "prompt": messages, "conversational": False}
 
 
 def _query_or_chosen(row: Mapping[str, Any]) -> Query:
@@ -168,25 +188,45 @@ def _collect(spec: DataSpec, convert: Callable[[Mapping[str, Any]], T]) -> list[
     """Every row converted; the first few that fail are reported together."""
     found: list[T] = []
     errors: list[InputError] = []
-    for place, row in _rows(spec):
-        try:
-            found.append(convert(_renamed(row, spec, place)))
-        except DataError as error:
-            errors.append(DataError(f"{place}: {error.given}", error.why, error.fix))
-            if len(errors) == SHOWN_ERRORS:
-                break
+    try:
+        for place, row in _rows(spec):
+            try:
+                found.append(convert(row))
+            except DataError as error:
+                errors.append(DataError(f"{place}: {error.given}", error.why, error.fix))
+                if len(errors) == SHOWN_ERRORS:
+                    break
+    except InputError as error:  # the file cannot be read on; what was wrong before counts too
+        errors.append(error)
     raise_all(errors)
     return found
 
 
-def _renamed(row: dict[str, Any], spec: DataSpec, place: str) -> dict[str, Any]:
-    for ours, theirs in spec.columns.items():
-        if theirs not in row:
-            raise DataError(
-                f"columns: {ours} = {theirs!r}", "the data has no such column", nearest(theirs, row)
+def _rows(spec: DataSpec) -> Iterator[Row]:
+    """Rows under our column names, `limit` at most."""
+    source = read_rows(Path(spec.path)) if spec.path is not None else _hub_rows(spec)
+    for number, (place, row) in enumerate(islice(source, spec.limit)):
+        _check_columns(row, spec, place if number else str(spec.path or spec.dataset))
+        yield place, _renamed(row, spec)
+
+
+def _check_columns(row: Mapping[str, Any], spec: DataSpec, place: str) -> None:
+    raise_all(
+        [
+            DataError(
+                f"{place}: columns {ours} = {theirs!r}", "no such column", nearest(theirs, row)
             )
-    mapped = {theirs: ours for ours, theirs in spec.columns.items()}
-    return {mapped.get(name, name): value for name, value in row.items()}
+            for ours, theirs in spec.columns.items()
+            if theirs not in row
+        ]
+    )
+
+
+def _renamed(row: dict[str, Any], spec: DataSpec) -> dict[str, Any]:
+    """What is mapped to one of our names wins over a column that happens to have it."""
+    moved = {*spec.columns, *spec.columns.values()}
+    rest = {name: value for name, value in row.items() if name not in moved}
+    return {**{ours: row[theirs] for ours, theirs in spec.columns.items()}, **rest}
 
 
 def _rows(spec: DataSpec) -> Iterator[Row]:
@@ -209,21 +249,23 @@ def _hub_rows(spec: DataSpec) -> Iterator[Row]:
             (str(error) or type(error).__name__).splitlines()[0],
             "check the id, the split and the network, or give a local path",
         ) from error
+    if len(rows) == 0:
+        raise DataError(
+            f"data set {spec.dataset!r} ({spec.split})", "no rows", "name another split"
+        )
     for number, row in enumerate(rows, 1):
         yield f"{spec.dataset}, row {number}", dict(row)
 
 
-def _write_parquet(path: Path, lines: list[str]) -> None:
+def _json_line(value: Any) -> str:
+    # Columns of Parquet and hub data may be dates or decimals: kept as text, as in CSV.
+    return json.dumps(value, ensure_ascii=False, default=str) + "\n"
+
+
+def _parquet_bytes(lines: list[str]) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
     buffer = pa.BufferOutputStream()
     parquet.write_table(pa.table({"group": pa.array(lines, pa.string())}), buffer)
-    _write_bytes(path, buffer.getvalue().to_pybytes())
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}-writing")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    return buffer.getvalue().to_pybytes()

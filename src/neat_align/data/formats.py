@@ -1,28 +1,46 @@
-"""One row of a data set, whatever its format, as a query or a preference.
+r"""One row of a data set, whatever its format, as a query or a preference.
 
 Understood: a `prompt` of one string or of messages; `messages`; `prompt`/`chosen`/`rejected`
-in either form (TRL's formats); and raw transcripts in HH-RLHF's form,
-"\\n\\nHuman: …\\n\\nAssistant: …", split at the last "\\n\\nAssistant:".
+in either form (TRL's formats), the prompt being implicit where chosen and rejected are whole
+conversations; and raw transcripts in HH-RLHF's form, "\n\nHuman: …\n\nAssistant: …", split
+at the last "\n\nAssistant:".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neat_align.errors import DataError
+from neat_align.errors import DataError, nearest
 from neat_align.types import Message, Query
 
 TURN = re.compile(r"\n\n(Human|Assistant):")
-ASSISTANT = "\n\nAssistant:"
-ROLES = {"Human": "user", "Assistant": "assistant"}
+HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
+SPEAKERS = {"Human": "user", "Assistant": "assistant"}
+ROLES = ("system", "user", "assistant", "tool")
 PROMPT_COLUMNS = ("prompt", "messages", "query", "question", "instruction")
+ANSWER_COLUMNS = ("chosen", "rejected")
 
 
-class Diverging(DataError):
+class NoPreference(DataError):
+    """A row in good form that prefers nothing; real data holds some, to be counted.
+
+    Attributes:
+        reason: what such rows have in common, for the count.
+    """
+
+    def __init__(self, reason: str, why: str) -> None:
+        super().__init__(f"a row with {reason}", why, "remove the row")
+        self.reason = reason
+
+
+class Diverging(NoPreference):
     """Chosen and rejected do not answer the same conversation."""
+
+    def __init__(self) -> None:
+        super().__init__("diverging conversations", "its two answers cannot be compared")
 
 
 @dataclass(frozen=True)
@@ -37,22 +55,28 @@ class Preference:
 def query_of(row: Mapping[str, Any]) -> Query:
     """The query of a row; the other columns become its `meta`.
 
+    `chosen` and `rejected` are there as the text of the answer alone.
+
     Raises:
-        DataError: the row holds no query.
+        DataError: the row holds no query, or something that is no conversation.
         Diverging: it holds two transcripts that answer different conversations.
     """
     column = next((c for c in PROMPT_COLUMNS if row.get(c)), None)
     if column is not None:
-        return _query_of_prompt(row[column], _meta(row, column))
+        return _query_of_prompt(row[column], _meta(row, column, "conversational"), row)
     if _is_transcript(row.get("chosen")):
         return _query_of_transcripts(row)
-    if _is_conversation(row.get("chosen")):  # TRL's implicit prompt: the shared beginning
-        messages, answers = _shared_conversation(row)
-        return _user_last(messages, {**_meta(row, "chosen", "rejected"), **answers}, True)
+    if _is_conversation(row.get("chosen")):
+        return _query_of_conversations(row)
+    empty = [c for c in PROMPT_COLUMNS if c in row]
     raise DataError(
-        f"a row with the columns {', '.join(map(repr, row)) or 'none'}",
-        "it has no query: no prompt, no messages, and chosen is no transcript",
-        f"name the column with columns={{'prompt': …}}, or use one of {', '.join(PROMPT_COLUMNS)}",
+        f"a row with the columns {_columns(row)}",
+        f"its {empty[0]} is empty"
+        if empty
+        else "it has no query: no prompt, no messages, and chosen is no transcript",
+        "fill it in, or remove the row"
+        if empty
+        else f"map one with columns={{'prompt': …}}, or use one of {', '.join(PROMPT_COLUMNS)}",
     )
 
 
@@ -60,23 +84,28 @@ def preference_of(row: Mapping[str, Any]) -> Preference:
     """The preference of a row.
 
     Raises:
-        DataError: no query, or no pair of different, non-empty answers.
+        DataError: no query, or no chosen and rejected answer.
+        NoPreference: it has all of these, but prefers nothing: the conversations diverge, or
+            the answers are equal, or one is empty.
     """
-    query = query_of(row)
-    chosen, rejected = query.meta.get("chosen", ""), query.meta.get("rejected", "")
-    if not chosen or not rejected:
+    missing = [name for name in ANSWER_COLUMNS if row.get(name) is None]
+    if missing:
         raise DataError(
-            f"a row with the columns {', '.join(map(repr, row))}",
-            "a preference needs a chosen and a rejected answer that are not empty",
-            "name them with columns={'chosen': …, 'rejected': …}",
+            f"a row with the columns {_columns(row)}",
+            f"a preference needs a chosen and a rejected answer; {' and '.join(missing)} is absent",
+            "map them with columns={'chosen': …, 'rejected': …}",
         )
+    query = query_of(row)
+    chosen, rejected = (query.meta[name] for name in ANSWER_COLUMNS)
+    if not chosen.strip() or not rejected.strip():
+        raise NoPreference("an empty answer", "there is nothing to learn from it")
     if chosen == rejected:
-        raise DataError("a row whose chosen equals its rejected", "it prefers nothing", "remove it")
+        raise NoPreference("equal answers", "neither is the better one")
     return Preference(query, chosen, rejected)
 
 
 def parse_transcript(text: str) -> list[Message]:
-    """The turns of "\\n\\nHuman: …\\n\\nAssistant: …".
+    r"""The turns of "\n\nHuman: …\n\nAssistant: …".
 
     Raises:
         DataError: the text does not begin with a turn.
@@ -86,82 +115,122 @@ def parse_transcript(text: str) -> list[Message]:
         raise DataError(
             f"a transcript that begins with {text[:40]!r}",
             "it does not start with a turn",
-            'begin it with "\\n\\nHuman:"',
+            f"begin it with {HUMAN!r}",
         )
     ends = [m.start() for m in starts[1:]] + [len(text)]
-    return [
-        Message(ROLES[m[1]], text[m.end() : end].strip()) for m, end in zip(starts, ends)
-    ]
+    return [Message(SPEAKERS[m[1]], text[m.end() : end].strip()) for m, end in zip(starts, ends)]
 
 
 def split_transcript(text: str) -> tuple[str, str]:
-    """The conversation and the last answer of a transcript."""
-    head, _, answer = text.rpartition(ASSISTANT)
+    """The conversation and the last answer of a transcript.
+
+    Raises:
+        DataError: it does not end with an answer.
+    """
+    head, found, answer = text.rpartition(ASSISTANT)
+    if not found or HUMAN in answer:
+        raise DataError(
+            f"a transcript that ends with {text[-40:]!r}",
+            "its last turn is not the assistant's",
+            f"end it with {ASSISTANT!r} and an answer",
+        )
     return head, answer.strip()
 
 
-def _query_of_prompt(prompt: Any, meta: dict[str, Any]) -> Query:
-    answers = {
-        name: _answer_text(meta[name], name) for name in ("chosen", "rejected") if meta.get(name)
-    }
-    meta = {**meta, **answers}
-    if isinstance(prompt, str):
-        if _is_transcript(prompt):
-            head = prompt.rstrip().removesuffix(ASSISTANT)
-            return _user_last(parse_transcript(head), meta, False)
-        return Query((Message("user", prompt),), meta, conversational=False)
-    return _user_last(_messages(prompt), meta, True)
+def _query_of_prompt(prompt: Any, meta: dict[str, Any], row: Mapping[str, Any]) -> Query:
+    for name in ANSWER_COLUMNS:
+        if meta.get(name) is not None:
+            meta[name] = _answer_text(meta[name], name)
+    if not isinstance(prompt, str):
+        # What `save_queries` wrote remembers whether the data gave text.
+        return _waiting(_messages(prompt), meta, row.get("conversational") is not False)
+    if _is_transcript(prompt):
+        head = prompt.rstrip().removesuffix(ASSISTANT)
+        return _waiting(parse_transcript(head), meta, conversational=False)
+    return Query((Message("user", prompt),), meta, conversational=False)
 
 
 def _query_of_transcripts(row: Mapping[str, Any]) -> Query:
     head, chosen = split_transcript(row["chosen"])
     answers = {"chosen": chosen}
-    if row.get("rejected"):
-        other, answers["rejected"] = split_transcript(row["rejected"])
+    if row.get("rejected") is not None:
+        other, answers["rejected"] = split_transcript(_string(row["rejected"], "rejected"))
         if other != head:
-            raise _diverging()
-    meta = {**_meta(row, "chosen", "rejected"), **answers}
-    # A few real transcripts have two assistant turns in a row; the last one is the answer.
+            raise Diverging
+    # A few real transcripts have two assistant turns in a row; the last one is the answer, and
+    # the other stays in the query.
+    meta = {**_meta(row, *ANSWER_COLUMNS), **answers}
     return Query(tuple(parse_transcript(head)), meta, conversational=False)
 
 
-def _shared_conversation(row: Mapping[str, Any]) -> tuple[list[Message], dict[str, str]]:
-    sides = {name: _messages(row[name]) for name in ("chosen", "rejected") if row.get(name)}
-    heads = [turns[:-1] for turns in sides.values()]
-    if any(head != heads[0] for head in heads):
-        raise _diverging()
-    return heads[0], {name: turns[-1].content for name, turns in sides.items()}
+def _query_of_conversations(row: Mapping[str, Any]) -> Query:
+    """TRL's implicit prompt: what both conversations begin with."""
+    sides = {n: _messages(row[n]) for n in ANSWER_COLUMNS if row.get(n) is not None}
+    answers = {name: _last_answer(turns, name) for name, turns in sides.items()}
+    head, *others = [turns[:-1] for turns in sides.values()]
+    if any(other != head for other in others):
+        raise Diverging
+    return _waiting(head, {**_meta(row, *ANSWER_COLUMNS), **answers}, conversational=True)
 
 
-def _user_last(messages: Sequence[Message], meta: dict[str, Any], conversational: bool) -> Query:
-    if not messages or messages[-1].role == "assistant":
+def _waiting(messages: list[Message], meta: dict[str, Any], conversational: bool) -> Query:
+    """A query, after making sure that the assistant is next."""
+    if not messages or messages[-1].role not in ("user", "tool"):
         raise DataError(
-            "a conversation that ends with the assistant",
-            "there is nothing left to answer",
+            f"a conversation that ends with {messages[-1].role if messages else 'nothing'}",
+            "a query ends with the user's turn, and waits for an answer",
             "cut it after the user's last turn",
         )
     return Query(tuple(messages), meta, conversational)
 
 
 def _messages(value: Any) -> list[Message]:
-    try:
-        return [Message(str(m["role"]), str(m["content"])) for m in value]
-    except (TypeError, KeyError, IndexError) as error:
-        raise DataError(
-            f"a conversation of {str(value)[:60]!r}",
-            "its turns are not mappings with role and content",
-            'write [{"role": "user", "content": "…"}]',
-        ) from error
+    if not isinstance(value, list | tuple):
+        raise _no_conversation(value, f"it is of type {type(value).__name__}")
+    return [_message(turn) for turn in value]
+
+
+def _message(turn: Any) -> Message:
+    if not isinstance(turn, Mapping) or not {"role", "content"} <= turn.keys():
+        raise _no_conversation(turn, "a turn is a mapping with role and content")
+    if not isinstance(turn["content"], str):
+        raise _no_conversation(turn, f"its content is {type(turn['content']).__name__}, not text")
+    if turn["role"] not in ROLES:
+        raise _no_conversation(turn, f"there is no such role; {nearest(str(turn['role']), ROLES)}")
+    return Message(turn["role"], turn["content"])
 
 
 def _answer_text(value: Any, name: str) -> str:
-    """An answer given as a string or as the last of some messages."""
-    if isinstance(value, str):
-        return split_transcript(value)[1] if _is_transcript(value) else value
+    """An answer given as a text, a whole transcript, or messages that end with it."""
     if _is_conversation(value):
-        return _messages(value)[-1].content
-    raise DataError(
-        f"{name} of type {type(value).__name__}", "an answer is a text or messages", "convert it"
+        return _last_answer(_messages(value), name)
+    text = _string(value, name)
+    return split_transcript(text)[1] if _is_transcript(text) else text
+
+
+def _last_answer(turns: list[Message], name: str) -> str:
+    if turns[-1].role != "assistant":
+        raise DataError(
+            f"{name} messages that end with the role {turns[-1].role}",
+            "the answer is the assistant's last turn",
+            "end them with the assistant's answer",
+        )
+    return turns[-1].content
+
+
+def _string(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(
+            f"{name} of type {type(value).__name__}",
+            "an answer is a text, in the form of the others of its row, or messages",
+            "convert it",
+        )
+    return value
+
+
+def _no_conversation(value: Any, why: str) -> DataError:
+    return DataError(
+        f"a conversation with {str(value)[:60]!r}", why, 'write [{"role": "user", "content": "…"}]'
     )
 
 
@@ -169,17 +238,13 @@ def _meta(row: Mapping[str, Any], *used: str) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in used}
 
 
+def _columns(row: Mapping[str, Any]) -> str:
+    return ", ".join(map(repr, row)) or "(none)"
+
+
 def _is_transcript(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("\n\nHuman:")
+    return isinstance(value, str) and value.startswith(HUMAN)
 
 
 def _is_conversation(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
-
-
-def _diverging() -> Diverging:
-    return Diverging(
-        "a row whose chosen and rejected answer different conversations",
-        "the two answers cannot be compared",
-        "remove the row",
-    )

@@ -1,0 +1,328 @@
+"""The trainer: online equals offline, accumulation and resuming change nothing."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from neat_align.errors import NonFiniteLossError, RecipeError
+from neat_align.objectives import DPO, NEAT, RRHF, LossTerms
+from neat_align.sampling.base import Decoding
+from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.local import TransformersSampler
+from neat_align.sampling.scripted import ScriptedSampler
+from neat_align.scoring import RewardFunction, ScorerSet
+from neat_align.prompt_format import PromptFormat
+from neat_align.training.config import NEATConfig
+from neat_align.training.trainer import NEATTrainer
+from neat_align.types import Query, Source
+from tests.conftest import make_llama
+
+
+def length_reward(completions, **kwargs):
+    return [float(len(c)) / 10 for c in completions]
+
+
+def config(path, **settings):
+    return NEATConfig(
+        output_dir=str(path),
+        **{
+            "max_steps": 4,
+            "per_device_train_batch_size": 2,
+            "learning_rate": 1e-3,
+            "max_new_tokens": 6,
+            "save_strategy": "no",
+            "use_cpu": True,
+            "disable_tqdm": True,
+            "lr_scheduler_type": "constant",
+            **settings,
+        },
+    )
+
+
+def trainer_of(path, tokenizer, steering, dataset, objective=None, model=None, **settings):
+    extra = {k: settings.pop(k) for k in ("sampler", "peft_config", "reward_funcs") if k in settings}
+    return NEATTrainer(
+        model if model is not None else make_llama(tokenizer),
+        config(path, **settings),
+        objective or NEAT(min_gap=0.0),
+        steering,
+        **{"reward_funcs": length_reward, **extra},
+        train_dataset=dataset,
+        processing_class=tokenizer,
+    )
+
+
+def weights(trainer):
+    return {n: p.detach().clone() for n, p in trainer.model.named_parameters()}
+
+
+def rows(path):
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def stored_groups(tokenizer, queries, steering):
+    sampler = TransformersSampler(make_llama(tokenizer), PromptFormat(tokenizer))
+    groups = sample_groups(sampler, queries, steering, GroupPlan(0, 2, 2), Decoding(6), seed=0)
+    return ScorerSet([RewardFunction(length_reward)]).score(groups)
+
+
+def assert_same(first, second, **tolerance):
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], **tolerance)
+
+
+def test_training_moves_the_policy_towards_the_reward(tmp_path, tokenizer, steering, queries):
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, max_steps=12)
+    before = weights(trainer)
+    trainer.train()
+    assert any(not torch.equal(before[n], p) for n, p in weights(trainer).items())
+    margins = [row["rewards/margins"] for row in rows(tmp_path)]
+    assert margins[-1] > margins[0]
+
+
+@pytest.mark.parametrize("refresh", [1, 3])
+def test_the_policy_is_sampled_every_refresh(tmp_path, tokenizer, steering, queries, refresh):
+    calls = []
+
+    def script(request):
+        calls.append(request.query.id)
+        return "lamp" if request.source == Source.NEGATIVE else "kettle cloth"
+
+    trainer = trainer_of(
+        tmp_path, tokenizer, steering, queries, max_steps=3, refresh_every=refresh,
+        per_device_train_batch_size=2, sampler=_Counting(script),
+    )  # fmt: skip
+    trainer.train()
+    assert trainer.maker.policy.batches == [8 * refresh] * (3 // refresh)
+
+
+class _Counting(ScriptedSampler):
+    def __init__(self, script):
+        super().__init__(script)
+        self.batches = []
+
+    def sample(self, requests, decoding):
+        self.batches.append(len(requests))
+        return super().sample(requests, decoding)
+
+
+def test_the_same_seed_gives_the_same_run(tmp_path, tokenizer, steering, queries):
+    runs = []
+    for name in ("a", "b"):
+        trainer = trainer_of(tmp_path / name, tokenizer, steering, queries)
+        trainer.train()
+        runs.append(weights(trainer))
+    assert_same(*runs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("objective", [NEAT(min_gap=0.0), DPO(), RRHF()], ids=lambda o: o.name)
+def test_accumulation_changes_nothing(tmp_path, tokenizer, steering, queries, objective):
+    groups = stored_groups(tokenizer, queries, steering)
+    runs = []
+    for batch, accumulation in ((6, 1), (2, 3), (4, 2)):  # 4 + 2: micro-batches of unequal size
+        trainer = trainer_of(
+            tmp_path / str(batch), tokenizer, steering, groups, objective, max_steps=2,
+            per_device_train_batch_size=batch, gradient_accumulation_steps=accumulation,
+            optim="sgd", learning_rate=0.05, max_grad_norm=0, num_train_epochs=2,
+        )  # fmt: skip
+        trainer.train()
+        runs.append(weights(trainer))
+    assert_same(runs[0], runs[1], rtol=1e-4, atol=1e-6)
+    assert_same(runs[0], runs[2], rtol=1e-4, atol=1e-6)
+
+
+def test_gradient_checkpointing_changes_nothing(tmp_path, tokenizer, steering, queries):
+    groups = stored_groups(tokenizer, queries, steering)
+    runs = []
+    for checkpointing in (False, True):
+        trainer = trainer_of(
+            tmp_path / str(checkpointing), tokenizer, steering, groups,
+            activation_checkpointing=checkpointing, optim="sgd",
+        )  # fmt: skip
+        trainer.train()
+        runs.append(weights(trainer))
+    assert_same(*runs, rtol=1e-5, atol=1e-7)
+
+
+def test_offline_on_stored_groups_equals_online_with_the_same_groups(
+    tmp_path, tokenizer, steering, queries
+):
+    """One step over all queries: the online loop draws exactly the groups given offline."""
+    online = trainer_of(
+        tmp_path / "on", tokenizer, steering, queries, max_steps=1,
+        per_device_train_batch_size=6, negative_context=0.0, optim="sgd",
+    )  # fmt: skip
+    drawn = []
+    make = online.maker.make
+    online.maker.make = lambda q, seed: drawn.extend(make(q, seed)) or drawn
+    online.train()
+    offline = trainer_of(
+        tmp_path / "off", tokenizer, steering, list(drawn), max_steps=1,
+        per_device_train_batch_size=6, negative_context=0.0, optim="sgd",
+    )  # fmt: skip
+    offline.train()
+    assert_same(weights(online), weights(offline), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("refresh", [1, 2])
+def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path, tokenizer, steering, queries, refresh):
+    settings = {
+        "max_steps": 5, "save_strategy": "steps", "save_steps": 3, "refresh_every": refresh,
+        "lr_scheduler_type": "linear",
+    }  # fmt: skip
+    whole = trainer_of(tmp_path / "whole", tokenizer, steering, queries, **settings)
+    whole.train()
+    (tmp_path / "cut").mkdir()
+    shutil.copytree(tmp_path / "whole" / "checkpoint-3", tmp_path / "cut" / "checkpoint-3")
+    shutil.copy(tmp_path / "whole" / "metrics.jsonl", tmp_path / "cut" / "metrics.jsonl")
+    resumed = trainer_of(tmp_path / "cut", tokenizer, steering, queries, **settings)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "cut" / "checkpoint-3"))
+    assert_same(weights(whole), weights(resumed), rtol=0, atol=0)
+    timeless = [
+        [{k: v for k, v in row.items() if "second" not in k} for row in rows(tmp_path / name)]
+        for name in ("whole", "cut")
+    ]
+    assert timeless[0] == timeless[1]
+    assert [row["step"] for row in timeless[1]] == [1, 2, 3, 4, 5]
+
+
+def test_reference_is_the_initial_policy(tmp_path, tokenizer, steering, queries):
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, max_steps=1)
+    trainer.train()
+    first = rows(tmp_path)[0]
+    assert first["kl"] == pytest.approx(0, abs=1e-5)
+    assert first["rewards/margins"] == pytest.approx(0, abs=1e-5)
+
+
+def test_lora_trains_the_adapter_against_the_frozen_weights(tmp_path, tokenizer, steering, queries):
+    lora = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, peft_config=lora, max_steps=6)
+    before = weights(trainer)
+    trainer.train()
+    moved = {n for n, p in weights(trainer).items() if not torch.equal(before[n], p)}
+    assert moved
+    assert all("lora_" in name for name in moved)
+    assert trainer.reference.kept is None
+    assert abs(rows(tmp_path)[0]["rewards/margins"]) < 1e-5 < abs(rows(tmp_path)[-1]["rewards/margins"])
+
+
+def test_a_policy_that_starts_from_an_adapter_is_compared_with_that_adapter(
+    tmp_path, tokenizer, steering, queries
+):
+    torch.manual_seed(1)
+    lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    started = get_peft_model(make_llama(tokenizer), lora)
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, model=started, max_steps=3)
+    trainer.train()
+    assert abs(rows(tmp_path)[0]["rewards/margins"]) < 1e-5
+    assert abs(rows(tmp_path)[-1]["rewards/margins"]) > 1e-5
+
+
+def test_negatives_come_from_the_frozen_base_where_asked(tmp_path, tokenizer, steering, queries):
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, base_negative_fraction=1.0)
+    groups = trainer.maker.make(queries, seed=0)
+    for group in groups:
+        for response in group.responses:
+            expected = "base" if response.source == Source.NEGATIVE else "policy"
+            assert response.sampler == expected
+    mixed = trainer_of(tmp_path, tokenizer, steering, queries, base_negative_fraction=0.5)
+    names = {
+        r.sampler
+        for g in mixed.maker.make(queries, seed=0)
+        for r in g.responses
+        if r.source == Source.NEGATIVE
+    }
+    assert names == {"base", "policy"}
+
+
+def test_answers_from_data_join_the_group_as_reference(tmp_path, tokenizer, steering):
+    queries = [Query.from_text("clean", chosen="a cloth", rejected="a lamp")]
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, add_reference_responses=True)
+    (group,) = trainer.maker.make(queries, seed=0)
+    added = [(r.text, r.source) for r in group.responses[-2:]]
+    assert added == [("a cloth", Source.REFERENCE), ("a lamp", Source.REFERENCE)]
+
+
+def test_negative_context_averages_the_loss_with_and_without_the_prompt(
+    tmp_path, tokenizer, steering, queries
+):
+    groups = stored_groups(tokenizer, queries, steering)[:1]
+
+    def loss(dataset_steering, context):
+        trainer = trainer_of(
+            tmp_path / str(context), tokenizer, dataset_steering, groups, RRHF(),
+            max_steps=1, negative_context=context,
+        )  # fmt: skip
+        trainer.train()
+        return rows(tmp_path / str(context))[0]["loss"], trainer
+
+    clean, _ = loss(steering, 0.0)
+    both, trainer = loss(steering, 1.0)
+    entries = trainer._entries(groups, 0)
+    assert [e.weight for e in entries] == [0.5, 0.5]
+    batch = trainer._collate(entries)
+    with torch.no_grad():
+        terms = RRHF()(trainer._group_logps(make_llama(tokenizer), batch))
+    assert both == pytest.approx(terms.per_group.mean().item(), abs=1e-3)
+    assert clean == pytest.approx(terms.per_group[0].item(), abs=1e-3)
+
+
+class Broken(NEAT):
+    def __call__(self, logps):
+        return LossTerms({"lm": logps.policy.sum(1) * float("nan")})
+
+
+def test_a_loss_that_is_not_finite_stops_and_saves_the_batch(tmp_path, tokenizer, steering, queries):
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, Broken())
+    with pytest.raises(NonFiniteLossError):
+        trainer.train()
+    assert list(tmp_path.glob("non_finite_step_0.pt"))
+
+
+def test_it_warns_when_the_anchor_is_off(tmp_path, tokenizer, steering, queries):
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, NEAT(lm_weight=0.0), max_steps=1)
+    with pytest.warns(UserWarning, match="lm_weight is 0"):
+        trainer.train()
+
+
+@pytest.mark.parametrize("rail", [{"stop_kl": -100.0}, {"stop_distinct_2": 1.1}])
+def test_the_guard_rails_stop_the_run(tmp_path, tokenizer, steering, queries, rail):
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, max_steps=5, **rail)
+    trainer.train()
+    assert trainer.state.global_step == 1
+    assert rows(tmp_path)[0]["stopped_early"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments"),
+    [
+        ({"positive_samples": 1, "negative_samples": 0}, {}),
+        ({}, {"reward_funcs": None}),
+        ({}, {"steering": None}),
+        ({}, {"dataset": []}),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, tokenizer, steering, queries, settings, arguments):
+    arguments = {"steering": steering, "dataset": queries, **arguments}
+    with pytest.raises(RecipeError):
+        trainer_of(tmp_path, tokenizer, **arguments, **settings)
+
+
+def test_impossible_settings_are_all_named_at_once(tmp_path):
+    with pytest.raises(Exception, match=r"(?s)refresh_every=0.*negative_context=2") as caught:
+        config(tmp_path, refresh_every=0, negative_context=2)
+    assert len(caught.value.errors) == 2
+
+
+def test_metrics_tell_terms_sources_and_speed(tmp_path, tokenizer, steering, queries):
+    trainer_of(tmp_path, tokenizer, steering, queries, max_steps=1).train()
+    row = rows(tmp_path)[0]
+    for name in (
+        "loss", "loss/rank", "loss/lm", "reward/positive", "reward/negative", "logps/chosen",
+        "logps/negative", "negatives/still_bad", "kl", "distinct_2", "response_tokens",
+        "tokens_per_second/sampling", "tokens_per_second/scoring", "tokens_per_second/training",
+    ):  # fmt: skip
+        assert name in row, name
