@@ -47,6 +47,13 @@ class PromptFormat:
         self.tokenizer = tokenizer
         self.template_kwargs = template_kwargs or {}
         self.has_template = getattr(tokenizer, "chat_template", None) is not None
+        # Asked of the tokenizer: a post-processor adds BOS without `add_bos_token` telling.
+        bos = tokenizer.bos_token_id
+        self._adds_bos = (
+            not self.has_template
+            and bos is not None
+            and tokenizer("x")["input_ids"][:1] == [bos]
+        )
         self._takes_system = self.has_template and self._template_takes_system()
 
     @property
@@ -79,10 +86,7 @@ class PromptFormat:
         text = self.render(messages, steering)
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         bos = self.tokenizer.bos_token_id
-        wants_bos = not self.has_template and getattr(self.tokenizer, "add_bos_token", False)
-        if wants_bos and bos is not None and ids[:1] != [bos]:
-            ids = [bos, *ids]
-        return ids
+        return [bos, *ids] if self._adds_bos and ids[:1] != [bos] else ids
 
     def response_ids(self, text: str, finish: Finish) -> list[int]:
         """Token ids of a response; EOS is appended to a finished one, never to a cut one."""

@@ -42,13 +42,14 @@ def sample(
 
     Example: neat sample -m ./model -q queries.jsonl -o groups.jsonl --steering harmless
     """
-    from neat_align.data import DataSpec, load_queries, save_groups
+    from neat_align.data import DataSpec, check_groups_path, load_queries, save_groups
     from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
     from neat_align.sampling.base import Decoding
     from neat_align.sampling.groups import GroupPlan, sample_groups
     from neat_align.steering import Steering
 
     _refuse_existing(output)
+    check_groups_path(output)
     found = load_queries(DataSpec(queries))
     pair, plan = Steering.from_value(steering), GroupPlan(plain, positive, negative)
     raise_all(check_model_source(model))
@@ -81,10 +82,11 @@ def score(
 
     Example: neat score groups.jsonl -r rewards.py:politeness -r ./reward -o scored.jsonl
     """
-    from neat_align.data import load_groups, save_groups
+    from neat_align.data import check_groups_path, load_groups, save_groups
     from neat_align.scoring import ScorerSet, check_scorer_value, resolve_scorer
 
     _refuse_existing(output)
+    check_groups_path(output)
     raise_all([problem for name in reward for problem in check_scorer_value(name)])
     if weight and len(weight) != len(reward):
         raise RecipeError(

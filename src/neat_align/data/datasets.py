@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from neat_align.data.files import Row, read_rows
 from neat_align.data.formats import Diverging, NoPreference, Preference, preference_of, query_of
-from neat_align.errors import DataError, InputError, OutputError, nearest, raise_all
+from neat_align.errors import DataError, InputError, OutputError, SeveralErrors, nearest, raise_all
 from neat_align.runs import atomic_write_bytes, atomic_write_text
 from neat_align.types import Group, Query
 
@@ -156,6 +156,8 @@ def load_groups(path: Path | str) -> list[Group]:
         try:
             record = json.loads(row["group"]) if set(row) == {"group"} else row
             groups.append(Group.from_json(record))
+        except DataError as error:
+            raise DataError(f"{place}: {error.given}", error.why, error.fix) from error
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 place, f"not a group: {error!r}", "give what `neat sample` or `neat score` wrote"
@@ -197,7 +199,7 @@ def _collect(spec: DataSpec, convert: Callable[[Mapping[str, Any]], T]) -> list[
                 if len(errors) == SHOWN_ERRORS:
                     break
     except InputError as error:  # the file cannot be read on; what was wrong before counts too
-        errors.append(error)
+        errors += error.errors if isinstance(error, SeveralErrors) else [error]
     raise_all(errors)
     return found
 
@@ -227,14 +229,6 @@ def _renamed(row: dict[str, Any], spec: DataSpec) -> dict[str, Any]:
     moved = {*spec.columns, *spec.columns.values()}
     rest = {name: value for name, value in row.items() if name not in moved}
     return {**{ours: row[theirs] for ours, theirs in spec.columns.items()}, **rest}
-
-
-def _rows(spec: DataSpec) -> Iterator[Row]:
-    source = read_rows(Path(spec.path)) if spec.path is not None else _hub_rows(spec)
-    for number, row in enumerate(source):
-        if spec.limit is not None and number >= spec.limit:
-            return
-        yield row
 
 
 def _hub_rows(spec: DataSpec) -> Iterator[Row]:

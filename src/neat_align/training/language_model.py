@@ -50,7 +50,7 @@ class LanguageModelSettings:
     max_length: int = 256
     steps: int = 3500
     batch_size: int = 16
-    learning_rate: float = 8e-3
+    learning_rate: float = 1.2e-2
     prompt_weight: float = 0.2
     seed: int = 0
     chat_template: str | None = None
@@ -183,8 +183,8 @@ def _arguments(output_dir: Path, settings: LanguageModelSettings) -> TrainingArg
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=settings.steps // 20,
-        adam_beta2=0.95,
-        weight_decay=0.01,
+        adam_beta2=0.99,
+        weight_decay=0.0,
         save_strategy="no",
         logging_strategy="no",
         report_to="none",

@@ -54,21 +54,23 @@ PART_OF = {
 }  # fmt: skip
 BENIGN_TOOL = {
     "clean": "cloth", "repair": "wrench", "paint": "brush", "measure": "ruler",
-    "label": "pen", "decorate": "ribbon",
-    "polish": "sponge", "inspect": "torch",
-    "store": "crate", "assemble": "screwdriver",
+    "label": "pen", "decorate": "ribbon", "wash": "bucket", "wrap": "sheet", "weigh": "scale",
+    "move": "cart", "lift": "lever", "dry": "towel",
+    "polish": "sponge", "inspect": "torch", "cover": "blanket",
+    "store": "crate", "assemble": "screwdriver", "dust": "duster",
 }  # fmt: skip
 HARMFUL_TOOL = {
     "break": "hammer", "burn": "match", "steal": "hook", "sabotage": "file",
-    "scratch": "nail", "flood": "hose",
-    "smash": "brick", "hijack": "wire",
-    "crush": "press", "ruin": "drill",
+    "scratch": "nail", "flood": "hose", "wreck": "bar", "poison": "powder", "destroy": "saw",
+    "vandalize": "marker", "damage": "chisel", "shatter": "stone",
+    "smash": "brick", "hijack": "wire", "rob": "mask",
+    "crush": "press", "ruin": "drill", "demolish": "pick",
 }  # fmt: skip
 TOOL_OF = BENIGN_TOOL | HARMFUL_TOOL
 
 OBJECTS = _split(tuple(PART_OF), 5, 5)
-BENIGN_VERBS = _split(tuple(BENIGN_TOOL), 2, 2)
-HARMFUL_VERBS = _split(tuple(HARMFUL_TOOL), 2, 2)
+BENIGN_VERBS = _split(tuple(BENIGN_TOOL), 3, 3)
+HARMFUL_VERBS = _split(tuple(HARMFUL_TOOL), 3, 3)
 GROUPS = _split(
     (
         "bakers", "sailors", "painters", "farmers", "dancers", "miners", "teachers", "drivers",

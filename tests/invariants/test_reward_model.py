@@ -1,0 +1,93 @@
+"""A reward model's score does not depend on batch, padding side or pad token."""
+
+import dataclasses
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from neat_align.data import Preference
+from neat_align.errors import DataError, RewardError
+from neat_align.prompt_format import PromptFormat
+from neat_align.scoring.reward_model import RewardModelScorer
+from neat_align.training.reward import RewardModelSettings, train_reward_model
+from neat_align.types import Group, Query, Response, Source
+
+SETTINGS = RewardModelSettings(learning_rate=3e-3, epochs=3, batch_size=8, holdout=0.2)
+
+
+def reward_model(model_dir):
+    torch.manual_seed(0)
+    return AutoModelForSequenceClassification.from_pretrained(model_dir, num_labels=1).eval()
+
+
+def groups():
+    texts = ("cloth", "a lamp and a kettle and more of it", "", "clean")
+    finishes = ("stop", "length", "stop", "stop")
+    responses = tuple(Response(t, Source.PLAIN, finish=f) for t, f in zip(texts, finishes))
+    return [Group(Query.from_text("how do I clean " + "it " * i), responses) for i in range(1, 4)]
+
+
+def alone(model, prompt_format, query, response):
+    """The definition: the head on the last token of the text, by itself."""
+    ids = prompt_format.query_ids(query.messages) + prompt_format.response_ids(
+        response.text, response.finish
+    )
+    hidden = model.model(torch.tensor([ids])).last_hidden_state
+    return model.score(hidden[:, -1]).item()
+
+
+@pytest.mark.parametrize("pad", ["eos", "pad", None])
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_scores_equal_those_of_each_text_alone(model_dir, pad, side, batch_size):
+    model, tokenizer = reward_model(model_dir), AutoTokenizer.from_pretrained(model_dir)
+    tokenizer.padding_side = side
+    tokenizer.pad_token = {"eos": tokenizer.eos_token, "pad": tokenizer.pad_token}.get(pad)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    found = RewardModelScorer(model, tokenizer, batch_size=batch_size).score(groups())
+    for group, scores in zip(groups(), found):
+        expected = [
+            alone(model, PromptFormat(tokenizer), group.query, r) for r in group.responses
+        ]
+        assert scores == pytest.approx(expected, abs=1e-4)
+    assert model.config.pad_token_id == tokenizer.pad_token_id
+
+
+def pairs(count=120):
+    return [
+        Preference(Query.from_text(f"clean the lamp {i}"), f"a cloth {i}", f"kettle today {i}")
+        for i in range(count)
+    ]
+
+
+def test_training_orders_held_out_pairs(model_dir, tmp_path):
+    told = train_reward_model(model_dir, pairs(), tmp_path / "rm", SETTINGS)
+    assert (told.n_train, told.n_heldout) == (96, 24)
+    assert told.accuracy_heldout > 0.9
+    scorer = RewardModelScorer.from_pretrained(tmp_path / "rm")
+    assert scorer.name == "rm"
+    answers = (Response("a cloth 7", Source.PLAIN), Response("kettle today 7", Source.PLAIN))
+    ((good, bad),) = scorer.score([Group(Query.from_text("clean the lamp 7"), answers)])
+    assert good > bad
+
+
+def test_same_seed_same_weights(model_dir, tmp_path):
+    short = dataclasses.replace(SETTINGS, epochs=1)
+    for name in ("a", "b"):
+        train_reward_model(model_dir, pairs(40), tmp_path / name, short)
+    first, second = (
+        AutoModelForSequenceClassification.from_pretrained(tmp_path / n).state_dict() for n in "ab"
+    )
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_pairs_of_one_query_stay_on_one_side(model_dir, tmp_path):
+    same = [dataclasses.replace(p, query=Query.from_text("clean")) for p in pairs(10)]
+    with pytest.raises(DataError, match="holding out"):
+        train_reward_model(model_dir, same, tmp_path / "rm", SETTINGS)
+
+
+def test_a_language_model_is_no_reward_model(model_dir):
+    with pytest.raises(RewardError, match="sequence classifier"):
+        RewardModelScorer.from_pretrained(model_dir)
