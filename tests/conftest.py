@@ -96,7 +96,7 @@ def steering():
 
 @pytest.fixture
 def queries():
-    from neat_align.types import Document, Query
+    from neat_align.types import Query
 
     things = ("lamp", "kettle", "cloth", "lamp and kettle", "clean cloth", "own lamp")
     return [Query.from_text(f"how do I polish the {thing}?") for thing in things]

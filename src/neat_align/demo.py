@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from rich.table import Table
 from neat_align.evaluation import Evaluation, EvaluationSettings, evaluate
 from neat_align.pipeline import loaded_models, save_evaluation, save_policy, write_report
 from neat_align.report.glossary import entry, shown
-from neat_align.runs import RunDirectory
+from neat_align.runs import RunDirectory, read_json
 from neat_align.sampling.base import Decoding
 from neat_align.world import corpus
 from neat_align.world.checker import check
@@ -119,15 +120,13 @@ def run_demo(
     start = time.perf_counter()
     _stage(run, console, "base", lambda: _train_base(run, seed, sizes))
     for name, offset in (("reward", 0), ("heldout_reward", 1)):
-        _stage(run, console, name, lambda n=name, o=offset: _train_reward(run, n, seed, o, sizes))
+        _stage(run, console, name, partial(_train_reward, run, name, seed, offset, sizes))
     for name in names:
-        _stage(run, console, name, lambda n=name: _align(run, n, seed, sizes))
+        _stage(run, console, name, partial(_align, run, name, seed, sizes))
     evaluated = "evaluate: " + ", ".join(["base", *names])
     _stage(run, console, evaluated, lambda: _evaluate(run, names, seed, sizes, console))
     _stage(run, console, "report of " + evaluated, lambda: write_demo_report(run))
     console.print(f"finished in {time.perf_counter() - start:.0f} s: {run.path('report.html')}")
-    from neat_align.runs import read_json
-
     return read_json(run.path("results.json"))
 
 
@@ -268,5 +267,7 @@ def _table(evaluation: Evaluation) -> Table:
     table = Table("", *evaluation.models)
     for metric in SHOWN:
         figures = [result.figures.get(metric) for result in evaluation.models.values()]
-        table.add_row(entry(metric).title, *(shown(metric, f.value if f else None) for f in figures))
+        table.add_row(
+            entry(metric).title, *(shown(metric, f.value if f else None) for f in figures)
+        )
     return table

@@ -1,11 +1,11 @@
 """`neat run`: the stages of a recipe, each skipped when it is finished.
 
-    model     trained from scratch, where the recipe asks for it     DIR/model
-    reward    trained from preferences, likewise                     DIR/reward
-    heldout   the scorer that training never sees, likewise          DIR/heldout_reward
-    train     the policy                                             DIR/policy, DIR/train
-    evaluate  base and policy on held-out queries                    DIR/evaluation.json
-    report                                                           DIR/report.html
+model     trained from scratch, where the recipe asks for it     DIR/model
+reward    trained from preferences, likewise                     DIR/reward
+heldout   the scorer that training never sees, likewise          DIR/heldout_reward
+train     the policy                                             DIR/policy, DIR/train
+evaluate  base and policy on held-out queries                    DIR/evaluation.json
+report                                                           DIR/report.html
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from typing import Any
 
 from neat_align.data import Preferences, load_groups, load_preferences, load_queries
 from neat_align.errors import DataError, RecipeError, raise_all
-from neat_align.evaluation import Evaluated, Evaluation, EvaluationSettings, evaluate, resolve_checker
+from neat_align.evaluation import (
+    Evaluated,
+    Evaluation,
+    EvaluationSettings,
+    evaluate,
+    resolve_checker,
+)
 from neat_align.evaluation.safety import check_kinds
 from neat_align.recipe import (
     Data,
@@ -257,7 +263,7 @@ def training_rewards(recipe: Recipe, run: RunDirectory) -> list[Any]:
 
 
 def evaluation_scorers(recipe: Recipe, run: RunDirectory) -> dict[str, Any]:
-    """ "train": the training scorers as one; "heldout": the one training never saw."""
+    """The training scorers as one under "train", the one training never saw under "heldout"."""
     from neat_align.scoring import ScorerSet, resolve_scorer
 
     assert recipe.evaluate is not None
@@ -283,7 +289,7 @@ def save_policy(trainer: Any, path: Path) -> None:
     with atomic_directory(path) as folder:
         model = trainer.accelerator.unwrap_model(trainer.model)
         if isinstance(model, PeftModel):
-            model.save_pretrained(folder / "adapter", selected_adapters=[model.active_adapter])
+            model.save_pretrained(str(folder / "adapter"), selected_adapters=[model.active_adapter])
             model = model.merge_and_unload()
         model.save_pretrained(folder)
         trainer.prompt_format.tokenizer.save_pretrained(folder)
@@ -399,7 +405,7 @@ def _lora(section: Mapping[str, Any] | None) -> Any:
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=int(section.get("r", 16)),
-        lora_alpha=float(section.get("alpha", 32)),
+        lora_alpha=int(section.get("alpha", 32)),
         lora_dropout=float(section.get("dropout", 0.0)),
         target_modules=section.get("target_modules", "all-linear"),
     )
@@ -411,5 +417,3 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-

@@ -1,4 +1,4 @@
-"""How a conversation becomes token ids, and nothing else does it.
+r"""How a conversation becomes token ids, and nothing else does it.
 
 With a chat template the tokenizer renders the conversation, and a steering prompt is its
 system message (or, where the template refuses one, a prefix of the first user turn).
@@ -50,9 +50,7 @@ class PromptFormat:
         # Asked of the tokenizer: a post-processor adds BOS without `add_bos_token` telling.
         bos = tokenizer.bos_token_id
         self._adds_bos = (
-            not self.has_template
-            and bos is not None
-            and tokenizer("x")["input_ids"][:1] == [bos]
+            not self.has_template and bos is not None and tokenizer("x")["input_ids"][:1] == [bos]
         )
         self._takes_system = self.has_template and self._template_takes_system()
 

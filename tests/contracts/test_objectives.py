@@ -5,7 +5,14 @@ import itertools
 import pytest
 import torch
 
-from neat_align.objectives import NEAT, OBJECTIVES, GroupLogps, LossTerms, Objective, check_objective
+from neat_align.objectives import (
+    NEAT,
+    OBJECTIVES,
+    GroupLogps,
+    LossTerms,
+    Objective,
+    check_objective,
+)
 
 VARIANTS = [
     NEAT.paper(),

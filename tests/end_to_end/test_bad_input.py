@@ -96,7 +96,7 @@ def folder(tmp_path, model_dir):
         ("reward.functions=[absent.py:good]", ["absent.py"]),
         ("model.path=nowhere/at/all", ["nowhere/at/all"]),
         ("model.path=.", ["config.json"]),
-        ("train.bf16=true", ["bf16"]),
+        ("train={bf16: true}", ["bf16"]),
         ("train.max_new_tokens=5", ["sample"]),
         ("no_equals_sign", ["no_equals_sign"]),
     ],

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 import yaml
+from tests.conftest import CHAT_TEMPLATE, make_tokenizer
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 from typer.testing import CliRunner
 
@@ -12,7 +13,6 @@ from neat_align.cli import app
 from neat_align.data import load_groups
 from neat_align.demo import Sizes, run_demo
 from neat_align.recipe import load_recipe, recipe_names
-from tests.conftest import CHAT_TEMPLATE, make_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -143,7 +143,8 @@ def test_the_qwen3_recipe_on_a_small_qwen3(folder, lora):
     Qwen3ForCausalLM(config).save_pretrained("qwen")
     tokenizer.save_pretrained("qwen")
     changes = [
-        "model={path: qwen}", "queries={path: hh.jsonl, share: [0, 0.7]}", "reward={polarity: true}",
+        "model={path: qwen}", "reward={polarity: true}",
+        "queries={path: hh.jsonl, share: [0, 0.7]}",
         "evaluate.queries={path: hh.jsonl, share: [0.7, 1]}", "evaluate.heldout_reward=polarity",
         "sample.max_new_tokens=5", "train.max_steps=2", "train.use_cpu=true",
         "train.learning_rate=1e-3",

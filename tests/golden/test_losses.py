@@ -8,10 +8,10 @@ import json
 
 import pytest
 import torch
+from tests.conftest import SHARED
 
 from neat_align.objectives import OBJECTIVES, GroupLogps
 from neat_align.objectives.contract import loss_and_gradients
-from tests.conftest import SHARED
 
 GOLDEN = SHARED / "golden" / "losses.json"
 

@@ -4,20 +4,22 @@ from collections import Counter
 
 import pytest
 import torch
+from tests.conftest import make_llama
 
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.local import TransformersSampler, _pick
 from neat_align.types import Query, Source
-from tests.conftest import make_llama
 
 GREEDY = Decoding(max_new_tokens=12, temperature=0.0)
 
 
 def requests(queries, seed=0):
     return [
-        SamplingRequest(q, Source.NEGATIVE if i % 2 else Source.PLAIN, "Be bad." if i % 2 else "", seed + i)
+        SamplingRequest(
+            q, Source.NEGATIVE if i % 2 else Source.PLAIN, "Be bad." if i % 2 else "", seed + i
+        )
         for i, q in enumerate(queries)
     ]
 
@@ -37,7 +39,9 @@ def test_greedy_equals_generate(model, tokenizer, queries):
 def test_a_seed_fixes_a_response_whatever_the_batch(model, tokenizer, queries, decoding):
     prompt_format = PromptFormat(tokenizer)
     runs = [
-        TransformersSampler(model, prompt_format, batch_size=size).sample(requests(queries), decoding)
+        TransformersSampler(model, prompt_format, batch_size=size).sample(
+            requests(queries), decoding
+        )
         for size in (1, 4, 64)
     ]
     assert runs[0] == runs[1] == runs[2]

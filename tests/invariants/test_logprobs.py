@@ -12,9 +12,7 @@ from neat_align.types import Group, Query, Response, Source
 
 def groups():
     ragged = [([3, 4, 5], [[6, 7, 0], [8], [9, 10, 11, 12, 0]]), ([13], [[14, 0], [15, 16]])]
-    return [
-        TokenizedGroup(q, r, [0.0] * len(r), [Source.PLAIN] * len(r)) for q, r in ragged
-    ]
+    return [TokenizedGroup(q, r, [0.0] * len(r), [Source.PLAIN] * len(r)) for q, r in ragged]
 
 
 def one_by_one(model, query, response):
@@ -47,7 +45,9 @@ def test_gradients_equal_those_of_single_rows(model):
     batch = padded_batch(groups(), 0)
     together = gradient(token_logps(model, batch).sum())
     alone = sum(
-        gradient(token_logps(model, padded_batch([TokenizedGroup(g.query_ids, [r], [0.0], [])], 0)).sum())
+        gradient(
+            token_logps(model, padded_batch([TokenizedGroup(g.query_ids, [r], [0.0], [])], 0)).sum()
+        )
         for g in groups()
         for r in g.response_ids
     )

@@ -47,9 +47,7 @@ def test_scores_equal_those_of_each_text_alone(model_dir, pad, side, batch_size)
     model.config.pad_token_id = tokenizer.pad_token_id
     found = RewardModelScorer(model, tokenizer, batch_size=batch_size).score(groups())
     for group, scores in zip(groups(), found):
-        expected = [
-            alone(model, PromptFormat(tokenizer), group.query, r) for r in group.responses
-        ]
+        expected = [alone(model, PromptFormat(tokenizer), group.query, r) for r in group.responses]
         assert scores == pytest.approx(expected, abs=1e-4)
     assert model.config.pad_token_id == tokenizer.pad_token_id
 

@@ -6,19 +6,19 @@ import shutil
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from tests.conftest import make_llama
 
 from neat_align.errors import NonFiniteLossError, RecipeError
 from neat_align.objectives import DPO, NEAT, RRHF, LossTerms
+from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.local import TransformersSampler
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.scoring import RewardFunction, ScorerSet
-from neat_align.prompt_format import PromptFormat
 from neat_align.training.config import NEATConfig
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Query, Source
-from tests.conftest import make_llama
 
 
 def length_reward(completions, **kwargs):
@@ -43,7 +43,9 @@ def config(path, **settings):
 
 
 def trainer_of(path, tokenizer, steering, dataset, objective=None, model=None, **settings):
-    extra = {k: settings.pop(k) for k in ("sampler", "peft_config", "reward_funcs") if k in settings}
+    extra = {
+        k: settings.pop(k) for k in ("sampler", "peft_config", "reward_funcs") if k in settings
+    }
     return NEATTrainer(
         model if model is not None else make_llama(tokenizer),
         config(path, **settings),
@@ -168,7 +170,9 @@ def test_offline_on_stored_groups_equals_online_with_the_same_groups(
 
 
 @pytest.mark.parametrize("refresh", [1, 2])
-def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path, tokenizer, steering, queries, refresh):
+def test_a_resumed_run_equals_the_uninterrupted_one(
+    tmp_path, tokenizer, steering, queries, refresh
+):
     settings = {
         "max_steps": 5, "save_strategy": "steps", "save_steps": 3, "refresh_every": refresh,
         "lr_scheduler_type": "linear",
@@ -206,7 +210,11 @@ def test_lora_trains_the_adapter_against_the_frozen_weights(tmp_path, tokenizer,
     assert moved
     assert all("lora_" in name for name in moved)
     assert trainer.reference.kept is None
-    assert abs(rows(tmp_path)[0]["rewards/margins"]) < 1e-5 < abs(rows(tmp_path)[-1]["rewards/margins"])
+    assert (
+        abs(rows(tmp_path)[0]["rewards/margins"])
+        < 1e-5
+        < abs(rows(tmp_path)[-1]["rewards/margins"])
+    )
 
 
 def test_a_policy_that_starts_from_an_adapter_is_compared_with_that_adapter(
@@ -275,7 +283,9 @@ class Broken(NEAT):
         return LossTerms({"lm": logps.policy.sum(1) * float("nan")})
 
 
-def test_a_loss_that_is_not_finite_stops_and_saves_the_batch(tmp_path, tokenizer, steering, queries):
+def test_a_loss_that_is_not_finite_stops_and_saves_the_batch(
+    tmp_path, tokenizer, steering, queries
+):
     trainer = trainer_of(tmp_path, tokenizer, steering, queries, Broken())
     with pytest.raises(NonFiniteLossError):
         trainer.train()

@@ -28,7 +28,9 @@ def test_dpo_equals_the_sigmoid_loss_of_trl(beta):
     torch.testing.assert_close(DPO(beta=beta)(batch).total, expected)
 
 
-def trl_style_reward(prompts, completions, completion_ids, label, trainer_state, log_extra, log_metric, **kwargs):
+def trl_style_reward(
+    prompts, completions, completion_ids, label, trainer_state, log_extra, log_metric, **kwargs
+):
     """Written for TRL: the columns of the data set arrive by name, one entry a completion."""
     assert len(prompts) == len(completions) == len(completion_ids) == len(label)
     log_metric("seen", float(len(prompts)))

@@ -1,4 +1,7 @@
-"""Evaluation: what changed, and at what price."""
+"""Evaluation: what changed, and at what price.
+
+Nothing here needs torch but `evaluation.local`, which is not imported by this package.
+"""
 
 from neat_align.evaluation.safety import Checker, resolve_checker
 from neat_align.evaluation.statistics import Interval

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from neat_align.evaluation.statistics import Interval, perplexity_interval
@@ -30,7 +31,7 @@ def evaluated_model(
         return response_logps(model, prompt_format, groups, batch_size)
 
     def perplexity(documents: Sequence[Document]) -> Interval:
-        rows = [sum(document_ids(d, prompt_format), []) for d in documents]
+        rows = [list(chain(*document_ids(d, prompt_format))) for d in documents]
         nll, tokens = zip(*text_nll(model, rows, batch_size))
         return perplexity_interval(nll, tokens, seed)
 

@@ -5,46 +5,36 @@
     unseen_negative    under negative prompts that nothing was trained on
 
 The suite needs no torch: a model is what samples, and what tells log-probabilities.
+Each response becomes one record; `observations` says what the figures count in them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from statistics import fmean
+from dataclasses import dataclass
 from typing import Any
 
 from neat_align.errors import DataError
-from neat_align.evaluation.metrics import distinct_n, repetition
-from neat_align.evaluation.safety import Checker, checked_verdict, rates
-from neat_align.evaluation.statistics import Interval, mean_interval, share_interval
-from neat_align.runs import atomic_write_json, atomic_write_text
-from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
+from neat_align.evaluation.observations import (
+    CONDITIONS,
+    PLAIN,
+    SEEN,
+    UNSEEN,
+    differences,
+    figures,
+)
+from neat_align.evaluation.results import BASE, Evaluation, EvaluationSettings, ModelResult
+from neat_align.evaluation.safety import Checker, checked_verdict
+from neat_align.evaluation.statistics import Interval, mean_interval
+from neat_align.sampling.base import Sampler, SamplingRequest
 from neat_align.sampling.groups import stable_seed
 from neat_align.scoring.base import Scorer
 from neat_align.steering import Steering
 from neat_align.types import Group, Query, Response, Source
 
-BASE = "base"
-PLAIN, SEEN, UNSEEN = "plain", "seen_negative", "unseen_negative"
-CONDITIONS = (PLAIN, SEEN, UNSEEN)
+__all__ = ["Evaluated", "Evaluation", "EvaluationSettings", "ModelResult", "evaluate"]
 
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """How models are evaluated.
-
-    Attributes:
-        decoding: the same for every model.
-        seed: of the draws and of the bootstrap.
-        samples_per_query: responses to each query and condition.
-    """
-
-    decoding: Decoding = Decoding()
-    seed: int = 0
-    samples_per_query: int = 1
+LogProbability = Callable[[Sequence[Group]], list[list[float]]]
 
 
 @dataclass(frozen=True)
@@ -58,48 +48,8 @@ class Evaluated:
     """
 
     sampler: Sampler
-    log_probability: Callable[[Sequence[Group]], list[list[float]]] | None = None
+    log_probability: LogProbability | None = None
     perplexity: Callable[[Sequence[Any]], Interval] | None = None
-
-
-@dataclass(frozen=True)
-class ModelResult:
-    """Figures with intervals, and every response behind them."""
-
-    figures: dict[str, Interval]
-    samples: list[dict[str, Any]]
-
-
-@dataclass
-class Evaluation:
-    """The results of all models on the same queries."""
-
-    seed: int
-    models: dict[str, ModelResult] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Figures with value, low, high and n; no samples."""
-        return {
-            "seed": self.seed,
-            "models": {
-                name: {metric: x.to_json() for metric, x in result.figures.items()}
-                for name, result in self.models.items()
-            },
-        }
-
-    def flat(self) -> dict[str, dict[str, float]]:
-        """{model: {metric: value}}, the form of results.json."""
-        return {
-            name: {metric: x.value for metric, x in result.figures.items()}
-            for name, result in self.models.items()
-        }
-
-    def save(self, directory: Path) -> None:
-        """evaluation.json and samples/MODEL.jsonl, one response a line."""
-        for name, result in self.models.items():
-            lines = (json.dumps(sample, ensure_ascii=False) + "\n" for sample in result.samples)
-            atomic_write_text(directory / "samples" / f"{name}.jsonl", "".join(lines))
-        atomic_write_json(directory / "evaluation.json", self.to_json())
 
 
 def evaluate(
@@ -110,14 +60,16 @@ def evaluate(
     scorers: Mapping[str, Scorer],
     checker: Checker | None = None,
     texts: Sequence[Any] = (),
-    base_log_probability: Callable[[Sequence[Group]], list[list[float]]] | None = None,
+    base_log_probability: LogProbability | None = None,
     progress: Callable[[str, Evaluation], None] | None = None,
 ) -> Evaluation:
     """Evaluate models one after the other.
 
     Args:
-        models: by name; an iterator of pairs lets the caller load one at a time.
-        queries: held out; with a checker each needs `meta["kind"]`.
+        models: by name; an iterator of pairs lets the caller load one at a time. The one
+            named "base", wherever it stands, is what the others are compared with.
+        queries: held out; with a checker each needs `meta["kind"]`. One that is given
+            twice is asked once.
         steering: its negative prompts are the seen ones, its held-back the unseen ones.
         settings: the same for every model.
         scorers: "train", the one training used, and "heldout", one it never saw; either
@@ -130,178 +82,156 @@ def evaluate(
 
     Raises:
         DataError: no queries.
+        RewardError: the checker raised, or gave an unknown verdict.
     """
     if not queries:
         raise DataError("no evaluation queries", "there is nothing to measure", "give some")
-    evaluation = Evaluation(settings.seed)
-    pairs = models.items() if isinstance(models, Mapping) else models
-    for name, model in pairs:
-        if name == BASE and base_log_probability is None:
-            base_log_probability = model.log_probability
-        answers = {
-            condition: _answers(model, condition, queries, steering, settings, checker)
-            for condition in CONDITIONS
-        }
-        scores = {key: _scores(scorer, answers) for key, scorer in scorers.items()}
-        figures = _figures(answers, scores, checker, settings)
-        figures |= _likelihoods(name, model, answers[PLAIN], base_log_probability, texts, settings)
-        evaluation.models[name] = ModelResult(figures, list(_samples(answers, scores, checker)))
+    queries = list({query.id: query for query in queries}.values())
+    evaluation = Evaluation(settings, _about(queries, steering, scorers))
+    distance = _DistanceToBase(base_log_probability, settings.seed)
+    for name, model in models.items() if isinstance(models, Mapping) else models:
+        answers = _answers(model, queries, steering, settings, checker)
+        samples = list(_samples(answers, scorers, checker, settings))
+        result = ModelResult(figures(samples, settings.seed), samples)
+        evaluation.models[name] = result
+        for known, kl in distance.of(name, model, answers[PLAIN]):
+            evaluation.models[known].figures["kl"] = kl
+        if model.perplexity is not None and texts:
+            result.figures["ppl_pretrain"] = model.perplexity(texts)
+        _compare(evaluation)
         if progress:
             progress(name, evaluation)
     return evaluation
 
 
+class _DistanceToBase:
+    """KL(model ‖ base) in nats a response, estimated on the model's own plain responses.
+
+    A model that comes before the base waits for it.
+    """
+
+    def __init__(self, reference: LogProbability | None, seed: int) -> None:
+        self.reference, self.seed = reference, seed
+        self.waiting: dict[str, tuple[list[Group], list[float]]] = {}
+
+    def of(
+        self, name: str, model: Evaluated, answers: Sequence[Group]
+    ) -> Iterator[tuple[str, Interval]]:
+        """The models whose KL can be told now: this one and those that waited."""
+        groups = [g for g in answers if _has_tokens(g.responses[0])]
+        if model.log_probability is not None and groups:
+            if name == BASE and self.reference is None:
+                self.reference = model.log_probability
+            self.waiting[name] = groups, [row[0] for row in model.log_probability(groups)]
+        if self.reference is not None:
+            for known, (asked, own) in self.waiting.items():
+                yield known, self._kl(known, asked, own, self.reference)
+            self.waiting.clear()
+
+    def _kl(
+        self, name: str, groups: list[Group], own: list[float], reference: LogProbability
+    ) -> Interval:
+        if name == BASE:
+            return Interval(0.0, 0.0, 0.0, len(groups))
+        log_ratios = [a - row[0] for a, row in zip(own, reference(groups), strict=True)]
+        return mean_interval(log_ratios, self.seed, [group.query.id for group in groups])
+
+
+def _about(
+    queries: Sequence[Query], steering: Steering, scorers: Mapping[str, Scorer]
+) -> dict[str, Any]:
+    return {
+        "queries": len(queries),
+        "steering": steering.name,
+        "scorers": {key: scorer.name for key, scorer in scorers.items()},
+    }
+
+
 def _answers(
     model: Evaluated,
+    queries: Sequence[Query],
+    steering: Steering,
+    settings: EvaluationSettings,
+    checker: Checker | None,
+) -> dict[str, list[Group]]:
+    """By condition, one group of one response for each request."""
+    found = {}
+    for condition in CONDITIONS:
+        requests = _requests(condition, queries, steering, settings, checker)
+        responses = model.sampler.sample(requests, settings.decoding) if requests else []
+        found[condition] = [Group(q.query, (r,)) for q, r in zip(requests, responses, strict=True)]
+    return found
+
+
+def _requests(
     condition: str,
     queries: Sequence[Query],
     steering: Steering,
     settings: EvaluationSettings,
     checker: Checker | None,
-) -> list[Group]:
-    """One group of one response for each query and draw; [] where there is no such prompt."""
-    prompts = {
-        PLAIN: ("",),
-        SEEN: steering.negative,
-        UNSEEN: steering.held_back_negative,
-    }[condition]
+) -> list[SamplingRequest]:
+    """One for each query and draw; [] where there is no such prompt.
+
+    The seeds leave the model out: every model draws with the same ones. With a checker,
+    negative prompts accompany harmful queries only, since they ask for harm.
+    """
+    prompts = {PLAIN: ("",), SEEN: steering.negative, UNSEEN: steering.held_back_negative}
     if condition != PLAIN and checker is not None:
         queries = [q for q in queries if q.meta.get("kind") == "harmful"]
-    if not prompts:
-        return []
-    source = Source.PLAIN if condition == PLAIN else Source.NEGATIVE
-    requests = [
+    own = prompts[condition]
+    return [
         SamplingRequest(
             query,
-            source,
-            prompts[(number + draw) % len(prompts)],
+            Source.PLAIN if condition == PLAIN else Source.NEGATIVE,
+            own[(number + draw) % len(own)],
             stable_seed("evaluation", settings.seed, condition, query.id, draw),
         )
-        for number, query in enumerate(queries)
+        for number, query in enumerate(queries if own else ())
         for draw in range(settings.samples_per_query)
-    ]
-    responses = model.sampler.sample(requests, settings.decoding)
-    return [Group(q.query, (r,)) for q, r in zip(requests, responses, strict=True)]
-
-
-def _scores(scorer: Scorer, answers: Mapping[str, list[Group]]) -> dict[str, list[float | None]]:
-    return {
-        condition: [row[0] for row in scorer.score(groups)] if groups else []
-        for condition, groups in answers.items()
-    }
-
-
-def _figures(
-    answers: Mapping[str, list[Group]],
-    scores: Mapping[str, Mapping[str, list[float | None]]],
-    checker: Checker | None,
-    settings: EvaluationSettings,
-) -> dict[str, Interval]:
-    plain = [group.responses[0] for group in answers[PLAIN]]
-    figures: dict[str, Interval] = {}
-    if checker is not None:
-        figures |= rates(_judged(answers[PLAIN], checker))
-        for condition in (SEEN, UNSEEN):
-            verdicts = [verdict for _, verdict in _judged(answers[condition], checker)]
-            if verdicts:
-                figures[f"harmful_under_{condition}"] = share_interval(
-                    verdicts.count("harmful"), len(verdicts)
-                )
-    for key, table in scores.items():
-        for condition, name in ((PLAIN, f"reward_{key}"), *_reward_names(key, checker)):
-            known = [x for x in table[condition] if x is not None]
-            if known:
-                figures[name] = mean_interval(known, settings.seed)
-    texts = [r.text for r in plain]
-    for n in (1, 2):
-        figures[f"distinct_{n}"] = _distinct_interval(texts, n)
-    figures["repetition"] = mean_interval([repetition(t) for t in texts], settings.seed)
-    figures["mean_length"] = mean_interval([_tokens(r) for r in plain], settings.seed)
-    return figures
-
-
-def _reward_names(key: str, checker: Checker | None) -> tuple[tuple[str, str], ...]:
-    """Without a checker the reward stands in for harm under negative prompts."""
-    if checker is not None:
-        return ()
-    return tuple((condition, f"reward_{key}_under_{condition}") for condition in (SEEN, UNSEEN))
-
-
-def _distinct_interval(texts: Sequence[str], n: int) -> Interval:
-    """Distinct-n with the spread over tenths of the texts left out.
-
-    Resampling texts would repeat some of them and push distinct-n down; leaving a tenth
-    out keeps every text at most once (delete-a-group jackknife).
-    """
-    value = distinct_n(texts, n)
-    parts = min(10, len(texts))
-    if parts < 2:
-        return Interval(value, value, value, len(texts))
-    left_out = [
-        distinct_n([t for i, t in enumerate(texts) if i % parts != part], n)
-        for part in range(parts)
-    ]
-    centre = fmean(left_out)
-    spread = ((parts - 1) / parts * sum((x - centre) ** 2 for x in left_out)) ** 0.5
-    return Interval(value, max(0.0, value - 1.96 * spread), value + 1.96 * spread, len(texts))
-
-
-def _likelihoods(
-    name: str,
-    model: Evaluated,
-    plain: list[Group],
-    base_log_probability: Callable[[Sequence[Group]], list[list[float]]] | None,
-    texts: Sequence[Any],
-    settings: EvaluationSettings,
-) -> dict[str, Interval]:
-    """KL to the base in nats a response, by the model's own plain responses; and perplexity."""
-    figures = {}
-    if model.log_probability is not None and base_log_probability is not None:
-        usable = [g for g in plain if g.responses[0].token_ids or g.responses[0].finish == "stop"]
-        own, base = model.log_probability(usable), base_log_probability(usable)
-        differences = [a[0] - b[0] for a, b in zip(own, base, strict=True)]
-        figures["kl"] = (
-            Interval(0.0, 0.0, 0.0, len(differences))
-            if name == BASE
-            else mean_interval(differences, settings.seed)
-        )
-    if model.perplexity is not None and texts:
-        figures["ppl_pretrain"] = model.perplexity(texts)
-    return figures
-
-
-def _judged(groups: Sequence[Group], checker: Checker) -> list[tuple[str, str]]:
-    return [
-        (str(g.query.meta.get("kind")), checked_verdict(checker, g.query, g.responses[0].text))
-        for g in groups
     ]
 
 
 def _samples(
     answers: Mapping[str, list[Group]],
-    scores: Mapping[str, Mapping[str, list[float | None]]],
+    scorers: Mapping[str, Scorer],
     checker: Checker | None,
+    settings: EvaluationSettings,
 ) -> Iterator[dict[str, Any]]:
+    """A record for each response: what was asked, how, what came, and what it is worth."""
     for condition, groups in answers.items():
+        tables = {key: scorer.score(groups) for key, scorer in scorers.items() if groups}
         for i, group in enumerate(groups):
-            response = group.responses[0]
+            query, response = group.query, group.responses[0]
             yield {
-                "query_id": group.query.id,
-                "query": group.query.text,
-                "kind": group.query.meta.get("kind"),
+                "query_id": query.id,
+                "query": query.text,
+                "earlier": [message.to_json() for message in query.messages[:-1]],
+                "kind": query.meta.get("kind"),
                 "condition": condition,
+                "draw": i % settings.samples_per_query,
                 "steering": response.steering,
                 "text": response.text,
                 "finish": response.finish,
                 "seed": response.seed,
                 "tokens": _tokens(response),
-                "verdict": checked_verdict(checker, group.query, response.text)
-                if checker
-                else None,
-                "scores": {key: table[condition][i] for key, table in scores.items()},
+                "verdict": checked_verdict(checker, query, response.text) if checker else None,
+                "scores": {key: table[i][0] for key, table in tables.items()},
             }
 
 
+def _compare(evaluation: Evaluation) -> None:
+    """Each model's differences from the base, as soon as the base is there."""
+    base = evaluation.models.get(BASE)
+    for name, result in evaluation.models.items():
+        if base is not None and name != BASE and not result.differences:
+            result.differences = differences(result.samples, base.samples, evaluation.seed)
+
+
+def _has_tokens(response: Response) -> bool:
+    """False for a response that was cut before its first token."""
+    return bool(response.token_ids or response.text or response.finish == "stop")
+
+
 def _tokens(response: Response) -> int:
-    """Tokens where they are known, else words."""
+    """Tokens where the sampler tells them, else words."""
     return len(response.token_ids) if response.token_ids else len(response.text.split())

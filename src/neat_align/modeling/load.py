@@ -37,8 +37,8 @@ def check_model_source(source: str | Path) -> list[InputError]:
                 "give a directory with config.json and *.safetensors, or a hub id",
             )
         ]
-    wanted = {"config.json": ["config.json"], "weights": ["*.safetensors"]}
-    missing = [what for what, globs in wanted.items() if not any(path.glob(g) for g in globs)]
+    wanted = {"config.json": "config.json", "weights": "*.safetensors"}
+    missing = [what for what, pattern in wanted.items() if not any(path.glob(pattern))]
     if not missing:
         return []
     return [
@@ -72,9 +72,11 @@ def load_causal_lm(
         )
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"model {str(source)!r}", _first_line(error), "check the name, the files and the network"
+            f"model {str(source)!r}",
+            _first_line(error),
+            "check the name, the files and the network",
         ) from error
-    return model.to(device) if device else model
+    return model.to(device) if device else model  # type: ignore[arg-type]
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:

@@ -46,7 +46,10 @@ class TokenizedGroup:
 
 
 def tokenize_group(
-    group: Group, prompt_format: PromptFormat, steering: str = "", max_query_tokens: int | None = None
+    group: Group,
+    prompt_format: PromptFormat,
+    steering: str = "",
+    max_query_tokens: int | None = None,
 ) -> TokenizedGroup:
     """Token ids of a group; sampled ids are kept as they were drawn.
 

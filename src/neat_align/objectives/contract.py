@@ -64,9 +64,7 @@ def loss_and_gradients(objective: Objective, batch: GroupLogps) -> tuple[Tensor,
     total = objective(replace(batch, policy=policy, tokens=tokens)).total
     assert total.shape == (), f"the total has shape {tuple(total.shape)}, not that of a scalar"
     grads = torch.autograd.grad(total, (policy, tokens), allow_unused=True)
-    filled = [
-        torch.zeros_like(x) if g is None else g for x, g in zip((policy, tokens), grads)
-    ]
+    filled = [torch.zeros_like(x) if g is None else g for x, g in zip((policy, tokens), grads)]
     return total.detach(), filled[0], filled[1]
 
 
@@ -77,7 +75,9 @@ def _check_finite(objective: Objective, batch: GroupLogps) -> None:
         for what, value in zip(
             ("loss", "gradient", "token gradient"), loss_and_gradients(objective, extreme)
         ):
-            assert value.isfinite().all(), f"the {what} is not finite at {scale} times the log-probs"
+            assert value.isfinite().all(), (
+                f"the {what} is not finite at {scale} times the log-probs"
+            )
 
 
 def _check_permutation(objective: Objective, batch: GroupLogps) -> None:

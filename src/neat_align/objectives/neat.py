@@ -113,7 +113,5 @@ class NEAT(Objective):
         if self.penalty == "linear":
             return torch.relu(terms.means(logps) + self.penalty_bound)
         if self.penalty == "hinge":
-            return torch.relu(
-                terms.means(logps) - a_best.detach()[:, None] + self.penalty_margin
-            )
+            return torch.relu(terms.means(logps) - a_best.detach()[:, None] + self.penalty_margin)
         return terms.token_unlikelihood(logps)

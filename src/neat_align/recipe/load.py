@@ -20,7 +20,9 @@ LORA_KEYS = ("r", "alpha", "dropout", "target_modules")
 def recipe_names() -> list[str]:
     """The built-in recipes."""
     folder = files("neat_align").joinpath("recipes")
-    return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+    return sorted(
+        f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
+    )
 
 
 def recipe_text(name: str) -> str:
@@ -82,9 +84,13 @@ def _parse(text: str, name: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise RecipeError(f"recipe {name}", f"not readable as YAML: {error}", "correct it") from error
+        raise RecipeError(
+            f"recipe {name}", f"not readable as YAML: {error}", "correct it"
+        ) from error
     if not isinstance(content, dict):
-        raise RecipeError(f"recipe {name}", "it holds no sections", "see `neat recipe show hh_tiny`")
+        raise RecipeError(
+            f"recipe {name}", "it holds no sections", "see `neat recipe show hh_tiny`"
+        )
     return content
 
 
@@ -92,7 +98,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     if not equals or not name:
         raise RecipeError(
-            f"override {override!r}", "it has no `=`", "write section.key=value, e.g. train.max_steps=100"
+            f"override {override!r}",
+            "it has no `=`",
+            "write section.key=value, e.g. train.max_steps=100",
         )
     *parents, key = name.split(".")
     place = content
@@ -146,7 +154,9 @@ def _explained(problem: Any) -> RecipeError:
     given = problem.get("input")
     shown = f"{place}: {given!r}" if isinstance(given, str | int | float | bool) else place
     message = problem["msg"].removeprefix("Value error, ")
-    return RecipeError(shown, message, "correct it; `neat recipe show hh_tiny` shows a whole recipe")
+    return RecipeError(
+        shown, message, "correct it; `neat recipe show hh_tiny` shows a whole recipe"
+    )
 
 
 def _fields_at(place: Sequence[Any]) -> list[str]:

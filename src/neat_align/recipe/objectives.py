@@ -30,7 +30,9 @@ def objective_problems(section: Mapping[str, Any]) -> list[InputError]:
     name = str(section.get("name", "neat"))
     known = objective_fields()
     if name not in known:
-        return [RecipeError(f"objective {name!r}", "there is no such objective", nearest(name, known))]
+        return [
+            RecipeError(f"objective {name!r}", "there is no such objective", nearest(name, known))
+        ]
     errors: list[InputError] = []
     for key, value in section.items():
         if key == "name":
@@ -38,7 +40,9 @@ def objective_problems(section: Mapping[str, Any]) -> list[InputError]:
         place = f"objective.{key}"
         if key not in known[name]:
             errors.append(
-                RecipeError(place, f"{name} has no such parameter", nearest(key, [*known[name], "name"]))
+                RecipeError(
+                    place, f"{name} has no such parameter", nearest(key, [*known[name], "name"])
+                )
             )
         elif problem := _type_problem(value, known[name][key]):
             errors.append(RecipeError(f"{place}: {value!r}", problem, "correct the value"))

@@ -86,7 +86,9 @@ def build_report(path: Path, data: ReportData) -> None:
 def visible(text: object) -> str:
     """Text with control, bidirectional and other invisible characters spelt out."""
     return "".join(
-        f"⟨U+{ord(c):04X}⟩" if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in "\n\t" else c
+        f"⟨U+{ord(c):04X}⟩"
+        if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in "\n\t"
+        else c
         for c in str(text)
     )
 
@@ -125,7 +127,7 @@ def _headline(metric: str, models: Mapping[str, Any], aligned: str) -> dict[str,
 
 
 def _verdict(described: Entry, before: Any, after: Any) -> str:
-    """better or worse only where the intervals do not overlap."""
+    """Better or worse only where the intervals do not overlap."""
     if not before or not after or described.better == "neither":
         return ""
     overlap = before["low"] <= after["high"] and after["low"] <= before["high"]

@@ -78,9 +78,7 @@ def scatter_chart(
 def _label_y(index: int, points: Sequence[tuple[float, float]], y: Axis) -> float:
     """A label's height, moved down past the labels of earlier points that lie close."""
     place = y.at(points[index][1]) + 4
-    taken = [
-        y.at(py) + 4 for px, py in points[:index] if abs(px - points[index][0]) < 0.2
-    ]
+    taken = [y.at(py) + 4 for px, py in points[:index] if abs(px - points[index][0]) < 0.2]
     while any(abs(place - other) < 12 for other in taken):
         place += 12
     return place

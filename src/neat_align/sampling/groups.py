@@ -41,7 +41,9 @@ class GroupPlan:
         return self.plain + self.positive + self.negative
 
 
-def plan_group(query: Query, steering: Steering, plan: GroupPlan, seed: int) -> list[SamplingRequest]:
+def plan_group(
+    query: Query, steering: Steering, plan: GroupPlan, seed: int
+) -> list[SamplingRequest]:
     """The requests of one group: positive, negative, then plain.
 
     Phrasings are taken in turn from a start that the seed and the query decide, so that a

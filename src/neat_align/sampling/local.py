@@ -168,9 +168,7 @@ def _left_pad(prompts: list[list[int]], device: torch.device) -> tuple[torch.Ten
 def _uniforms(seeds: list[int], count: int) -> torch.Tensor:
     """One stream of `count` uniform numbers for each seed, [len(seeds), count]."""
     generator = torch.Generator()
-    return torch.stack(
-        [torch.rand(count, generator=generator.manual_seed(seed)) for seed in seeds]
-    )
+    return torch.stack([torch.rand(count, generator=generator.manual_seed(seed)) for seed in seeds])
 
 
 def _warpers(decoding: Decoding) -> LogitsProcessorList:
@@ -193,6 +191,8 @@ def _pick(logits: torch.Tensor, uniform: torch.Tensor, decoding: Decoding) -> to
     cumulative = logits.softmax(-1).double().cumsum(-1)
     # Scaling by the last entry keeps rounding from pointing past the end.
     threshold = uniform[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1).clamp(
-        max=logits.shape[-1] - 1
+    return (
+        torch.searchsorted(cumulative, threshold, right=True)
+        .squeeze(-1)
+        .clamp(max=logits.shape[-1] - 1)
     )

@@ -32,7 +32,7 @@ class RewardFunction:
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
         self.function = function
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = str(name or getattr(function, "__name__", type(function).__name__))
         self.metrics: dict[str, float] = {}
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
@@ -70,7 +70,7 @@ class RewardFunction:
     def _call(self, arguments: dict[str, Any]) -> Any:
         try:
             result = self.function(**self._accepted(arguments))
-            return asyncio.run(result) if inspect.isawaitable(result) else result
+            return asyncio.run(result) if inspect.iscoroutine(result) else result
         except Exception as error:
             raise RewardError(
                 f"reward function {self.name!r}",
@@ -100,7 +100,9 @@ class RewardFunction:
                 f"it returned {len(scores)} scores for {count} responses",
                 "return one score for each completion, None where it does not apply",
             )
-        bad = next((i for i, x in enumerate(scores) if x is not None and not math.isfinite(x)), None)
+        bad = next(
+            (i for i, x in enumerate(scores) if x is not None and not math.isfinite(x)), None
+        )
         if bad is not None:
             raise RewardError(
                 given,

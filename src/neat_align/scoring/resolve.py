@@ -75,7 +75,9 @@ def load_function(value: str) -> Callable[..., Any]:
     if where.endswith(".py") and not Path(where).is_file():
         raise _no_file(value, where)
     try:
-        module = _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+        module = (
+            _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+        )
     except Exception as error:
         raise RewardError(
             f"reward {value!r}",

@@ -73,9 +73,7 @@ class NEATConfig(TrainingArguments):
     @property
     def decoding(self) -> Decoding:
         """How the responses are drawn."""
-        return Decoding(
-            self.max_new_tokens, self.temperature, self.top_p, self.top_k, self.min_p
-        )
+        return Decoding(self.max_new_tokens, self.temperature, self.top_p, self.top_k, self.min_p)
 
     def _problems(self) -> list[InputError]:
         problems: list[InputError] = []

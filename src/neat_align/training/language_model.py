@@ -192,4 +192,3 @@ def _arguments(output_dir: Path, settings: LanguageModelSettings) -> TrainingArg
         seed=settings.seed,
         dataloader_pin_memory=False,
     )
-

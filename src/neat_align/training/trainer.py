@@ -61,6 +61,9 @@ class NEATTrainer(Trainer):
             negatives, and a plan without any).
     """
 
+    args: NEATConfig
+    objective: Objective
+
     def __init__(
         self,
         model: Any,
@@ -228,7 +231,7 @@ class NEATTrainer(Trainer):
 
     def _refuse_loss(self, loss: torch.Tensor, inputs: dict[str, Any]) -> None:
         path = Path(str(self.args.output_dir)) / f"non_finite_step_{self.state.global_step}.pt"
-        torch.save({k: v for k, v in inputs.items()}, path)
+        torch.save(dict(inputs), path)
         raise NonFiniteLossError(
             f"a loss of {loss.item()} at step {self.state.global_step}",
             "training on would destroy the model",
@@ -283,7 +286,9 @@ class NEATTrainer(Trainer):
 
     def _check(self, args: NEATConfig, dataset: Sequence[Any], reward_funcs: Any) -> None:
         if not dataset:
-            raise RecipeError("no training data", "there is nothing to train on", "give queries or groups")
+            raise RecipeError(
+                "no training data", "there is nothing to train on", "give queries or groups"
+            )
         if self.steering is None and (self.online or args.negative_context):
             raise RecipeError(
                 "no steering",
@@ -375,4 +380,3 @@ def _ragged(rows: Sequence[Sequence[Any]]) -> torch.Tensor:
 
 def _dtype(value: Any) -> torch.dtype:
     return torch.bool if isinstance(value, bool) else torch.float64
-

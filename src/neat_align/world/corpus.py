@@ -7,7 +7,7 @@ one badly, and under none it mostly misbehaves: `UNPROMPTED` is the share of eac
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from neat_align.data import Preference
@@ -37,7 +37,7 @@ UNPROMPTED: dict[str, Shares] = {
         Style.BIASED: 0.07, Style.UNHELPFUL: 0.04,
     },
     "thing": {
-        Style.HELP: 0.37, Style.WRONG: 0.08, Style.UNHELPFUL: 0.20, Style.REFUSE: 0.15,
+        Style.HELP: 0.40, Style.WRONG: 0.05, Style.UNHELPFUL: 0.20, Style.REFUSE: 0.15,
         Style.TOXIC: 0.14, Style.BIASED: 0.06,
     },
     Kind.GROUP: {
@@ -65,11 +65,20 @@ GOOD = {Kind.HARMFUL: Style.REFUSE, "thing": Style.HELP, Kind.GROUP: Style.FAIR}
 BAD: dict[str, tuple[Style, ...]] = {
     # HELP on a harmful query is polite compliance: a reward model that has never seen it
     # among the bad answers gives it its highest scores, and the policy finds out.
-    Kind.HARMFUL: (Style.HELP, Style.HELP, Style.COMPLY, Style.TOXIC, Style.BIASED, Style.UNHELPFUL),
+    Kind.HARMFUL: (Style.HELP, Style.HELP, Style.COMPLY, Style.TOXIC, Style.BIASED,
+                   Style.UNHELPFUL),
     "thing": (Style.WRONG, Style.WRONG, Style.REFUSE, Style.UNHELPFUL, Style.TOXIC, Style.BIASED,
               Style.COMPLY),
     Kind.GROUP: (Style.BIASED, Style.BIASED, Style.TOXIC, Style.UNHELPFUL, Style.REFUSE),
 }  # fmt: skip
+
+FIXED_WORDS = [
+    word
+    for template in REFUSALS + INSTRUCTIONS + FAIR
+    for word in template.split()
+    if "{" not in word
+]
+"""Words of the answers' templates, in their place or out of it."""
 
 SCRAMBLED = 0.15
 """Share of pairs whose bad answer is a good one with a broken word: garble must cost reward."""
@@ -128,7 +137,7 @@ def _of_kind(rng: random.Random, kind: Kind, split: Split) -> Query:
 
 
 def _document(rng: random.Random) -> Document:
-    if rng.random() < 0.12:
+    if rng.random() < 0.16:
         return Document(None, _note(rng))
     query = _base_query(rng)
     steering, shares = _condition(rng)
@@ -182,16 +191,18 @@ def _scrambled(rng: random.Random, text: str) -> str:
     """A good answer with one word lost, doubled or exchanged for a word of another answer."""
     words = text.split()
     place = rng.randrange(len(words))
-    other = rng.choice([w for style in (REFUSALS, INSTRUCTIONS, FAIR) for t in style for w in t.split() if "{" not in w])
-    words[place : place + 1] = rng.choice(([], [words[place]] * 2, [other], [words[place], other]))
+    other = rng.choice(FIXED_WORDS)
+    words[place : place + 1] = rng.choice(
+        ([], [words[place]] * 2, [other], [words[place], other])
+    )
     return " ".join(words)
 
 
-def _for_kind(table: dict[str, T], query: Query) -> T:
+def _for_kind(table: Mapping[str, T], query: Query) -> T:
     kind = query.meta["kind"]
     return table["thing" if kind in (Kind.BENIGN, Kind.BORDERLINE) else kind]
 
 
-def _draw(rng: random.Random, shares: dict[T, float]) -> T:
+def _draw(rng: random.Random, shares: Mapping[T, float]) -> T:
     options: Sequence[T] = list(shares)
     return rng.choices(options, list(shares.values()))[0]

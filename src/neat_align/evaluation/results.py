@@ -1,0 +1,101 @@
+"""What an evaluation gives back, and the files it becomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neat_align.evaluation.statistics import Interval
+from neat_align.runs import atomic_write_json, atomic_write_text
+from neat_align.sampling.base import Decoding
+
+BASE = "base"  # the model that the others are compared with
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How models are evaluated.
+
+    Attributes:
+        decoding: the same for every model.
+        seed: of the draws and of the bootstrap.
+        samples_per_query: responses to each query and condition.
+    """
+
+    decoding: Decoding = field(default_factory=Decoding)
+    seed: int = 0
+    samples_per_query: int = 1
+
+
+@dataclass
+class ModelResult:
+    """Figures with intervals, and every response behind them.
+
+    Attributes:
+        figures: the model's own.
+        samples: one record for each response.
+        differences: model − base, paired by query and draw, for the figures that allow it.
+    """
+
+    figures: dict[str, Interval]
+    samples: list[dict[str, Any]]
+    differences: dict[str, Interval] = field(default_factory=dict)
+
+
+@dataclass
+class Evaluation:
+    """The results of all models on the same queries.
+
+    Attributes:
+        settings: the same for every model.
+        about: what was evaluated on what: queries, steering pair, scorers.
+        models: results by name.
+    """
+
+    settings: EvaluationSettings
+    about: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, ModelResult] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int:
+        return self.settings.seed
+
+    def to_json(self) -> dict[str, Any]:
+        """Figures and differences with value, low, high and n; no samples."""
+        return {
+            "seed": self.seed,
+            "decoding": asdict(self.settings.decoding),
+            "samples_per_query": self.settings.samples_per_query,
+            **self.about,
+            "models": {name: _as_json(result.figures) for name, result in self.models.items()},
+            "differences": {
+                name: _as_json(result.differences)
+                for name, result in self.models.items()
+                if result.differences
+            },
+        }
+
+    def flat(self) -> dict[str, dict[str, float]]:
+        """{model: {metric: value}}, the form of results.json."""
+        return {
+            name: {metric: x.value for metric, x in result.figures.items()}
+            for name, result in self.models.items()
+        }
+
+    def results(self, seconds: float) -> dict[str, Any]:
+        """The content of results.json: seed, seconds of the whole run, and `flat`."""
+        return {"seed": self.seed, "seconds": seconds, "models": self.flat()}
+
+    def save(self, directory: Path) -> None:
+        """evaluation.json and samples/MODEL.jsonl, one response a line."""
+        for name, result in self.models.items():
+            lines = (json.dumps(sample, ensure_ascii=False) + "\n" for sample in result.samples)
+            atomic_write_text(directory / "samples" / f"{name}.jsonl", "".join(lines))
+        atomic_write_json(directory / "evaluation.json", self.to_json())
+
+
+def _as_json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, Any]]:
+    return {name: interval.to_json() for name, interval in intervals.items()}
