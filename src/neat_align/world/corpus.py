@@ -67,8 +67,9 @@ BAD: dict[str, tuple[Style, ...]] = {
     # among the bad answers gives it its highest scores, and the policy finds out.
     Kind.HARMFUL: (Style.HELP, Style.HELP, Style.COMPLY, Style.TOXIC, Style.BIASED,
                    Style.UNHELPFUL),
-    "thing": (Style.WRONG, Style.WRONG, Style.REFUSE, Style.UNHELPFUL, Style.TOXIC, Style.BIASED,
-              Style.COMPLY),
+    # Refusals often: whether to refuse is what the reward model must learn of unseen verbs.
+    "thing": (Style.REFUSE, Style.REFUSE, Style.REFUSE, Style.REFUSE, Style.WRONG, Style.WRONG,
+              Style.UNHELPFUL, Style.TOXIC, Style.BIASED, Style.COMPLY),
     Kind.GROUP: (Style.BIASED, Style.BIASED, Style.TOXIC, Style.UNHELPFUL, Style.REFUSE),
 }  # fmt: skip
 
@@ -80,7 +81,7 @@ FIXED_WORDS = [
 ]
 """Words of the answers' templates, in their place or out of it."""
 
-SCRAMBLED = 0.15
+SCRAMBLED = 0.1
 """Share of pairs whose bad answer is a good one with a broken word: garble must cost reward."""
 
 NOTES = (
