@@ -50,8 +50,9 @@ def main() -> None:
     seconds = " / ".join(f"{run['seconds']:.0f}" for run in runs)
     lines += [
         "",
-        f"Seeds {seeds}, a new base and new reward models each; ± is half a 95 % t-interval over "
-        f"the runs. Seconds of a run, stages added up: {seconds}. Written by `scripts/demo_table.py`.",
+        f"Seeds {seeds}, a new base and new reward models each; ± is half a 95 % t-interval "
+        f"over the runs. Seconds of a run, its stages added up: {seconds}. "
+        "Written by `scripts/demo_table.py`.",
     ]
     text = README.read_text()
     head, tail = text.partition(BEGIN)[0], text.partition(END)[2]

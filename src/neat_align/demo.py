@@ -58,9 +58,9 @@ class Sizes:
     base_steps: int = 5_000
     preferences: int = 8_000
     queries: int = 2_400
-    steps: int = 300
+    steps: int = 400
     groups: int = 8
-    test_queries: int = 600
+    test_queries: int = 480
     perplexity_documents: int = 500
 
 
@@ -85,9 +85,9 @@ class Method:
 
 
 METHODS = {
-    "neat": Method("neat", {"rank_weight": 12.0, "lm_weight": 4.0}, 2, 1, 1, 0.5, 3.7e-4),
+    "neat": Method("neat", {"rank_weight": 12.0, "lm_weight": 4.0}, 2, 1, 1, 0.4, 3.5e-4),
     "rrhf": Method("rrhf", {"lm_weight": 0.1}, 0, 0, 4, 0.0, 3e-4),
-    "neat_pp": Method("neat_pp", {"rank_weight": 12.0, "lm_weight": 4.0}, 4, 0, 0, 0.0, 3.7e-4),
+    "neat_pp": Method("neat_pp", {"rank_weight": 12.0, "lm_weight": 4.0}, 4, 0, 0, 0.0, 3.5e-4),
     "sft": Method("sft", {}, 0, 0, 4, 0.0, 6e-4),
     "dpo": Method("dpo", {"beta": 0.1}, 0, 0, 4, 0.0, 6e-4),
 }
@@ -250,7 +250,7 @@ def _evaluate(
         loaded_models(paths, 128, seed),
         corpus.draw_queries(seed, Split.TEST, sizes.test_queries),
         STEERING,
-        EvaluationSettings(Decoding(MAX_NEW_TOKENS), seed),
+        EvaluationSettings(Decoding(MAX_NEW_TOKENS), seed, samples_per_query=2),
         {
             "train": resolve_scorer(str(run.path("reward"))),
             "heldout": resolve_scorer(str(run.path("heldout_reward"))),

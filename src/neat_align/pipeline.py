@@ -16,6 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from neat_align.data import Preferences, load_groups, load_preferences, load_queries
 from neat_align.errors import DataError, RecipeError, raise_all
 from neat_align.evaluation import (
@@ -306,8 +308,9 @@ def loaded_models(
     from neat_align.modeling import load_causal_lm, load_tokenizer
 
     for name, path in paths.items():
-        tokenizer = load_tokenizer(path)
-        yield name, evaluated_model(load_causal_lm(path), tokenizer, name, batch_size, seed)
+        model, tokenizer = load_causal_lm(path), load_tokenizer(path)
+        with tqdm(desc=f"evaluating {name}", unit=" responses", delay=2, leave=False) as bar:
+            yield name, evaluated_model(model, tokenizer, name, batch_size, seed, bar.update)
 
 
 def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:

@@ -246,6 +246,15 @@ def test_negatives_come_from_the_frozen_base_where_asked(tmp_path, tokenizer, st
     assert names == {"base", "policy"}
 
 
+def test_a_data_set_of_rows_is_taken_as_queries(tmp_path, tokenizer, steering):
+    from datasets import Dataset
+
+    rows = Dataset.from_list([{"prompt": f"clean lamp {i}", "topic": "t"} for i in range(4)])
+    trainer = trainer_of(tmp_path, tokenizer, steering, rows, max_steps=1)
+    trainer.train()
+    assert [q.meta["topic"] for q in trainer.train_dataset] == ["t"] * 4
+
+
 def test_answers_from_data_join_the_group_as_reference(tmp_path, tokenizer, steering):
     queries = [Query.from_text("clean", chosen="a cloth", rejected="a lamp")]
     trainer = trainer_of(tmp_path, tokenizer, steering, queries, add_reference_responses=True)
@@ -310,6 +319,7 @@ def test_the_guard_rails_stop_the_run(tmp_path, tokenizer, steering, queries, ra
     ("settings", "arguments"),
     [
         ({"positive_samples": 1, "negative_samples": 0}, {}),
+        ({"negative_samples": 0}, {"objective": NEAT(penalty="npo", penalty_weight=0.1)}),
         ({}, {"reward_funcs": None}),
         ({}, {"steering": None}),
         ({}, {"dataset": []}),

@@ -1,31 +1,9 @@
-"""The same numbers as TRL's own code, where TRL has the method; and its reward signature."""
+"""What works with TRL works here."""
 
 import pytest
-import torch
 
-from neat_align.objectives import DPO
-from neat_align.objectives.contract import example_batch
 from neat_align.scoring import RewardFunction
 from neat_align.types import Group, Message, Query, Response, Source
-
-# TRL and its dependencies warn about themselves on import.
-pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.mark.parametrize("beta", [0.05, 0.1, 0.5])
-def test_dpo_equals_the_sigmoid_loss_of_trl(beta):
-    import inspect
-
-    from trl import DPOTrainer
-
-    source = inspect.getsource(DPOTrainer)
-    assert "logsigmoid(self.beta * delta" in source.replace("\n", " ") or "logsigmoid" in source
-    batch = example_batch(0, groups=6, responses=2)
-    d = batch.policy - batch.reference
-    best, worst = batch.score.argmax(1, keepdim=True), batch.score.argmin(1, keepdim=True)
-    delta = (d.gather(1, best) - d.gather(1, worst)).squeeze(1)
-    expected = -torch.nn.functional.logsigmoid(beta * delta).mean()
-    torch.testing.assert_close(DPO(beta=beta)(batch).total, expected)
 
 
 def trl_style_reward(
@@ -52,3 +30,14 @@ def test_a_reward_function_written_for_trl_works_unchanged(conversational):
     reward = RewardFunction(trl_style_reward)
     assert reward.score(groups) == [[1.0, 0.0]] * 3
     assert reward.metrics == {"seen": 6.0}
+
+
+# TRL and what it imports warn about themselves.
+@pytest.mark.filterwarnings("ignore")
+def test_a_reward_function_of_trl_itself_is_a_scorer():
+    from trl.rewards import think_format_reward
+
+    answers = ("<think>\nhm\n</think>\nfour", "four")
+    responses = tuple(Response(text, Source.PLAIN) for text in answers)
+    group = Group(Query((Message("user", "2 + 2?"),)), responses)
+    assert RewardFunction(think_format_reward).score([group]) == [[1.0, 0.0]]

@@ -188,7 +188,8 @@ def test_differences_are_paired_by_query(queries, steering):
     found = evaluate(models, queries, steering, EvaluationSettings(), {"train": Length()}, checker)
     gain = found.models["neat"].differences["reward_train"]
     assert (gain.value, gain.low, gain.high) == (1, 1, 1)
-    assert found.models["neat"].figures["reward_train"].low < gain.value + 40
+    figure = found.models["neat"].figures["reward_train"]
+    assert figure.high - figure.low > 1
 
 
 def test_more_draws_count_in_n_but_repeat_the_queries(queries, steering):
@@ -270,7 +271,9 @@ def test_results_on_disk(queries, steering, tmp_path):
 
 
 def test_flat_results_hold_numbers_only(queries, steering):
-    found = evaluate({"m": scripted(good)}, queries, steering, EvaluationSettings(3), {}, checker)
+    found = evaluate(
+        {"m": scripted(good)}, queries, steering, EvaluationSettings(seed=3), {}, checker
+    )
     results = found.results(seconds=1.5)
     assert set(results) == {"seed", "seconds", "models"}
     assert all(isinstance(x, float | int) for x in results["models"]["m"].values())

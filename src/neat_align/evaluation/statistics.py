@@ -76,7 +76,7 @@ def clustered_share(outcomes: Sequence[bool], clusters: Sequence[Hashable]) -> I
 def share_difference(
     first: Sequence[bool], second: Sequence[bool], clusters: Sequence[Hashable] | None = None
 ) -> Interval:
-    """Share of first − share of second over pairs (Newcombe 1998, method 10).
+    """Share of first − share of second over pairs (Newcombe 1998, paired data, method 10).
 
     Unlike a bootstrap it stays honest at 0 and 100 %, where aligned models live.
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-DTYPES = ("float32", "bfloat16", "float16", "auto")
-
 
 def looks_local(source: str | Path) -> bool:
     """Whether `source` names a directory rather than a hub id (`owner/name`)."""
@@ -57,7 +55,7 @@ def load_causal_lm(
 
     Args:
         source: directory or hub id.
-        dtype: one of `DTYPES`.
+        dtype: "float32", "bfloat16", "float16", or "auto": as the weights were saved.
         device: e.g. "cuda"; the model stays on the CPU when None.
 
     Raises:

@@ -74,12 +74,16 @@ class LossTerms:
 class Objective(ABC):
     """Base of every objective: a frozen dataclass of its parameters, called on `GroupLogps`.
 
-    Class attributes state what a subclass needs; the trainer refuses before sampling
-    anything when it cannot be given.
+    Properties state what a subclass needs; the trainer refuses before sampling anything
+    when it cannot be given.
     """
 
     name: ClassVar[str]
-    needs_negatives: ClassVar[bool] = False
+
+    @property
+    def needs_negatives(self) -> bool:
+        """Whether the groups must hold responses sampled under a negative prompt."""
+        return False
 
     @property
     def needs_reference(self) -> bool:

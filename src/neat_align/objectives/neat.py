@@ -59,6 +59,10 @@ class NEAT(Objective):
         )
 
     @property
+    def needs_negatives(self) -> bool:
+        return self.penalty != "none" and self.penalty_weight != 0
+
+    @property
     def needs_reference(self) -> bool:
         ranks = self.rank == "logsigmoid" and self.rank_weight != 0
         return ranks or (self.penalty == "npo" and self.penalty_weight != 0)
@@ -76,7 +80,7 @@ class NEAT(Objective):
         parts = {"lm": torch.where(terms.any_present(logps), -a_best, 0.0)}
         if self.rank_weight:
             parts["rank"] = self._rank(logps)
-        if self.penalty != "none" and self.penalty_weight:
+        if self.needs_negatives:
             parts["penalty"] = terms.masked_mean(self._penalty(logps, a_best), self._gated(logps))
         return LossTerms(
             parts,

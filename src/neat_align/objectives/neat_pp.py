@@ -18,6 +18,9 @@ class NEATPP(NEAT):
 
     name = "neat_pp"
 
+    @property
+    def needs_negatives(self) -> bool:
+        return False
+
     def __call__(self, logps: GroupLogps) -> LossTerms:
-        # With the negatives absent the penalty has nothing to act on.
         return super().__call__(logps.restricted_to(~logps.is_negative))

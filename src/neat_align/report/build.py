@@ -1,13 +1,13 @@
 """The report: one HTML file that needs no network and trusts no model.
 
 Every text a model wrote is escaped by jinja2's autoescape; control and bidirectional
-characters, which could hide or reorder text, are shown as their code points.
+characters, which could hide or reorder text, are shown as their code points; and the page
+forbids itself scripts and requests, so that what slipped through could not run.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,31 +15,34 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from neat_align.report.charts import line_chart, scatter_chart
-from neat_align.report.glossary import GLOSSARY, Entry, entry, shown
+from neat_align.report.charts import COLOURS, Mark, scatter_chart, strip
+from neat_align.report.curves import compared_charts, run_charts
+from neat_align.report.glossary import GLOSSARY, PARTS, Entry, entry, shown, shown_change
+from neat_align.report.responses import (
+    CONDITIONS,
+    SHOWN_PAIRS,
+    failures,
+    pairs,
+    shortened,
+    spread,
+    visible,
+)
 from neat_align.runs import atomic_write_text
 
-SHOWN_PAIRS = 40
-SHOWN_FAILURES = 40
+BASE = "base"
 HEADLINES = (
-    "harmful", "harmful_under_seen_negative", "harmful_under_unseen_negative", "helpful",
-    "wrong", "fair", "reward_heldout", "reward_train", "kl", "distinct_2",
+    "harmful", "harmful_under_seen_negative", "harmful_under_unseen_negative", "helpful", "fair",
+    "reward_heldout", "reward_train", "reward_heldout_under_seen_negative",
+    "reward_heldout_under_unseen_negative", "over_refusal", "over_refusal_borderline", "wrong",
+    "garble", "kl", "ppl_pretrain", "distinct_2", "mean_length",
 )  # fmt: skip
-FAILURES = {
-    "harmful": ("harmful", "garble", "wrong"),
-    "benign": ("refusal", "wrong", "unhelpful", "harmful", "garble"),
-    "borderline": ("refusal", "wrong", "unhelpful", "harmful", "garble"),
-    "group": ("harmful", "wrong", "refusal", "unhelpful", "garble"),
-}
-CURVES = (
-    ("Reward by source", ("reward/positive", "reward/plain", "reward/negative", "reward/reference")),
-    ("Negative responses that are still bad", ("negatives/still_bad",)),
-    ("Loss terms", ("loss/rank", "loss/lm", "loss/penalty", "loss/dpo")),
-    ("Log-probability, nats a token", ("logps/chosen", "logps/rejected", "logps/negative", "logps/other")),
-    ("Log-ratio to the reference, nats a response", ("kl",)),
-    ("Distinct-2 of the sampled responses", ("distinct_2",)),
-    ("Tokens a second", ("tokens_per_second/sampling", "tokens_per_second/scoring", "tokens_per_second/training")),
+SUMMARY = (
+    "harmful", "harmful_under_unseen_negative", "helpful", "reward_heldout", "reward_train",
 )  # fmt: skip
+SCATTERS = (
+    ("harmful", "Helpfulness against harm"),
+    ("harmful_under_unseen_negative", "The same under negative prompts training never used"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class ReportData:
     Attributes:
         title: the page's heading.
         steering: `Steering.to_json()`.
-        results: {"models": {name: {metric: {value, low, high, n}}}, "seed", "seconds"}.
+        results: {"models": {name: {metric: {value, low, high, n}}}} and, where known, "seed",
+            "seconds", and "differences" from the base in the form of "models".
         samples: responses by model, as the evaluation keeps them.
         metrics: rows of metrics.jsonl by method.
         settings: everything the run was asked for.
@@ -68,9 +72,20 @@ class ReportData:
     aligned: str = "neat"
     notes: Sequence[str] = ()
 
+    def figure(self, model: str, metric: str) -> Mapping[str, Any] | None:
+        """A figure, or None where it is missing."""
+        return self.results["models"].get(model, {}).get(metric)
+
+    def change(self, metric: str) -> Mapping[str, Any] | None:
+        """Aligned − base, paired, or None where it is not known."""
+        return self.results.get("differences", {}).get(self.aligned, {}).get(metric)
+
 
 def build_report(path: Path, data: ReportData) -> None:
-    """Write the page; whole or not at all."""
+    """Write the page; whole or not at all.
+
+    The same data gives the same bytes: nothing here looks at the clock.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("neat_align.report", "."),
         autoescape=True,
@@ -78,127 +93,166 @@ def build_report(path: Path, data: ReportData) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["visible"] = visible
-    template = environment.get_template("template.html.j2")
-    atomic_write_text(path, template.render(_context(data)))
-
-
-def visible(text: object) -> str:
-    """Text with control, bidirectional and other invisible characters spelt out."""
-    return "".join(
-        f"⟨U+{ord(c):04X}⟩"
-        if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in "\n\t"
-        else c
-        for c in str(text)
-    )
+    environment.filters |= {"visible": visible, "shortened": shortened}
+    atomic_write_text(path, environment.get_template("template.html.j2").render(_context(data)))
 
 
 def _context(data: ReportData) -> dict[str, Any]:
     models = data.results["models"]
-    names = list(models)
-    metrics = [m for m in GLOSSARY if any(m in models[name] for name in names)]
-    metrics += sorted({m for name in names for m in models[name]} - set(metrics))
-    pairs = _pairs(data)
-    failures = [pair for pair in pairs if pair["failed"]]
+    metrics = _metrics(models)
+    colours = _colours(list(models), data.aligned)
+    found = pairs(data.samples, data.aligned)
     return {
         "data": data,
-        "names": names,
-        "headlines": [_headline(m, models, data.aligned) for m in HEADLINES if m in metrics],
-        "table": [(entry(m), [_cell(m, models[name].get(m)) for name in names]) for m in metrics],
-        "scatters": [Markup(chart) for chart in _scatters(models) if chart],  # escaped in charts
-        "curves": [Markup(chart) for chart in _curves(data) if chart],
-        "failures": failures[:SHOWN_FAILURES],
-        "failure_count": len(failures),
-        "pairs": _spread(pairs, SHOWN_PAIRS),
-        "pair_count": len(pairs),
+        "names": list(models),
+        "colours": colours,
+        "summary": [_headline(data, m) for m in SUMMARY if m in metrics][:3],
+        "headlines": _by_part([_headline(data, m) for m in HEADLINES if m in metrics]),
+        "table": _by_part([_row(models, m) for m in metrics]),
+        # The charts escape every name themselves.
+        "scatters": [Markup(chart) for chart in _scatters(models, colours)],
+        "curves": [Markup(chart) for chart in run_charts(data.metrics.get(data.aligned, ()))],
+        "compared": [Markup(chart) for chart in compared_charts(data.metrics, colours)],
+        "failures": failures(found),
+        "pairs": spread(found, SHOWN_PAIRS),
+        "pair_count": len(found),
+        "conditions": CONDITIONS,
+        "glossary": [entry(m) for m in metrics],
         "settings": list(_flattened(data.settings)),
+        "duration": _duration(data.results.get("seconds")),
     }
 
 
-def _headline(metric: str, models: Mapping[str, Any], aligned: str) -> dict[str, Any]:
-    before = models.get("base", {}).get(metric)
-    after = models.get(aligned, {}).get(metric)
+def _metrics(models: Mapping[str, Any]) -> list[str]:
+    """Those of the glossary in its order, then unknown ones."""
+    present = {metric for figures in models.values() for metric in figures}
+    known = [metric for metric in GLOSSARY if metric in present]
+    return known + sorted(present - set(known))
+
+
+def _colours(names: Sequence[str], aligned: str) -> dict[str, str]:
+    """The base is grey and the aligned model is the first colour, wherever they appear."""
+    others = [name for name in names if name not in (BASE, aligned)]
     return {
-        "entry": entry(metric),
+        BASE: "base",
+        aligned: "k0",
+        **{name: f"k{1 + i % (COLOURS - 1)}" for i, name in enumerate(others)},
+    }
+
+
+def _by_part(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Rows under the part that their figure belongs to, empty parts left out."""
+    parts = [(part, [row for row in rows if row["entry"].part == part]) for part in PARTS]
+    return [(part, own) for part, own in parts if own]
+
+
+def _headline(data: ReportData, metric: str) -> dict[str, Any]:
+    before, after = data.figure(BASE, metric), data.figure(data.aligned, metric)
+    described = entry(metric)
+    chart = ""
+    if before and after:
+        rows = [("base", _mark(before)), ("k0", _mark(after))]
+        told = f"{shown(metric, before['value'])} before, {shown(metric, after['value'])} after"
+        chart = strip(rows, described.unit == "share", told)
+    return {
+        "entry": described,
         "before": _cell(metric, before),
         "after": _cell(metric, after),
-        "verdict": _verdict(entry(metric), before, after),
+        "change": _change(metric, data.change(metric), before, after),
+        "verdict": _verdict(described, data.change(metric), before, after),
+        "chart": Markup(chart),  # numbers only, and escaped there
     }
 
 
-def _verdict(described: Entry, before: Any, after: Any) -> str:
-    """Better or worse only where the intervals do not overlap."""
+def _change(metric: str, change: Any, before: Any, after: Any) -> str:
+    """The paired change with its interval; else the relative change; else nothing."""
+    if change:
+        unit = " points" if entry(metric).unit == "share" else ""
+        low, high = (shown_change(metric, change[end]) for end in ("low", "high"))
+        return f"{shown_change(metric, change['value'])}{unit} ({low} to {high})"
+    if before and after and before["value"] > 0:
+        percent = 100 * (after["value"] / before["value"] - 1)
+        return f"{'+' if percent > 0 else '−'}{abs(percent):.1f} % of before"
+    return ""
+
+
+def _verdict(described: Entry, change: Any, before: Any, after: Any) -> str:
+    """Better or worse where the change's interval leaves out 0 (unpaired: no overlap)."""
     if not before or not after or described.better == "neither":
         return ""
-    overlap = before["low"] <= after["high"] and after["low"] <= before["high"]
-    if overlap:
+    if change:
+        unclear = change["low"] <= 0 <= change["high"]
+    else:
+        unclear = before["low"] <= after["high"] and after["low"] <= before["high"]
+    if unclear:
         return "same"
     risen = after["value"] > before["value"]
     return "better" if risen == (described.better == "higher") else "worse"
 
 
-def _cell(metric: str, figure: Mapping[str, Any] | None) -> dict[str, str]:
-    if figure is None:
-        return {"value": "–", "interval": "", "n": ""}
+def _row(models: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """One row of the table of methods: a cell for each model, the best ones marked."""
+    figures = [own.get(metric) for own in models.values()]
+    counts = sorted({figure["n"] for figure in figures if figure})
+    best = _best(entry(metric), [figure for figure in figures if figure])
     return {
-        "value": shown(metric, figure["value"]),
-        "interval": f"{shown(metric, figure['low'])} to {shown(metric, figure['high'])}",
-        "n": f"n = {figure['n']}",
+        "entry": entry(metric),
+        "n": "–".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))),
+        "cells": [
+            {**_cell(metric, figure), "best": bool(best and figure and _overlap(figure, best))}
+            for figure in figures
+        ],
     }
 
 
-def _scatters(models: Mapping[str, Any]) -> Iterable[str]:
-    for x, y, title in (
-        ("harmful", "helpful", "Helpfulness against harm (top left is best)"),
-        (
-            "harmful_under_unseen_negative",
-            "helpful",
-            "Helpfulness against harm under unseen negative prompts",
-        ),
-    ):
+def _best(described: Entry, figures: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    if described.better == "neither" or len(figures) < 2 or described.title == "KL to the base":
+        return None
+    pick = min if described.better == "lower" else max
+    return pick(figures, key=lambda figure: figure["value"])
+
+
+def _overlap(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    return one["low"] <= two["high"] and two["low"] <= one["high"]
+
+
+def _cell(metric: str, figure: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A figure as text; a missing one is "–", never 0."""
+    if figure is None:
+        return {"value": "–", "interval": "", "n": ""}
+    low, high = shown(metric, figure["low"]), shown(metric, figure["high"])
+    has_spread = figure["n"] > 1 and figure["low"] < figure["high"]
+    return {
+        "value": shown(metric, figure["value"]),
+        "interval": f"{low.removesuffix(' %')} to {high}" if has_spread else "",
+        "n": f"{figure['n']:,}",
+    }
+
+
+def _scatters(models: Mapping[str, Any], colours: Mapping[str, str]) -> Iterator[str]:
+    for x, title in SCATTERS:
         points = {
-            name: (figures[x]["value"], figures[y]["value"])
+            name: (_mark(figures[x]), _mark(figures["helpful"]))
             for name, figures in models.items()
-            if x in figures and y in figures
+            if x in figures and "helpful" in figures
         }
-        yield scatter_chart(points, entry(x).title, entry(y).title, title)
+        chart = scatter_chart(points, f"{entry(x).title} →", "Helpful", title, colours)
+        if chart:
+            yield chart
 
 
-def _curves(data: ReportData) -> Iterable[str]:
-    rows = data.metrics.get(data.aligned, ())
-    for title, names in CURVES:
-        series = {
-            name.rpartition("/")[2]: [(row["step"], row[name]) for row in rows if name in row]
-            for name in names
-        }
-        yield line_chart(series, "optimiser step", title)
+def _mark(figure: Mapping[str, Any]) -> Mark:
+    return Mark(figure["value"], figure["low"], figure["high"])
 
 
-def _pairs(data: ReportData) -> list[dict[str, Any]]:
-    """The aligned model's responses, each beside the base's to the same query."""
-
-    def key(sample: Mapping[str, Any]) -> tuple[Any, ...]:
-        return sample["query_id"], sample["condition"], sample["steering"], sample["seed"]
-
-    base = {key(s): s for s in data.samples.get("base", ())}
-    return [
-        {"base": base.get(key(s)), "aligned": s, "failed": _failed(s)}
-        for s in data.samples.get(data.aligned, ())
-    ]
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _failed(sample: Mapping[str, Any]) -> bool:
-    return sample.get("verdict") in FAILURES.get(str(sample.get("kind")), ())
-
-
-def _spread(pairs: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """`count` pairs spread evenly over the conditions and queries, not chosen."""
-    if len(pairs) <= count:
-        return list(pairs)
-    return [pairs[i * len(pairs) // count] for i in range(count)]
-
-
-def _flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+def _flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in settings.items():
         if isinstance(value, Mapping):
             yield from _flattened(value, f"{prefix}{name}.")

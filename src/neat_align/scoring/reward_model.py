@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from neat_align.errors import RewardError
 from neat_align.modeling import check_model_source, load_tokenizer
@@ -65,7 +66,8 @@ class RewardModelScorer:
         rows = [ids for group in groups for ids in self._rows(group)]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         scores = torch.zeros(len(rows))
-        for start in range(0, len(order), self.batch_size):
+        batches = range(0, len(order), self.batch_size)
+        for start in tqdm(batches, desc=f"scoring by {self.name}", delay=3, leave=False):
             part = order[start : start + self.batch_size]
             scores[part] = self._logits([rows[i] for i in part]).float().cpu()
         flat = iter(scores.tolist())

@@ -30,7 +30,8 @@ class NEATConfig(TrainingArguments):
         max_new_tokens, temperature, top_p, top_k, min_p: decoding.
         sampling_batch_size: responses drawn at a time.
         max_query_tokens: longer queries lose their beginning; None keeps all.
-        stop_kl: stop when the KL to the reference, nats a response, passes this.
+        stop_kl: stop when the logged `kl` passes this: the mean log-ratio to the reference,
+            in nats, of the responses drawn without a negative prompt.
         stop_distinct_2: stop when distinct-2 of the sampled responses falls below this.
 
     Raises:

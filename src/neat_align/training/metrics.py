@@ -37,7 +37,13 @@ def group_metrics(groups: Sequence[Group]) -> dict[str, float]:
 
 
 def logp_metrics(logps: GroupLogps) -> dict[str, float]:
-    """Of one batch: log-probs by source and of the best and worst response, nats a token."""
+    """Of one batch: log-probs by source and of the best and worst response, nats a token.
+
+    `kl` is the mean of s − s_ref, in nats, over the responses drawn without a negative
+    prompt. For plain responses of the current policy its expectation is KL(policy ‖
+    reference); positive prompts favour responses that training makes likelier, so with
+    them it lies above. The evaluation measures KL on plain responses alone.
+    """
     mean_logps = logps.policy.detach() / logps.length.clamp(min=1)
     present, negative = logps.present, logps.is_negative & logps.present
     other = present & ~logps.is_negative

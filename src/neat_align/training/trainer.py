@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from peft import PeftModel, get_peft_model
 from transformers import Trainer
 
 from neat_align.data import load_groups, save_groups
+from neat_align.data.formats import query_of
 from neat_align.errors import NonFiniteLossError, RecipeError, TrainingError
 from neat_align.modeling import load_causal_lm, load_tokenizer
 from neat_align.modeling.logprobs import group_sums, token_logps, tokenized_logps
@@ -50,7 +51,8 @@ class NEATTrainer(Trainer):
         reward_funcs: one or several scorers: callables in TRL's signature, model ids,
             directories, modules, "file.py:function", "polarity" (reward-free).
         reward_weights: one weight for each of them, 1 by default.
-        train_dataset: queries (sampled online), or stored, scored groups (offline).
+        train_dataset: queries, or rows in one of TRL's formats, a `datasets.Dataset` for
+            one (sampled online); or stored, scored groups (offline).
         processing_class: tokenizer; loaded from `model` when that is a name.
         peft_config: LoRA or another adapter to train instead of all weights.
         reference_model: what to compare with instead of the initial policy.
@@ -72,7 +74,7 @@ class NEATTrainer(Trainer):
         steering: Steering | None = None,
         reward_funcs: Any = None,
         reward_weights: Sequence[float] | None = None,
-        train_dataset: Sequence[Query] | Sequence[Group] = (),
+        train_dataset: Sequence[Any] = (),
         processing_class: Any = None,
         peft_config: Any = None,
         reference_model: Any = None,
@@ -81,6 +83,7 @@ class NEATTrainer(Trainer):
     ) -> None:
         self.objective = objective or NEAT()
         self.steering = steering
+        train_dataset = _records(train_dataset)
         self.online = bool(train_dataset) and isinstance(train_dataset[0], Query)
         self._check(args, train_dataset, reward_funcs)
         tokenizer = processing_class or load_tokenizer(_name_of(model))
@@ -89,7 +92,6 @@ class NEATTrainer(Trainer):
         model, came_with_adapter = _with_adapter(model, peft_config)
         self.prompt_format = PromptFormat(tokenizer)
         self.reference = self._reference(args, model, reference_model, came_with_adapter)
-        self._plain_model = model
         self.stopwatch = Stopwatch()
         self.maker = self._maker(args, model, reward_funcs, reward_weights, sampler)
         self._pending: list[list[Group]] = []
@@ -352,6 +354,11 @@ class _ReferenceSampler:
         with self.reference.model() as model:
             sampler = TransformersSampler(model, self.prompt_format, self.name, self.batch_size)
             return sampler.sample(requests, decoding)
+
+
+def _records(dataset: Sequence[Any]) -> list[Any]:
+    """Queries or groups; rows of other data sets become queries."""
+    return [query_of(row) if isinstance(row, Mapping) else row for row in dataset]
 
 
 def _name_of(model: Any) -> str:

@@ -193,9 +193,7 @@ def _scrambled(rng: random.Random, text: str) -> str:
     words = text.split()
     place = rng.randrange(len(words))
     other = rng.choice(FIXED_WORDS)
-    words[place : place + 1] = rng.choice(
-        ([], [words[place]] * 2, [other], [words[place], other])
-    )
+    words[place : place + 1] = rng.choice(([], [words[place]] * 2, [other], [words[place], other]))
     return " ".join(words)
 
 
