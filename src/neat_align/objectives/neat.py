@@ -36,7 +36,7 @@ class NEAT(Objective):
     """
 
     rank: Literal["hinge", "logsigmoid"] = "logsigmoid"
-    rank_weight: float = 1.0
+    rank_weight: float = 3.0
     margin: float = 0.1
     min_gap: float = 0.5
     rank_beta: float = 0.1
@@ -55,7 +55,13 @@ class NEAT(Objective):
     def paper(cls) -> NEAT:
         """The plain reading of the paper: hinge ranking, LM, penalty on every negative."""
         return cls(
-            rank="hinge", margin=0.0, min_gap=0.0, penalty="npo", penalty_weight=0.5, gate="none"
+            rank="hinge",
+            rank_weight=1.0,
+            margin=0.0,
+            min_gap=0.0,
+            penalty="npo",
+            penalty_weight=0.5,
+            gate="none",
         )
 
     @property
