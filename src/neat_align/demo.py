@@ -56,7 +56,7 @@ class Sizes:
 
     documents: int = 80_000
     base_steps: int = 5_000
-    preferences: int = 8_000
+    preferences: int = 10_000
     queries: int = 2_400
     steps: int = 400
     groups: int = 8

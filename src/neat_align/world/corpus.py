@@ -81,7 +81,7 @@ FIXED_WORDS = [
 ]
 """Words of the answers' templates, in their place or out of it."""
 
-SCRAMBLED = 0.1
+SCRAMBLED = 0.2
 """Share of pairs whose bad answer is a good one with a broken word: garble must cost reward."""
 
 NOTES = (
