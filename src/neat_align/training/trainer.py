@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model
-from transformers import Trainer
+from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from neat_align.data import load_groups, save_groups
 from neat_align.data.formats import query_of
@@ -31,7 +31,7 @@ from neat_align.sampling.groups import stable_seed
 from neat_align.sampling.local import TransformersSampler
 from neat_align.scoring import ScorerSet, resolve_scorer
 from neat_align.steering import Steering
-from neat_align.training.callbacks import GuardRails, MetricsFile
+from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
 from neat_align.training.config import NEATConfig
 from neat_align.training.metrics import group_metrics, logp_metrics
 from neat_align.training.online import GroupMaker, Stopwatch, tokenize_for_training, trainable
@@ -109,6 +109,9 @@ class NEATTrainer(Trainer):
         # compute_loss divides by the groups of the global batch, exactly, whatever the
         # accumulation and the number of ranks; the Trainer must not divide again.
         self.loss_is_scaled_for_ga = True
+        self.pop_callback(PrinterCallback)
+        if self.pop_callback(ProgressCallback):
+            self.add_callback(Progress())
         self.add_callback(GuardRails(args, self.objective))
         self.add_callback(MetricsFile(Path(str(args.output_dir))))
 
