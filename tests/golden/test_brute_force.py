@@ -98,7 +98,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("objective", "loop"), CASES, ids=lambda x: str(x)[:60])
+@pytest.mark.parametrize(("objective", "loop"), CASES, ids=lambda x: getattr(x, "name", ""))
 @pytest.mark.parametrize("seed", range(4))
 def test_against_a_double_loop(objective, loop, seed):
     batch = example_batch(seed, groups=5, responses=6)
