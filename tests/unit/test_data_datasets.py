@@ -40,7 +40,7 @@ def write(path, rows=ROWS):
     else:
         text = "prompt,kind\n" + "".join(f'"{r["prompt"]}",{r["kind"]}\n' for r in rows)
     content = text.encode()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
     return path
 
 
@@ -131,7 +131,7 @@ def test_rows_come_from_one_place(where):
         ("list.jsonl", b'["Hi"]', "not list"),
         ("latin.jsonl", '{"prompt": "é"}'.encode("latin-1"), "cannot be read"),
         ("not.jsonl.gz", b"plain", "cannot be read"),
-        ("cut.jsonl.gz", gzip.compress(b'{"prompt": "Hi"}\n' * 50)[:-12], "cannot be read"),
+        ("cut.jsonl.gz", gzip.compress(b'{"prompt": "Hi"}\n' * 50, mtime=0)[:-12], "cannot be read"),
         ("not.parquet", b"plain text", "not Parquet"),
         ("long.csv", b'prompt,kind\n"a",b,c\n', "more or fewer fields"),
     ],
