@@ -131,7 +131,11 @@ def test_rows_come_from_one_place(where):
         ("list.jsonl", b'["Hi"]', "not list"),
         ("latin.jsonl", '{"prompt": "é"}'.encode("latin-1"), "cannot be read"),
         ("not.jsonl.gz", b"plain", "cannot be read"),
-        ("cut.jsonl.gz", gzip.compress(b'{"prompt": "Hi"}\n' * 50, mtime=0)[:-12], "cannot be read"),
+        (
+            "cut.jsonl.gz",
+            gzip.compress(b'{"prompt": "Hi"}\n' * 50, mtime=0)[:-12],
+            "cannot be read",
+        ),
         ("not.parquet", b"plain text", "not Parquet"),
         ("long.csv", b'prompt,kind\n"a",b,c\n', "more or fewer fields"),
     ],
