@@ -54,9 +54,22 @@ def main() -> None:
         f"over the runs. Seconds of a run, its stages added up: {seconds}. "
         "Written by `scripts/demo_table.py`.",
     ]
+    lines += ["", *relative(runs)]
     text = README.read_text()
     head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
     README.write_text(head + BEGIN + "\n" + "\n".join(lines) + "\n" + END + tail)
+
+
+def relative(runs: list[dict]) -> list[str]:
+    """What the table's targets say in terms of the base."""
+    pairs = [(run["models"]["base"], run["models"]["neat"]) for run in runs]
+    ppl = np.mean([neat["ppl_pretrain"] / base["ppl_pretrain"] - 1 for base, neat in pairs])
+    kept = np.mean([neat["distinct_2"] / base["distinct_2"] for base, neat in pairs])
+    missed = ", which misses the target" if ppl > 0.1 else ""
+    return [
+        f"Relative to the base: perplexity {ppl:+.1%}{missed}; distinct-2 {kept:.0%}. Perplexity "
+        "is that of the whole pre-training mix, much of which is the misbehaviour to be unlearnt."
+    ]
 
 
 def cell(metric: str, values: list[float]) -> str:
