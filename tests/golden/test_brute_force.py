@@ -5,14 +5,37 @@ from math import exp, log
 import pytest
 import torch
 
-from neat_align.objectives import DPO, NEAT, NEATPP, RRHF, SFT
+from neat_align.objectives import (
+    CDPO,
+    CPO,
+    D2O,
+    DPO,
+    IPO,
+    KTO,
+    NEAT,
+    NEATPP,
+    NPO,
+    OBJECTIVES,
+    ORPO,
+    PRO,
+    RRHF,
+    SFT,
+    SPPO,
+    DPOHinge,
+    ListMLE,
+    RobustDPO,
+    SimPO,
+    SLiC,
+    Unlikelihood,
+)
 from neat_align.objectives.contract import example_batch
 
 
 class Response:
     def __init__(self, batch, g, i):
         self.s = batch.policy[g, i].item()
-        self.a = self.s / batch.length[g, i].item()
+        self.length = batch.length[g, i].item()
+        self.a = self.s / self.length
         self.d = self.s - batch.reference[g, i].item()
         self.r = batch.score[g, i].item()
         self.negative = batch.is_negative[g, i].item()
@@ -38,18 +61,130 @@ def best(group):
     return max(group, key=lambda x: x.r)
 
 
+def sigmoid(x):
+    return exp(-softplus(-x))
+
+
+def worst(group):
+    return min(group, key=lambda x: x.r)
+
+
 def rrhf(o, group):
-    rank = sum(max(0, i.a - j.a) for i in group for j in group if i.r < j.r)
-    return rank - o.lm_weight * best(group).s
+    padded = max(x.length for x in group)
+
+    def mean_logp(x):
+        return x.s / padded if o.released else x.a
+
+    rank = sum(max(0, mean_logp(i) - mean_logp(j)) for i in group for j in group if i.r < j.r)
+    return rank - o.lm_weight * (mean_logp(best(group)) if o.released else best(group).s)
+
+
+def ranked(group):
+    return sorted(group, key=lambda x: -x.r)  # stable: ties by position
+
+
+def listwise(group, temperature):
+    total = 0.0
+    for place, i in enumerate(group[:-1]):
+        rest = [(j.a, temperature(i, j)) for j in group[place + 1 :]]
+        own = i.a * max(t for _, t in rest)
+        total += log(exp(own) + sum(exp(a * t) for a, t in rest)) - own
+    return total
+
+
+def pro(o, group):
+    sft = o.sft_weight * (len(group) - 1) ** 2 * -best(group).s
+    return listwise(ranked(group), lambda i, j: i.r - j.r) + sft
+
+
+def listmle(o, group):
+    return listwise(ranked(group), lambda i, j: 1.0)
+
+
+def pairwise(loss, rest=lambda o, group: 0.0):
+    def loop(o, group):
+        w, l = best(group), worst(group)  # noqa: E741
+        return rest(o, group) + (loss(o, w, l) if w.r > l.r else 0.0)
+
+    return loop
+
+
+def nll(o, group):
+    return -o.lm_weight * best(group).a
+
+
+def sum_nll(o, group):
+    return -o.lm_weight * best(group).s
+
+
+def z(o, w, l):  # noqa: E741
+    return o.beta * (w.d - l.d)
+
+
+def log_odds(x):
+    return x.a - log(1 - exp(x.a))
+
+
+def ipo_loss(o, w, l):  # noqa: E741
+    return (w.d / w.length - l.d / l.length - 1 / (2 * o.beta)) ** 2
+
+
+def cdpo_loss(o, w, l):  # noqa: E741
+    e, m = o.label_smoothing, z(o, w, l)
+    return (1 - e) * softplus(-m) + e * softplus(m)
+
+
+def robust_loss(o, w, l):  # noqa: E741
+    e, m = o.label_smoothing, z(o, w, l)
+    return ((1 - e) * softplus(-m) - e * softplus(m)) / (1 - 2 * e)
+
+
+def sppo(o, group):
+    w, l = best(group), worst(group)  # noqa: E741
+    if w.r == l.r:
+        return 0.0
+
+    def error(x):
+        wins = mean([sigmoid(x.r - y.r) for y in group])
+        return (x.d - (wins - 0.5) / o.beta) ** 2
+
+    return (error(w) + error(l)) / 2
+
+
+def kto(o, group):
+    kl, average = 0.3, mean([x.r for x in group])  # 0.3 is `example_batch`'s
+    if best(group).r == worst(group).r:
+        return 0.0
+    return mean(
+        [
+            o.desirable_weight * (1 - sigmoid(o.beta * (x.d - kl)))
+            if x.r > average
+            else o.undesirable_weight * (1 - sigmoid(o.beta * (kl - x.d)))
+            for x in group
+        ]
+    )
+
+
+def npo(o, group):
+    return nll(o, group) + mean([2 / o.beta * softplus(o.beta * x.d) for x in group if x.negative])
+
+
+def unlikelihood(o, group):
+    return nll(o, group) + mean([mean([-log(1 - p) for p in x.p]) for x in group if x.negative])
+
+
+def d2o(o, group):
+    others = [x.d for x in group if not x.negative]
+    if not others:
+        return 0.0
+    return mean([softplus(-(o.beta * mean(others) - o.alpha * x.d)) for x in group if x.negative])
 
 
 def sft(o, group):
     return -best(group).a
 
 
-def dpo(o, group):
-    w, l = best(group), min(group, key=lambda x: x.r)  # noqa: E741
-    return softplus(-o.beta * (w.d - l.d)) if w.r > l.r else 0.0
+dpo = pairwise(lambda o, w, l: softplus(-z(o, w, l)))
 
 
 def neat(o, group):
@@ -88,8 +223,31 @@ def neat_pp(o, group):
 CASES = [
     (RRHF(), rrhf),
     (RRHF(lm_weight=0.3), rrhf),
+    (RRHF(lm_weight=0.3, released=True), rrhf),
+    (PRO(), pro),
+    (PRO(sft_weight=0.7), pro),
+    (ListMLE(), listmle),
     (SFT(), sft),
+    (SLiC(), pairwise(lambda o, w, l: max(0, o.delta - w.s + l.s), sum_nll)),
     (DPO(beta=0.3), dpo),
+    (DPOHinge(beta=0.3), pairwise(lambda o, w, l: max(0, 1 - z(o, w, l)))),
+    (CDPO(label_smoothing=0.2), pairwise(cdpo_loss)),
+    (RobustDPO(label_smoothing=0.2), pairwise(robust_loss)),
+    (IPO(beta=0.3), pairwise(ipo_loss)),
+    (SimPO(), pairwise(lambda o, w, l: softplus(-(o.beta * (w.a - l.a) - o.gamma)))),
+    (CPO(beta=0.3), pairwise(lambda o, w, l: softplus(-o.beta * (w.s - l.s)), nll)),
+    (
+        ORPO(beta=0.3),
+        pairwise(
+            lambda o, w, l: o.beta * softplus(-(log_odds(w) - log_odds(l))),
+            lambda o, group: -best(group).a,
+        ),
+    ),
+    (KTO(desirable_weight=1.3, undesirable_weight=0.7), kto),
+    (SPPO(beta=0.2), sppo),
+    (NPO(lm_weight=0.5), npo),
+    (Unlikelihood(lm_weight=0.5), unlikelihood),
+    (D2O(beta=0.2), d2o),
     (NEATPP(), neat_pp),
     (NEAT(), neat),
     (NEAT.paper(), neat),
@@ -108,3 +266,7 @@ def test_against_a_double_loop(objective, loop, seed):
     batch.score[:, 2] = batch.score[:, 1]  # some ties
     expected = mean([loop(objective, group) for group in groups_of(batch)])
     assert objective(batch).total.item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_every_objective_has_a_loop():
+    assert {objective.name for objective, _ in CASES} == set(OBJECTIVES)

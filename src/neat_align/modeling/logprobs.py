@@ -6,36 +6,38 @@ done in float32 whatever the model's dtype.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
+from neat_align.modeling.packing import can_pack, packed_batch
 from neat_align.modeling.tokenized import TokenizedGroup, padded_batch, tokenize_group
 from neat_align.prompt_format import PromptFormat
 from neat_align.types import Group
 
 
-def token_logps(model: Callable[..., Any], batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def token_logps(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Log-probabilities of the response tokens, [R, T] float32 in nats, 0 where there is none.
 
     Args:
         model: a causal LM, or a wrapper of one (PEFT, DDP …), called as `model(...)`.
-        batch: from `padded_batch`.
+        batch: from `padded_batch` or `packed_batch`.
     """
-    mask = batch["response_mask"]
-    longest = mask.shape[1]
+    mask, attention_mask = batch["response_mask"], batch["attention_mask"]
+    if attention_mask.is_floating_point():  # an additive mask has the dtype it is added to
+        attention_mask = attention_mask.to(next(model.parameters()).dtype)
     logits = model(
         input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
+        attention_mask=attention_mask,
         position_ids=batch["position_ids"],
-        logits_to_keep=longest + 1,  # one more: the position before the first token predicts it
+        logits_to_keep=int(batch["logits_to_keep"]),
         use_cache=False,
-    ).logits[:, :-1]
+    ).logits
     # Select before the softmax: ragged responses leave many positions unused.
-    picked = logits[mask].float()
-    targets = batch["input_ids"][:, -longest:][mask]
-    logps = picked.gather(-1, targets[:, None]).squeeze(-1) - picked.logsumexp(-1)
+    rows = batch["response_row"][:, None].expand_as(mask)
+    picked = logits[rows[mask], batch["predicted_at"][mask]].float()
+    logps = picked.gather(-1, batch["targets"][mask][:, None]).squeeze(-1) - picked.logsumexp(-1)
     return torch.zeros(mask.shape, device=logps.device).masked_scatter(mask, logps)
 
 
@@ -46,7 +48,7 @@ def group_sums(values: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
 
 @torch.no_grad()
 def tokenized_logps(
-    model: torch.nn.Module, groups: Sequence[TokenizedGroup], pad_id: int, batch_size: int = 64
+    model: Any, groups: Sequence[TokenizedGroup], pad_id: int, batch_size: int = 64
 ) -> list[list[float]]:
     """Sums over response tokens in nats, for each response of each group; no gradient.
 
@@ -60,9 +62,10 @@ def tokenized_logps(
     model.eval()
     device = next(model.parameters()).device
     result: list[list[float]] = []
+    lay_out = packed_batch if can_pack(model) else padded_batch
     try:
         for part in _by_rows(groups, batch_size):
-            batch = {k: v.to(device) for k, v in padded_batch(part, pad_id).items()}
+            batch = {k: v.to(device) for k, v in lay_out(part, pad_id).items()}
             sums = token_logps(model, batch).sum(-1)
             rows = sums.split([len(g.response_ids) for g in part])
             result += [row.tolist() for row in rows]

@@ -5,6 +5,8 @@ for each response, left-padded so that all responses end at the last column:
 
     row of response i:   [ pad … pad | query | response i ]
                                      └ attention_mask 1 ┘
+
+`packing.packed_batch` is the other layout: one row for each group.
 """
 
 from __future__ import annotations
@@ -90,8 +92,11 @@ def padded_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, tor
 
     Returns:
         `input_ids`, `attention_mask`, `position_ids` [R, L] (R = all responses, L = the
-        longest row) and `response_mask` [R, T], True on the response tokens among the
-        last T columns (T = the longest response).
+        longest row); `response_mask` [R, T], True on the response tokens among the last T
+        columns (T = the longest response); `targets` [R, T], those tokens; `logits_to_keep`,
+        how many positions at the end of the rows the LM head is needed at; `response_row`
+        [R] and `predicted_at` [R, T], the row of each response and the place, among the
+        kept logits, of those that predict each target.
     """
     rows = [(g.query_ids, ids) for g in groups for ids in g.response_ids]
     width = max(len(q) + len(r) for q, r in rows)
@@ -110,4 +115,8 @@ def padded_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, tor
         "attention_mask": attention_mask,
         "position_ids": position_ids,
         "response_mask": response_mask,
+        "targets": input_ids[:, -longest:],
+        "logits_to_keep": torch.tensor(longest + 1),  # the query's last predicts the first
+        "response_row": torch.arange(len(rows)),
+        "predicted_at": torch.arange(longest).expand(len(rows), longest),
     }

@@ -29,6 +29,9 @@ class GroupLogps:
             objectives whose `needs_reference` is True.
         tokens: [G, K, T] float, token log-probs; needed where `needs_tokens` is True.
         token_mask: [G, K, T] bool, which of `tokens` count.
+        kl: [] float, mean of d over queries paired with another query's response, nats: an
+            estimate of KL(policy ‖ reference) of the whole optimiser step; used by
+            objectives whose `needs_kl` is True.
     """
 
     policy: Tensor
@@ -39,6 +42,7 @@ class GroupLogps:
     reference: Tensor | None = None
     tokens: Tensor | None = None
     token_mask: Tensor | None = None
+    kl: Tensor | None = None
 
     def restricted_to(self, keep: Tensor) -> GroupLogps:
         """The same groups, only the responses in `keep` [G, K] bool being present."""
@@ -93,6 +97,11 @@ class Objective(ABC):
     @property
     def needs_tokens(self) -> bool:
         """Whether `GroupLogps.tokens` must be there."""
+        return False
+
+    @property
+    def needs_kl(self) -> bool:
+        """Whether `GroupLogps.kl` is used."""
         return False
 
     @property

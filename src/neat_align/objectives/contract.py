@@ -53,6 +53,7 @@ def example_batch(seed: int, groups: int = 3, responses: int = 4, tokens: int = 
         reference=policy + noise,
         tokens=token_logps,
         token_mask=token_mask,
+        kl=torch.tensor(0.3, dtype=torch.float64),
     )
 
 
@@ -161,7 +162,8 @@ def _check_degenerate(objective: Objective, batch: GroupLogps) -> None:
 
 def _map(batch: GroupLogps, change: object) -> GroupLogps:
     values = {item.name: getattr(batch, item.name) for item in fields(batch)}
-    return GroupLogps(**{k: change(v) for k, v in values.items()})  # type: ignore[operator]
+    per_response = {k: change(v) for k, v in values.items() if k != "kl"}  # type: ignore[operator]
+    return GroupLogps(**per_response, kl=batch.kl)
 
 
 def _same(a: Tensor, b: Tensor, message: str) -> None:

@@ -27,10 +27,9 @@ class DPO(Objective):
         return True
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
-        d = terms.log_ratios(logps)
-        margin = terms.pick(d, terms.best(logps)) - terms.pick(d, terms.worst(logps))
-        loss = terms.negative_log_sigmoid(self.beta * margin)
+        z = self.beta * terms.winner_margin(terms.log_ratios(logps), logps)
+        loss = terms.negative_log_sigmoid(z)
         return LossTerms(
             {"dpo": torch.where(terms.has_winner(logps), loss, 0.0)},
-            metrics={"rewards/margins": self.beta * margin.detach().mean()},
+            metrics={"rewards/margins": z.detach().mean()},
         )

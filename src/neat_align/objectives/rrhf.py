@@ -15,22 +15,25 @@ class RRHF(Objective):
     """Σ_{r_i<r_j} max(0, a_i − a_j) − lm_weight · s_b.
 
     Paper: Yuan et al. 2023 (arXiv 2304.05302), Eq. 1–5.
-    Deviates: ties are not ranked; the released code divides by the padded length, this one
-    by the response's own.
+    Deviates: ties are not ranked. `released=True` is what the released code computes: it
+    zeroes its label mask before it counts it, so that s is divided by the padded length
+    instead of the response's own, in the ranking and in the language-modelling term. Here
+    that length is the group's longest response; there it also holds the query.
     """
 
     lm_weight: float = 1.0
+    released: bool = False
 
     name = "rrhf"
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
+        s = terms.sums(logps)
+        padded = torch.where(logps.present, logps.length, 1).amax(1).clamp(min=1)
+        mean = s / padded[:, None] if self.released else terms.means(logps)
+        best = terms.pick(mean if self.released else s, terms.best(logps))
         higher = terms.pair_gaps(logps) > 0  # [G, i, j]: i outranks j
-        excess = torch.relu(-terms.pair_differences(terms.means(logps)))  # a_j − a_i
-        s_best = terms.pick(terms.sums(logps), terms.best(logps))
+        excess = torch.relu(-terms.pair_differences(mean))  # a_j − a_i
         return LossTerms(
-            {
-                "rank": torch.where(higher, excess, 0.0).sum((1, 2)),
-                "lm": torch.where(terms.any_present(logps), -s_best, 0.0),
-            },
+            {"rank": torch.where(higher, excess, 0.0).sum((1, 2)), "lm": -best},
             weights={"lm": self.lm_weight},
         )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
 from neat_align.objectives.base import GroupLogps, LossTerms, Objective
 
@@ -21,5 +19,4 @@ class SFT(Objective):
     name = "sft"
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
-        a_best = terms.pick(terms.means(logps), terms.best(logps))
-        return LossTerms({"lm": torch.where(terms.any_present(logps), -a_best, 0.0)})
+        return LossTerms({"lm": terms.best_nll(logps)})

@@ -55,6 +55,42 @@ def pick(values: Tensor, index: Tensor) -> Tensor:
     return values.gather(1, index[:, None]).squeeze(1)
 
 
+def winner_margin(values: Tensor, logps: GroupLogps) -> Tensor:
+    """values_w − values_l [G]: the highest-scored response's against the lowest-scored one's."""
+    return pick(values, best(logps)) - pick(values, worst(logps))
+
+
+def best_nll(logps: GroupLogps) -> Tensor:
+    """−a_b [G], nats a token: the language-modelling term; 0 for groups without a response."""
+    return -pick(means(logps), best(logps))
+
+
+def log_odds(logps: GroupLogps) -> Tensor:
+    """o_i = a_i − log(1 − e^{a_i}) [G, K]; a mean log-prob of 0 is held just below it."""
+    a = torch.where(logps.present, means(logps), -1.0).clamp(max=-1e-7)
+    return torch.where(logps.present, a - torch.log(-torch.expm1(a)), 0.0)
+
+
+def win_probabilities(logps: GroupLogps) -> Tensor:
+    """P_i = mean_j σ(r_i − r_j) [G, K] over the group's responses, i itself included."""
+    r = scores(logps)
+    wins = torch.sigmoid(r[:, :, None] - r[:, None, :])
+    others = logps.present[:, None, :].expand_as(wins)
+    return torch.where(others, wins, 0.0).sum(2) / others.sum(2).clamp(min=1)
+
+
+def rank_order(logps: GroupLogps) -> Tensor:
+    """Indices [G, K] of the responses by descending score, ties by position, absent ones last."""
+    filled = torch.where(logps.present, scores(logps), float("-inf"))
+    return filled.argsort(dim=1, descending=True, stable=True)
+
+
+def later(present: Tensor) -> Tensor:
+    """[G, i, j] bool: i and j are present and j comes after i."""
+    both = present[:, :, None] & present[:, None, :]
+    return both & torch.ones_like(both).triu(1)
+
+
 def any_present(logps: GroupLogps) -> Tensor:
     """[G] bool: groups with at least one response."""
     return logps.present.any(1)

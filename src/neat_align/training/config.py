@@ -30,6 +30,8 @@ class NEATConfig(TrainingArguments):
         max_new_tokens, temperature, top_p, top_k, min_p: decoding.
         sampling_batch_size: responses drawn at a time.
         max_query_tokens: longer queries lose their beginning; None keeps all.
+        packed: one row a group, its query once, where the model allows it (see
+            `modeling.packing.PACKABLE`); False, or another model: one row a response.
         stop_kl: stop when the logged `kl` passes this: the mean log-ratio to the reference,
             in nats, of the responses drawn without a negative prompt.
         stop_distinct_2: stop when distinct-2 of the sampled responses falls below this.
@@ -52,6 +54,7 @@ class NEATConfig(TrainingArguments):
     min_p: float = 0.0
     sampling_batch_size: int = 64
     max_query_tokens: int | None = None
+    packed: bool = True
     stop_kl: float | None = None
     stop_distinct_2: float | None = None
 

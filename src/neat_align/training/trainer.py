@@ -23,6 +23,7 @@ from neat_align.data.formats import query_of
 from neat_align.errors import NonFiniteLossError, RecipeError, TrainingError
 from neat_align.modeling import load_causal_lm, load_tokenizer
 from neat_align.modeling.logprobs import group_sums, token_logps, tokenized_logps
+from neat_align.modeling.packing import can_pack, packed_batch
 from neat_align.modeling.tokenized import TokenizedGroup, padded_batch
 from neat_align.objectives import NEAT, GroupLogps, Objective
 from neat_align.prompt_format import PromptFormat
@@ -174,9 +175,10 @@ class NEATTrainer(Trainer):
         return [g.with_reference(r) for g, r in zip(groups, logps, strict=True)]
 
     def _collate(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
-        """`padded_batch` and what the objective needs, as [G, K] tensors."""
+        """The layout of the forward pass and what the objective needs, as [G, K] tensors."""
         sizes = [len(g.response_ids) for g in groups]
-        batch: dict[str, Any] = padded_batch(groups, self._pad_id)
+        lay_out = packed_batch if self._packs else padded_batch
+        batch: dict[str, Any] = lay_out(groups, self._pad_id)
         batch["sizes"] = sizes
         batch["weight"] = torch.tensor([g.weight for g in groups])
         # float64 until the objective: frameworks that cast batches must not create ties.
@@ -186,6 +188,10 @@ class NEATTrainer(Trainer):
         if groups[0].reference is not None:
             batch["reference"] = _ragged([g.reference or [] for g in groups])
         return batch
+
+    @property
+    def _packs(self) -> bool:
+        return self.args.packed and can_pack(self.accelerator.unwrap_model(self.model))
 
     @property
     def _pad_id(self) -> int:

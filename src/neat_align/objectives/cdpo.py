@@ -1,0 +1,37 @@
+"""DPO that trusts its labels with probability 1 − ε."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from neat_align.objectives import terms
+from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+
+
+@dataclass(frozen=True)
+class CDPO(Objective):
+    """(1 − ε)·softplus(−βz) + ε·softplus(βz), z = d_w − d_l, ε = `label_smoothing`.
+
+    Paper: Mitchell 2023, "A note on DPO with noisy preferences and relationship to IPO".
+    Deviates: the pair comes from a group of any size; a group of equal scores counts 0.
+    """
+
+    beta: float = 0.1
+    label_smoothing: float = 0.1
+
+    name = "cdpo"
+
+    @property
+    def needs_reference(self) -> bool:
+        return True
+
+    def __call__(self, logps: GroupLogps) -> LossTerms:
+        z = self.beta * terms.winner_margin(terms.log_ratios(logps), logps)
+        right, wrong = terms.negative_log_sigmoid(z), terms.negative_log_sigmoid(-z)
+        loss = (1 - self.label_smoothing) * right + self.label_smoothing * wrong
+        return LossTerms(
+            {"cdpo": torch.where(terms.has_winner(logps), loss, 0.0)},
+            metrics={"rewards/margins": z.detach().mean()},
+        )

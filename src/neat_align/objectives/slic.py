@@ -1,0 +1,36 @@
+"""Sequence likelihood calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from neat_align.objectives import terms
+from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+
+
+@dataclass(frozen=True)
+class SLiC(Objective):
+    """max(0, δ − s_w + s_l) − lm_weight · s_w.
+
+    Paper: Zhao et al. 2023 (SLiC-HF, arXiv 2305.10425), Eq. 1.
+    Deviates: the regularising target is the group's best response instead of a reference
+    answer; without a winner only that term is left.
+    """
+
+    delta: float = 1.0
+    lm_weight: float = 0.1
+
+    name = "slic"
+
+    def __call__(self, logps: GroupLogps) -> LossTerms:
+        s = terms.sums(logps)
+        loss = torch.relu(self.delta - terms.winner_margin(s, logps))
+        return LossTerms(
+            {
+                "calibration": torch.where(terms.has_winner(logps), loss, 0.0),
+                "lm": -terms.pick(s, terms.best(logps)),
+            },
+            weights={"lm": self.lm_weight},
+        )

@@ -1,0 +1,39 @@
+"""Token unlikelihood on what negative prompts brought out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neat_align.objectives import terms
+from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+
+
+@dataclass(frozen=True)
+class Unlikelihood(Objective):
+    """mean over N of mean_t −log(1 − p_it), minus lm_weight · a_b.
+
+    Paper: Welleck et al. 2019 (arXiv 1908.04319), Eq. 5, on whole responses.
+    Deviates: the likelihood term is on the group's best response.
+    """
+
+    lm_weight: float = 1.0
+
+    name = "unlikelihood"
+
+    @property
+    def needs_negatives(self) -> bool:
+        return True
+
+    @property
+    def needs_tokens(self) -> bool:
+        return True
+
+    def __call__(self, logps: GroupLogps) -> LossTerms:
+        penalty = terms.token_unlikelihood(logps)
+        return LossTerms(
+            {
+                "penalty": terms.masked_mean(penalty, logps.is_negative & logps.present),
+                "lm": terms.best_nll(logps),
+            },
+            weights={"lm": self.lm_weight},
+        )
