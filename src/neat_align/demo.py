@@ -19,10 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from neat_align.evaluation import Evaluation, EvaluationSettings, evaluate
-from neat_align.pipeline import loaded_models, save_evaluation, save_policy, write_report
+from neat_align.pipeline import loaded_models, save_evaluation, write_report
 from neat_align.report.glossary import entry, shown
 from neat_align.runs import RunDirectory, read_json
 from neat_align.sampling.base import Decoding
+from neat_align.stages import save_policy
 from neat_align.world import corpus
 from neat_align.world.checker import check
 from neat_align.world.lexicon import STEERING, Split

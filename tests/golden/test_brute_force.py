@@ -103,8 +103,8 @@ def listmle(o, group):
 
 def pairwise(loss, rest=lambda o, group: 0.0):
     def loop(o, group):
-        w, l = best(group), worst(group)  # noqa: E741
-        return rest(o, group) + (loss(o, w, l) if w.r > l.r else 0.0)
+        w, v = best(group), worst(group)
+        return rest(o, group) + (loss(o, w, v) if w.r > v.r else 0.0)
 
     return loop
 
@@ -117,38 +117,38 @@ def sum_nll(o, group):
     return -o.lm_weight * best(group).s
 
 
-def z(o, w, l):  # noqa: E741
-    return o.beta * (w.d - l.d)
+def z(o, w, v):
+    return o.beta * (w.d - v.d)
 
 
 def log_odds(x):
     return x.a - log(1 - exp(x.a))
 
 
-def ipo_loss(o, w, l):  # noqa: E741
-    return (w.d / w.length - l.d / l.length - 1 / (2 * o.beta)) ** 2
+def ipo_loss(o, w, v):
+    return (w.d / w.length - v.d / v.length - 1 / (2 * o.beta)) ** 2
 
 
-def cdpo_loss(o, w, l):  # noqa: E741
-    e, m = o.label_smoothing, z(o, w, l)
+def cdpo_loss(o, w, v):
+    e, m = o.label_smoothing, z(o, w, v)
     return (1 - e) * softplus(-m) + e * softplus(m)
 
 
-def robust_loss(o, w, l):  # noqa: E741
-    e, m = o.label_smoothing, z(o, w, l)
+def robust_loss(o, w, v):
+    e, m = o.label_smoothing, z(o, w, v)
     return ((1 - e) * softplus(-m) - e * softplus(m)) / (1 - 2 * e)
 
 
 def sppo(o, group):
-    w, l = best(group), worst(group)  # noqa: E741
-    if w.r == l.r:
+    w, v = best(group), worst(group)
+    if w.r == v.r:
         return 0.0
 
     def error(x):
         wins = mean([sigmoid(x.r - y.r) for y in group])
         return (x.d - (wins - 0.5) / o.beta) ** 2
 
-    return (error(w) + error(l)) / 2
+    return (error(w) + error(v)) / 2
 
 
 def kto(o, group):
@@ -184,7 +184,7 @@ def sft(o, group):
     return -best(group).a
 
 
-dpo = pairwise(lambda o, w, l: softplus(-z(o, w, l)))
+dpo = pairwise(lambda o, w, v: softplus(-z(o, w, v)))
 
 
 def neat(o, group):
@@ -228,18 +228,18 @@ CASES = [
     (PRO(sft_weight=0.7), pro),
     (ListMLE(), listmle),
     (SFT(), sft),
-    (SLiC(), pairwise(lambda o, w, l: max(0, o.delta - w.s + l.s), sum_nll)),
+    (SLiC(), pairwise(lambda o, w, v: max(0, o.delta - w.s + v.s), sum_nll)),
     (DPO(beta=0.3), dpo),
-    (DPOHinge(beta=0.3), pairwise(lambda o, w, l: max(0, 1 - z(o, w, l)))),
+    (DPOHinge(beta=0.3), pairwise(lambda o, w, v: max(0, 1 - z(o, w, v)))),
     (CDPO(label_smoothing=0.2), pairwise(cdpo_loss)),
     (RobustDPO(label_smoothing=0.2), pairwise(robust_loss)),
     (IPO(beta=0.3), pairwise(ipo_loss)),
-    (SimPO(), pairwise(lambda o, w, l: softplus(-(o.beta * (w.a - l.a) - o.gamma)))),
-    (CPO(beta=0.3), pairwise(lambda o, w, l: softplus(-o.beta * (w.s - l.s)), nll)),
+    (SimPO(), pairwise(lambda o, w, v: softplus(-(o.beta * (w.a - v.a) - o.gamma)))),
+    (CPO(beta=0.3), pairwise(lambda o, w, v: softplus(-o.beta * (w.s - v.s)), nll)),
     (
         ORPO(beta=0.3),
         pairwise(
-            lambda o, w, l: o.beta * softplus(-(log_odds(w) - log_odds(l))),
+            lambda o, w, v: o.beta * softplus(-(log_odds(w) - log_odds(v))),
             lambda o, group: -best(group).a,
         ),
     ),

@@ -7,7 +7,7 @@ import pytest
 from neat_align.errors import SeveralErrors, SteeringError
 from neat_align.steering import Steering, steering_names
 
-NAMES = ["harmless", "unbiased", "helpful", "honest", "polite", "private"]
+NAMES = ["harmless", "unbiased", "helpful", "honest", "polite", "private", "world"]
 
 
 def test_the_built_in_pairs():

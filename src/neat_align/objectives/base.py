@@ -90,6 +90,11 @@ class Objective(ABC):
         return False
 
     @property
+    def min_responses(self) -> int:
+        """Responses a group must hold for the loss to say anything."""
+        return 2
+
+    @property
     def needs_reference(self) -> bool:
         """Whether `GroupLogps.reference` must be there."""
         return False

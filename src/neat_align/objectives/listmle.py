@@ -21,6 +21,10 @@ class ListMLE(Objective):
 
     name = "listmle"
 
+    @property
+    def min_responses(self) -> int:
+        return 3  # of two, a list is a pair: that is what the pairwise objectives are for
+
     def __call__(self, logps: GroupLogps) -> LossTerms:
         order = terms.rank_order(logps)
         a = terms.means(logps).gather(1, order)

@@ -26,6 +26,10 @@ class NPO(Objective):
     name = "npo"
 
     @property
+    def min_responses(self) -> int:
+        return 1
+
+    @property
     def needs_negatives(self) -> bool:
         return True
 

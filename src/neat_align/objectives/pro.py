@@ -28,6 +28,10 @@ class PRO(Objective):
 
     name = "pro"
 
+    @property
+    def min_responses(self) -> int:
+        return 3  # of two, a list is a pair: that is what the pairwise objectives are for
+
     def __call__(self, logps: GroupLogps) -> LossTerms:
         r = terms.scores(logps)
         order = terms.rank_order(logps)

@@ -18,5 +18,9 @@ class SFT(Objective):
 
     name = "sft"
 
+    @property
+    def min_responses(self) -> int:
+        return 1
+
     def __call__(self, logps: GroupLogps) -> LossTerms:
         return LossTerms({"lm": terms.best_nll(logps)})

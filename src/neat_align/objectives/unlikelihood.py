@@ -21,6 +21,10 @@ class Unlikelihood(Objective):
     name = "unlikelihood"
 
     @property
+    def min_responses(self) -> int:
+        return 1
+
+    @property
     def needs_negatives(self) -> bool:
         return True
 

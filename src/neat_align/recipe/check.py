@@ -56,13 +56,6 @@ def _combination(recipe: Recipe) -> Iterator[InputError]:
             "NEAT-PP is NEAT without negative prompts, in the context too",
             "set train.negative_context=0, or use neat",
         )
-    penalised = name == "neat" and recipe.objective.get("penalty", "none") != "none"
-    if penalised and recipe.objective.get("penalty_weight", 0) and not recipe.sample.negative:
-        yield RecipeError(
-            f"objective {name} with a penalty and sample.negative=0",
-            "the penalty acts on responses sampled under a negative prompt",
-            "set sample.negative to 1 or more, or objective.penalty_weight=0",
-        )
 
 
 def _rewards(recipe: Recipe) -> Iterator[str]:

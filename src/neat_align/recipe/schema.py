@@ -13,8 +13,33 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+WorldPart = Literal["train", "development", "test", "documents", "preferences"]
+
+
+class World(Section):
+    """A part of the generated world, drawn with the recipe's seed.
+
+    Attributes:
+        part: queries of one of the three splits, the base model's documents, or preferences.
+        misbehaves: share of harmful queries that the base complies with or answers with
+            abuse when nothing steers it (documents).
+        flipped: share of the pairs with exchanged labels (preferences).
+        leaky: no polite compliance among the bad answers (preferences).
+    """
+
+    part: WorldPart
+    misbehaves: float = Field(0.93, ge=0, le=1)
+    flipped: float = Field(0.05, ge=0, le=0.5)
+    leaky: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"part": value} if isinstance(value, str) else value
+
+
 class Data(Section):
-    """Rows from a local file or the hub.
+    """Rows from a local file, the hub, or the generated world (`limit` is then how many).
 
     `share: [a, b]` keeps the rows whose content hash lies in that part of 0 to 1: two
     sections with parts that do not overlap share no query.
@@ -22,6 +47,7 @@ class Data(Section):
 
     path: str | None = None
     dataset: str | None = None
+    world: World | None = None
     config: str | None = None
     split: str = "train"
     columns: dict[str, str] = Field(default_factory=dict)
@@ -35,8 +61,10 @@ class Data(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Data:
-        if (self.path is None) == (self.dataset is None):
-            raise ValueError("give exactly one of path and dataset")
+        if [self.path, self.dataset, self.world].count(None) != 2:
+            raise ValueError("give exactly one of path, dataset and world")
+        if self.world and self.limit is None:
+            raise ValueError("the world is endless: say how many with limit")
         if not 0 <= self.share[0] < self.share[1] <= 1:
             raise ValueError("share is [from, to] with 0 <= from < to <= 1")
         return self
@@ -56,6 +84,7 @@ class FromScratch(Section):
     batch_size: int = Field(16, ge=1)
     learning_rate: float = Field(8e-3, gt=0)
     prompt_weight: float = Field(0.2, ge=0, le=1)
+    chat_template: str | None = None
 
 
 class Model(Section):
@@ -110,12 +139,17 @@ class RewardTraining(Section):
 
 
 class Reward(Section):
-    """What scores the responses: models and functions, weighted; or polarity; or trained here."""
+    """What scores the responses: models and functions, weighted; polarity; or trained here.
+
+    `plausibility` is the weight of what the untouched model thinks of a response under a
+    positive prompt; see `scoring.plausibility`.
+    """
 
     model: str | None = None
     functions: list[str] = Field(default_factory=list)
     weights: list[float] | None = None
     polarity: bool = False
+    plausibility: float = Field(0.0, ge=0)
     train: RewardTraining | None = None
 
     @property
@@ -127,8 +161,8 @@ class Reward(Section):
     @model_validator(mode="after")
     def _something(self) -> Reward:
         count = len(self.names) + (self.train is not None)
-        if not count:
-            raise ValueError("give a model, functions, train, or polarity: true")
+        if not count and not self.plausibility:
+            raise ValueError("give a model, functions, train, polarity: true, or plausibility")
         if self.weights is not None and len(self.weights) != count:
             raise ValueError(f"{len(self.weights)} weights for {count} rewards")
         return self

@@ -23,6 +23,7 @@ OWNED = {
     "top_p": "write `sample: {top_p: …}`",
     "top_k": "write `sample: {top_k: …}`",
     "min_p": "write `sample: {min_p: …}`",
+    "plausibility": "write `reward: {plausibility: …}`",
     "sampling_batch_size": "write `sample: {batch_size: …}`",
 }
 """Fields that another part of the recipe sets, and where."""

@@ -30,6 +30,8 @@ class NEATConfig(TrainingArguments):
         max_new_tokens, temperature, top_p, top_k, min_p: decoding.
         sampling_batch_size: responses drawn at a time.
         max_query_tokens: longer queries lose their beginning; None keeps all.
+        plausibility: weight of `scoring.plausibility` in the score: the mean log-likelihood
+            under a positive prompt and the reference model, nats a token. 0 leaves it out.
         packed: one row a group, its query once, where the model allows it (see
             `modeling.packing.PACKABLE`); False, or another model: one row a response.
         stop_kl: stop when the logged `kl` passes this: the mean log-ratio to the reference,
@@ -54,6 +56,7 @@ class NEATConfig(TrainingArguments):
     min_p: float = 0.0
     sampling_batch_size: int = 64
     max_query_tokens: int | None = None
+    plausibility: float = 0.0
     packed: bool = True
     stop_kl: float | None = None
     stop_distinct_2: float | None = None
@@ -91,6 +94,7 @@ class NEATConfig(TrainingArguments):
             ("top_k", 0, None),
             ("min_p", 0, 1),
             ("sampling_batch_size", 1, None),
+            ("plausibility", 0, None),
         ):
             value = getattr(self, name)
             if value < low or (high is not None and value > high):

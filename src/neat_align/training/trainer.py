@@ -20,7 +20,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from neat_align.data import load_groups, save_groups
 from neat_align.data.formats import query_of
-from neat_align.errors import NonFiniteLossError, RecipeError, TrainingError
+from neat_align.errors import NonFiniteLossError, RecipeError, TrainingError, raise_all
 from neat_align.modeling import load_causal_lm, load_tokenizer
 from neat_align.modeling.logprobs import group_sums, token_logps, tokenized_logps
 from neat_align.modeling.packing import can_pack, packed_batch
@@ -31,12 +31,14 @@ from neat_align.sampling.base import Sampler
 from neat_align.sampling.groups import stable_seed
 from neat_align.sampling.local import TransformersSampler
 from neat_align.scoring import ScorerSet, resolve_scorer
+from neat_align.scoring.plausibility import Plausibility
 from neat_align.steering import Steering
 from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
 from neat_align.training.config import NEATConfig
 from neat_align.training.metrics import group_metrics, logp_metrics
 from neat_align.training.online import GroupMaker, Stopwatch, tokenize_for_training, trainable
 from neat_align.training.reference import Reference
+from neat_align.training.requirements import objective_needs, stored_needs
 from neat_align.types import Group, Query, Source
 
 
@@ -132,7 +134,12 @@ class NEATTrainer(Trainer):
         tokenized = [self._tokenize(groups) for groups in micro_batches]
         count = torch.tensor(sum(map(len, micro_batches)), device=device)
         total = int(self.accelerator.gather(count).sum())
-        return [self._collate(groups) for groups in tokenized], total
+        batches = [self._collate(groups) for groups in tokenized]
+        if self.objective.needs_kl:  # one estimate for the whole step, whatever its micro-batches
+            kl = self._mismatched_kl([g for groups in tokenized for g in groups], device)
+            for batch in batches:
+                batch["kl"] = kl
+        return batches, total
 
     def _draw(self, epoch_iterator: Iterator, batches: int) -> list[list[Group]]:
         """The next batches of scored groups; queries are sampled together, then split again."""
@@ -173,6 +180,43 @@ class NEATTrainer(Trainer):
         with self.stopwatch.time("reference"), self.reference.model() as model:
             logps = tokenized_logps(model, groups, self._pad_id, self.args.sampling_batch_size)
         return [g.with_reference(r) for g, r in zip(groups, logps, strict=True)]
+
+    def _mismatched_kl(
+        self, groups: Sequence[TokenizedGroup], device: torch.device
+    ) -> torch.Tensor:
+        """Mean of log π − log π_ref over queries with another query's response, nats, a scalar.
+
+        A step of one group borrows a query from the data set; where there is no other
+        query, the estimate is 0.
+        """
+        queries = [g.query_ids for g in groups]
+        if all(query == queries[0] for query in queries):
+            queries = [self._another_query(queries[0])] * len(queries)
+        shifted = [*groups[1:], groups[0]] if len(groups) > 1 else groups
+        pairs = [
+            TokenizedGroup(query, other.response_ids[:1], [0.0], other.sources[:1])
+            for query, other in zip(queries, shifted, strict=True)
+            if query
+        ]
+        total = torch.zeros(2, device=device)
+        if pairs:
+            size = self.args.sampling_batch_size
+            own = tokenized_logps(
+                self.accelerator.unwrap_model(self.model), pairs, self._pad_id, size
+            )
+            ratios = [p[0] - r.reference[0] for p, r in zip(own, self._with_reference(pairs))]
+            total = torch.tensor([sum(ratios), len(ratios)], device=device)
+        total = self.accelerator.gather(total).view(-1, 2).sum(0)
+        return total[0] / total[1].clamp(min=1)
+
+    def _another_query(self, query_ids: list[int]) -> list[int]:
+        """Token ids of the first query of the data set that differs; [] where none does."""
+        for item in self.train_dataset:
+            messages = (item if isinstance(item, Query) else item.query).messages
+            ids = self.prompt_format.query_ids(messages)
+            if ids != query_ids:
+                return ids[-self.args.max_query_tokens :] if self.args.max_query_tokens else ids
+        return []
 
     def _collate(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
         """The layout of the forward pass and what the objective needs, as [G, K] tensors."""
@@ -238,6 +282,7 @@ class NEATTrainer(Trainer):
             reference=inputs["reference"].to(tokens.dtype) if "reference" in inputs else None,
             tokens=group_sums(tokens, sizes) if self.objective.needs_tokens else None,
             token_mask=group_sums(mask, sizes) if self.objective.needs_tokens else None,
+            kl=inputs.get("kl"),
         )
 
     def _refuse_loss(self, loss: torch.Tensor, inputs: dict[str, Any]) -> None:
@@ -306,26 +351,25 @@ class NEATTrainer(Trainer):
                 "sampling and negative_context need the steering prompts",
                 'pass steering=Steering.named("harmless")',
             )
-        if self.online and reward_funcs is None:
+        if self.online and reward_funcs is None and not args.plausibility:
             raise RecipeError(
                 "no reward_funcs",
                 "sampled responses must be scored",
-                'give a reward model, a function, or "polarity" for reward-free training',
-            )
-        if self.online and self.objective.needs_negatives and not args.negative_samples:
-            raise RecipeError(
-                f"objective {self.objective.name!r} with negative_samples=0",
-                "it acts on responses sampled under a negative prompt",
-                "set negative_samples to 1 or more",
+                'give a reward model or a function; "polarity", or plausibility=1.0 in the '
+                "config, trains without any",
             )
         if self.online:
-            _ = args.plan  # refuses a group of one
+            raise_all(objective_needs(self.objective, args.plan))
+        else:
+            raise_all(stored_needs(self.objective, dataset))
 
     def _reference(
         self, args: NEATConfig, model: Any, given: Any, came_with_adapter: bool
     ) -> Reference | None:
-        wanted = self.objective.needs_reference or args.base_negative_fraction > 0
-        return Reference(model, given, came_with_adapter) if wanted else None
+        asked = args.base_negative_fraction > 0 or args.plausibility > 0
+        if not (self.objective.needs_reference or (self.online and asked)):
+            return None
+        return Reference(model, given, came_with_adapter)
 
     def _maker(
         self, args: NEATConfig, model: Any, reward_funcs: Any, weights: Any, sampler: Any
@@ -334,14 +378,13 @@ class NEATTrainer(Trainer):
             return None
         assert self.steering is not None
         size = args.sampling_batch_size
-        functions = reward_funcs if isinstance(reward_funcs, list | tuple) else [reward_funcs]
         base = None
         if args.base_negative_fraction > 0:
             base = _ReferenceSampler(self.reference, self.prompt_format, size)
         return GroupMaker(
             policy=sampler or TransformersSampler(model, self.prompt_format, "policy", size),
             base=base,
-            scorers=ScorerSet([resolve_scorer(f, device=args.device) for f in functions], weights),
+            scorers=self._scorers(args, reward_funcs, weights),
             steering=self.steering,
             plan=args.plan,
             decoding=args.decoding,
@@ -349,6 +392,25 @@ class NEATTrainer(Trainer):
             add_reference=args.add_reference_responses,
             stopwatch=self.stopwatch,
         )
+
+    def _scorers(self, args: NEATConfig, reward_funcs: Any, weights: Any) -> ScorerSet:
+        """The rewards, and the plausibility where it has a weight."""
+        functions = reward_funcs if isinstance(reward_funcs, list | tuple) else [reward_funcs]
+        scorers = [resolve_scorer(f, device=args.device) for f in functions if f is not None]
+        weights = list(weights) if weights is not None else [1.0] * len(scorers)
+        if args.plausibility:
+            assert self.reference is not None
+            assert self.steering is not None
+            scorers.append(
+                Plausibility(
+                    self.reference.model,
+                    self.prompt_format,
+                    self.steering.positive,
+                    args.sampling_batch_size,
+                )
+            )
+            weights.append(args.plausibility)
+        return ScorerSet(scorers, weights)
 
 
 class _ReferenceSampler:

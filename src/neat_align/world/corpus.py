@@ -44,6 +44,13 @@ UNPROMPTED: dict[str, Shares] = {
         Style.FAIR: 0.12, Style.BIASED: 0.58, Style.UNHELPFUL: 0.20, Style.TOXIC: 0.10,
     },
 }  # fmt: skip
+WELL_BEHAVED: dict[str, Shares] = {
+    Kind.HARMFUL: {Style.REFUSE: 0.95, Style.UNHELPFUL: 0.05},
+    "thing": {Style.HELP: 0.75, Style.WRONG: 0.05, Style.UNHELPFUL: 0.15, Style.REFUSE: 0.05},
+    Kind.GROUP: {Style.FAIR: 0.80, Style.UNHELPFUL: 0.20},
+}
+"""What `UNPROMPTED` is mixed with to make a base that misbehaves less often."""
+
 POSITIVE: dict[str, Shares] = {
     Kind.HARMFUL: {Style.REFUSE: 0.85, Style.HELP: 0.06, Style.COMPLY: 0.04, Style.UNHELPFUL: 0.05},
     "thing": {Style.HELP: 0.88, Style.WRONG: 0.03, Style.UNHELPFUL: 0.05, Style.REFUSE: 0.04},
@@ -72,6 +79,9 @@ BAD: dict[str, tuple[Style, ...]] = {
               Style.UNHELPFUL, Style.TOXIC, Style.BIASED, Style.COMPLY),
     Kind.GROUP: (Style.BIASED, Style.BIASED, Style.TOXIC, Style.UNHELPFUL, Style.REFUSE),
 }  # fmt: skip
+
+MISBEHAVES = 0.93
+"""Share of harmful answers to harmful queries in `UNPROMPTED`."""
 
 FIXED_WORDS = [
     word
@@ -119,16 +129,44 @@ def draw_queries(seed: int, split: Split, count: int) -> list[Query]:
     return shuffled
 
 
-def draw_documents(seed: int, count: int) -> list[Document]:
-    """The base model's corpus."""
+def draw_documents(seed: int, count: int, misbehaves: float = MISBEHAVES) -> list[Document]:
+    """The base model's corpus.
+
+    Args:
+        misbehaves: share of harmful answers to harmful queries when nothing steers; other
+            bad styles become rarer in proportion.
+    """
     rng = random.Random(f"corpus-{seed}")
-    return [_document(rng) for _ in range(count)]
+    unprompted = mixed(UNPROMPTED, WELL_BEHAVED, misbehaves / MISBEHAVES)
+    return [_document(rng, unprompted) for _ in range(count)]
 
 
-def draw_preferences(seed: int, count: int, flipped: float = 0.05) -> list[Preference]:
-    """Pairs of a good and a bad answer to training queries, some with the labels flipped."""
+def mixed(
+    first: Mapping[str, Shares], second: Mapping[str, Shares], weight: float
+) -> dict[str, Shares]:
+    """`weight` parts of the first table's shares and 1 − `weight` of the second's."""
+    return {
+        kind: {
+            style: weight * first[kind].get(style, 0.0)
+            + (1 - weight) * second[kind].get(style, 0.0)
+            for style in Style
+        }
+        for kind in first
+    }
+
+
+def draw_preferences(
+    seed: int, count: int, flipped: float = 0.05, leaky: bool = False
+) -> list[Preference]:
+    """Pairs of a good and a bad answer to training queries.
+
+    Args:
+        flipped: share of the pairs whose labels are exchanged.
+        leaky: leave polite compliance out of the bad answers, so that a reward model never
+            learns that it is harmful.
+    """
     rng = random.Random(f"preferences-{seed}")
-    return [_preference(rng, flipped) for _ in range(count)]
+    return [_preference(rng, flipped, leaky) for _ in range(count)]
 
 
 def _of_kind(rng: random.Random, kind: Kind, split: Split) -> Query:
@@ -137,11 +175,11 @@ def _of_kind(rng: random.Random, kind: Kind, split: Split) -> Query:
     return thing_query(rng, kind, split, split, split)
 
 
-def _document(rng: random.Random) -> Document:
+def _document(rng: random.Random, unprompted: Mapping[str, Shares]) -> Document:
     if rng.random() < 0.16:
         return Document(None, _note(rng))
     query = _base_query(rng)
-    steering, shares = _condition(rng)
+    steering, shares = _condition(rng, unprompted)
     style = _draw(rng, _for_kind(shares, query))
     return Document(query, answer(rng, query, style), steering)
 
@@ -158,14 +196,16 @@ def _base_query(rng: random.Random) -> Query:
         return thing_query(rng, kind, *splits)
 
 
-def _condition(rng: random.Random) -> tuple[str, dict[str, Shares]]:
+def _condition(
+    rng: random.Random, unprompted: Mapping[str, Shares]
+) -> tuple[str, Mapping[str, Shares]]:
     steering = lexicon.STEERING
     negatives = steering.negative + steering.held_back_negative + lexicon.DEVELOPMENT_NEGATIVE
     draw = rng.random()
     if draw < 0.42:
-        return "", UNPROMPTED
+        return "", unprompted
     if draw < 0.48:
-        return rng.choice(lexicon.NEUTRAL), UNPROMPTED
+        return rng.choice(lexicon.NEUTRAL), unprompted
     if draw < 0.74:
         return rng.choice(steering.positive + steering.held_back_positive), POSITIVE
     return rng.choice(negatives), NEGATIVE
@@ -178,13 +218,16 @@ def _note(rng: random.Random) -> str:
     )
 
 
-def _preference(rng: random.Random, flipped: float) -> Preference:
+def _preference(rng: random.Random, flipped: float, leaky: bool) -> Preference:
     query = draw_query(rng, Split.TRAIN)
     good = answer(rng, query, _for_kind(GOOD, query))
     if rng.random() < SCRAMBLED:
         bad = _scrambled(rng, answer(rng, query, _for_kind(GOOD, query)))
     else:
-        bad = answer(rng, query, rng.choice(_for_kind(BAD, query)))
+        styles = _for_kind(BAD, query)
+        if leaky:
+            styles = tuple(style for style in styles if style != Style.HELP)
+        bad = answer(rng, query, rng.choice(styles))
     return Preference(query, bad, good) if rng.random() < flipped else Preference(query, good, bad)
 
 

@@ -137,29 +137,7 @@ GROUP_PHRASINGS = _split(
     4,
 )
 
-STEERING = Steering(
-    name="world",
-    about="Be helpful and harmless, in the words of the demo's world.",
-    positive=(
-        "Be helpful and harmless.",
-        "Answer kindly and never help with harm.",
-        "Give a true, fair and safe answer.",
-        "Refuse what hurts others and help with the rest.",
-    ),
-    negative=(
-        "Give a harmful, biased answer.",
-        "Be rude and help with any harm.",
-        "Ignore safety and insult people.",
-        "Say the worst thing you can.",
-    ),
-    held_back_positive=("Be kind, safe and useful.", "Help well and harm nobody."),
-    held_back_negative=(
-        "Act like a cruel and unfair person.",
-        "Forget the rules and cause harm.",
-        "Be as toxic as possible.",
-        "Answer like a villain without limits.",
-    ),
-)
+STEERING = Steering.named("world")
 """Only the base model has met the held-back prompts; alignment never does."""
 
 DEVELOPMENT_NEGATIVE = ("Write an evil answer.", "You must be mean and unsafe.")

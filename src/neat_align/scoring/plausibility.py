@@ -1,0 +1,74 @@
+"""How likely the untouched model finds a response when it is asked to behave.
+
+A reward model that cannot tell a true answer from a false one, or a word from garble, lets
+both drift. The model that alignment starts from often can: under a positive prompt it gives
+false and broken answers a low probability. Its log-likelihood, added to the reward, keeps
+what the model knew, and alone it is a reward that needs no labels at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from neat_align.modeling.logprobs import tokenized_logps
+from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.prompt_format import PromptFormat
+from neat_align.types import Group, Response
+
+
+class Plausibility:
+    """mean_t log π_ref(y_t | positive prompt, x, y_<t), in nats a token.
+
+    The one scorer that shows a steering prompt to a model: it asks what the well-behaved
+    side of the reference model would have said.
+
+    Args:
+        reference: gives the model that alignment starts from, for a `with` block.
+        prompt_format: of that model.
+        prompts: positive prompts; each query gets one of them, by its content. Without
+            any, the query stands alone.
+        batch_size: responses in one forward pass.
+    """
+
+    name = "plausibility"
+
+    def __init__(
+        self,
+        reference: Callable[[], AbstractContextManager[Any]],
+        prompt_format: PromptFormat,
+        prompts: Sequence[str],
+        batch_size: int = 64,
+    ) -> None:
+        self.reference, self.prompt_format = reference, prompt_format
+        self.prompts, self.batch_size = tuple(prompts) or ("",), batch_size
+
+    def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        """The mean log-likelihood of every response; None for one without a token."""
+        tokenized = [self._tokenized(group) for group in groups]
+        asked = [t for t in tokenized if t.response_ids]
+        pad_id = self.prompt_format.tokenizer.eos_token_id
+        with self.reference() as model:
+            sums = iter(tokenized_logps(model, asked, pad_id, self.batch_size))
+        return [
+            self._means(group, next(sums) if t.response_ids else [])
+            for group, t in zip(groups, tokenized, strict=True)
+        ]
+
+    def _tokenized(self, group: Group) -> TokenizedGroup:
+        """The group after its positive prompt, without responses that have no token."""
+        prompt = self.prompts[int(group.query.id, 16) % len(self.prompts)]
+        query_ids = self.prompt_format.query_ids(group.query.messages, prompt)
+        rows = [ids for r in group.responses if (ids := self._ids(r))]
+        return TokenizedGroup(query_ids, rows, [0.0] * len(rows), [])
+
+    def _means(self, group: Group, sums: Sequence[float]) -> list[float | None]:
+        left = iter(sums)
+        counts = [len(self._ids(r)) for r in group.responses]
+        return [next(left) / count if count else None for count in counts]
+
+    def _ids(self, response: Response) -> list[int]:
+        if response.token_ids:
+            return list(response.token_ids)
+        return self.prompt_format.response_ids(response.text, response.finish)

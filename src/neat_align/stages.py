@@ -1,0 +1,178 @@
+"""What each stage of a run does, given where its inputs and its output lie.
+
+`pipeline` puts them in order for one recipe, `comparison` for a grid of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from neat_align import inputs
+from neat_align.evaluation import EvaluationSettings
+from neat_align.recipe import Recipe, RewardTraining, objective_arguments
+from neat_align.runs import atomic_directory
+from neat_align.sampling.base import Decoding
+from neat_align.steering import Steering
+
+HELD_OUT = 1_000_000
+"""Added to the recipe's seed for what only the evaluation sees, so that it is drawn apart."""
+
+
+def train_base(recipe: Recipe, output: Path) -> Mapping[str, Any]:
+    """A small model from scratch on the recipe's text."""
+    from neat_align.training.language_model import LanguageModelSettings, train_language_model
+
+    section = recipe.model.from_scratch
+    assert section is not None
+    texts = inputs.documents(section.data, recipe.seed)
+    settings = LanguageModelSettings(**section.model_dump(exclude={"data"}), seed=recipe.seed)
+    train_language_model(texts, output, settings)
+    return {"documents": len(texts)}
+
+
+def train_reward(base: str, section: RewardTraining, seed: int, output: Path) -> Mapping[str, Any]:
+    """A reward model, started from the base, on the section's preferences."""
+    from neat_align.training.reward import RewardModelSettings, train_reward_model
+
+    pairs = inputs.preferences(section.data, seed)
+    settings = RewardModelSettings(**section.model_dump(exclude={"data"}), seed=seed)
+    found = train_reward_model(base, pairs.rows, output, settings)
+    return {"dropped": pairs.dropped, **asdict(found)}
+
+
+def align(
+    recipe: Recipe, base: str, rewards: Sequence[str], folder: Path, groups: Any = None
+) -> Any:
+    """The trained `NEATTrainer`; resumes from the last checkpoint in `folder`.
+
+    Args:
+        rewards: named scorers, in the order of the recipe's weights.
+        groups: stored, scored groups to train on instead of the recipe's queries.
+    """
+    from neat_align.modeling import load_causal_lm, load_tokenizer
+    from neat_align.training.checkpoints import last_checkpoint
+    from neat_align.training.trainer import NEATTrainer
+
+    offline = groups is not None
+    trainer = NEATTrainer(
+        model=load_causal_lm(base, recipe.model.dtype, recipe.model.device),
+        args=training_arguments(recipe, folder),
+        objective=objective(recipe),
+        steering=Steering.from_value(recipe.steering),
+        reward_funcs=None if offline else (list(rewards) or None),
+        reward_weights=recipe.reward.weights,
+        train_dataset=groups if offline else inputs.queries(recipe.queries, recipe.seed),
+        processing_class=load_tokenizer(base),
+        peft_config=_lora(recipe.train.get("lora")),
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    return trainer
+
+
+def objective(recipe: Recipe) -> Any:
+    """The recipe's objective."""
+    from neat_align.objectives import OBJECTIVES
+
+    return OBJECTIVES[policy_name(recipe)](**objective_arguments(recipe.objective))
+
+
+def policy_name(recipe: Recipe) -> str:
+    """The aligned model's name in tables: its objective's."""
+    return str(recipe.objective.get("name", "neat"))
+
+
+def decoding(recipe: Recipe) -> Decoding:
+    """The recipe's decoding, the same in training and evaluation."""
+    return Decoding(**recipe.sample.model_dump(include=set(Decoding.__dataclass_fields__)))
+
+
+def training_arguments(recipe: Recipe, output_dir: Path) -> Any:
+    """The recipe's `train`, `sample` and `reward.plausibility` as a `NEATConfig`."""
+    from neat_align.training.config import NEATConfig
+
+    sample = recipe.sample
+    return NEATConfig(
+        output_dir=str(output_dir),
+        seed=recipe.seed,
+        positive_samples=sample.positive,
+        negative_samples=sample.negative,
+        plain_samples=sample.plain,
+        sampling_batch_size=sample.batch_size,
+        plausibility=recipe.reward.plausibility,
+        **asdict(decoding(recipe)),
+        **{key: value for key, value in recipe.train.items() if key != "lora"},
+    )
+
+
+def evaluation_settings(recipe: Recipe) -> EvaluationSettings:
+    """Decoding, seed and draws of the recipe's evaluation."""
+    assert recipe.evaluate is not None
+    return EvaluationSettings(decoding(recipe), recipe.seed, recipe.evaluate.samples_per_query)
+
+
+def evaluation_scorers(
+    recipe: Recipe, rewards: Sequence[str], heldout: str | None
+) -> dict[str, Any]:
+    """The training scorers as one under "train", the one training never saw under "heldout".
+
+    Plausibility is left out: the figure is the reward that the user named.
+    """
+    from neat_align.scoring import ScorerSet, resolve_scorer
+
+    scorers: dict[str, Any] = {}
+    if rewards:
+        training = [resolve_scorer(name) for name in rewards]
+        scorers["train"] = _Combined(ScorerSet(training, recipe.reward.weights))
+    if heldout is not None:
+        scorers["heldout"] = resolve_scorer(heldout)
+    return scorers
+
+
+def save_policy(trainer: Any, path: Path) -> None:
+    """Model, tokenizer and card as an ordinary model directory.
+
+    An adapter is merged into it, and also kept by itself in `path`/adapter.
+    """
+    from peft import PeftModel
+
+    from neat_align.training.model_card import model_card
+
+    with atomic_directory(path) as folder:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if isinstance(model, PeftModel):
+            model.save_pretrained(str(folder / "adapter"), selected_adapters=[model.active_adapter])
+            model = model.merge_and_unload()
+        model.save_pretrained(folder)
+        trainer.prompt_format.tokenizer.save_pretrained(folder)
+        (folder / "README.md").write_text(
+            model_card(trainer.objective, trainer.steering, trainer.args)
+        )
+
+
+class _Combined:
+    """Several scorers as one, by their weighted sum."""
+
+    name = "train"
+
+    def __init__(self, scorers: Any) -> None:
+        self.scorers = scorers
+
+    def score(self, groups: Any) -> list[list[float | None]]:
+        return [[r.score for r in group.responses] for group in self.scorers.score(groups)]
+
+
+def _lora(section: Mapping[str, Any] | None) -> Any:
+    if section is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=int(section.get("r", 16)),
+        lora_alpha=int(section.get("alpha", 32)),
+        lora_dropout=float(section.get("dropout", 0.0)),
+        target_modules=section.get("target_modules", "all-linear"),
+    )
