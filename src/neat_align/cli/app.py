@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from neat_align.cli import catalogue, stages
+from neat_align.cli.compare import compare
 
 app = typer.Typer(
     help="Tell a language model in plain words what it must not do, and train it not to.",
@@ -20,7 +21,7 @@ app = typer.Typer(
 app.add_typer(catalogue.recipe_app, name="recipe")
 app.add_typer(catalogue.steering_app, name="steering")
 app.command()(catalogue.doctor)
-for command in (stages.sample, stages.score, stages.train, stages.evaluate, stages.reward):
+for command in (compare, stages.sample, stages.score, stages.train, stages.evaluate, stages.reward):
     app.command()(command)
 
 console = Console(soft_wrap=True, highlight=False)

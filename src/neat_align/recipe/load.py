@@ -55,7 +55,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         text = recipe_text(str(name_or_path))
     content = _parse(text, str(name_or_path))
     for override in overrides:
-        _apply(content, override)
+        apply_override(content, override)
     return recipe_from(content)
 
 
@@ -94,7 +94,8 @@ def _parse(text: str, name: str) -> dict[str, Any]:
     return content
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
+def apply_override(content: dict[str, Any], override: str) -> None:
+    """Set one `section.key=value` in a recipe's content."""
     name, equals, text = override.partition("=")
     if not equals or not name:
         raise RecipeError(
@@ -105,7 +106,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
     *parents, key = name.split(".")
     place = content
     for parent in parents:
-        inner = place.setdefault(parent, {})
+        if place.get(parent) is None:
+            place[parent] = {}
+        inner = place[parent]
         if isinstance(inner, str):  # `queries: file.jsonl` is short for {path: file.jsonl}
             inner = place[parent] = {"name" if parent == "objective" else "path": inner}
         if not isinstance(inner, dict):

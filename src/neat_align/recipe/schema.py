@@ -179,6 +179,33 @@ class Evaluate(Section):
     batch_size: int = Field(64, ge=1)
 
 
+class Development(Section):
+    """What settings are chosen on, so that the test queries stay for reporting.
+
+    `negative_prompts` stand in for the held-back ones.
+    """
+
+    queries: Data
+    negative_prompts: list[str] = Field(default_factory=list)
+
+
+class Variant(Section):
+    """A part of a comparison with other data or rewards, in the settings the main part chose."""
+
+    overrides: list[str] = Field(default_factory=list)
+    methods: list[str]
+    seeds: int = Field(3, ge=1)
+
+
+class Compare(Section):
+    """What `neat compare` runs beside the recipe; see `neat_align.comparison`."""
+
+    development: Development
+    methods: list[str] = Field(default_factory=lambda: ["base", "sft", "dpo", "dpo_neg", "neat"])
+    tuning_seed: int = Field(1000, ge=0)
+    variants: dict[str, Variant] = Field(default_factory=dict)
+
+
 class Recipe(Section):
     """A whole run."""
 
@@ -192,6 +219,7 @@ class Recipe(Section):
     objective: dict[str, Any] = Field(default_factory=lambda: {"name": "neat"})
     train: dict[str, Any] = Field(default_factory=dict)
     evaluate: Evaluate | None = None
+    compare: Compare | None = None
 
     @model_validator(mode="before")
     @classmethod

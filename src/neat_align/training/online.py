@@ -23,10 +23,14 @@ from neat_align.types import Group, Query, Response, Source
 
 @dataclass
 class Stopwatch:
-    """Seconds and tokens spent in each phase, since the last reading."""
+    """Seconds and tokens spent in each phase, since the last reading.
+
+    `total_tokens` goes on counting from one reading to the next.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
+    total_tokens: dict[str, int] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def time(self, phase: str) -> Iterator[None]:
@@ -37,7 +41,8 @@ class Stopwatch:
             self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
 
     def count(self, phase: str, tokens: int) -> None:
-        self.tokens[phase] = self.tokens.get(phase, 0) + tokens
+        for table in (self.tokens, self.total_tokens):
+            table[phase] = table.get(phase, 0) + tokens
 
     def read(self) -> dict[str, float]:
         """`seconds/PHASE` and `tokens_per_second/PHASE`; starts anew."""
@@ -69,12 +74,14 @@ class GroupMaker:
     base_negative_fraction: float = 0.0
     add_reference: bool = False
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    responses: int = 0  # sampled so far
 
     def make(self, queries: Sequence[Query], seed: int) -> list[Group]:
         """Scored groups, one for each query, in order."""
         requests = [r for q in queries for r in plan_group(q, self.steering, self.plan, seed)]
         with self.stopwatch.time("sampling"):
             responses = self._sample(requests)
+        self.responses += len(responses)
         size = self.plan.size
         groups = [
             Group(query, tuple(responses[i * size : (i + 1) * size]) + self._from_data(query))

@@ -204,7 +204,8 @@ class NEATTrainer(Trainer):
             own = tokenized_logps(
                 self.accelerator.unwrap_model(self.model), pairs, self._pad_id, size
             )
-            ratios = [p[0] - r.reference[0] for p, r in zip(own, self._with_reference(pairs))]
+            known = [g.reference or [0.0] for g in self._with_reference(pairs)]
+            ratios = [mine[0] - theirs[0] for mine, theirs in zip(own, known, strict=True)]
             total = torch.tensor([sum(ratios), len(ratios)], device=device)
         total = self.accelerator.gather(total).view(-1, 2).sum(0)
         return total[0] / total[1].clamp(min=1)
