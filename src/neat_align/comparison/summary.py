@@ -140,8 +140,16 @@ def _replicates(
     found = {}
     for name in sorted(names):
         table = np.stack([values[name] for values in within])  # [seeds, WITHIN]
-        found[name] = table[picked, draws].mean(axis=1)
+        means = table[picked, draws].mean(axis=1)
+        # A bootstrap of n seeds has (n − 1)/n of the variance it should have.
+        centre = fmean(_values(results, name))
+        found[name] = centre + (means - centre) * _widening(len(seeds))
     return found
+
+
+def _widening(seeds: int) -> float:
+    """What the spread over so few seeds is multiplied with; 1 seed tells of queries alone."""
+    return (seeds / (seeds - 1)) ** 0.5 if seeds > 1 else 1.0
 
 
 def _within_seed(
