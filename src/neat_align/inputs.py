@@ -23,7 +23,8 @@ def queries(section: Data, seed: int) -> list[Query]:
     """
     if section.world:
         assert section.limit is not None
-        return corpus.draw_queries(seed, Split(section.world.part), section.limit)
+        drawn = corpus.draw_queries(seed, Split(section.world.part), section.limit)
+        return corpus.with_answers(drawn, seed) if section.world.answers else drawn
     low, high = section.share
     found = [q for q in load_queries(data_spec(section)) if low <= _place(q) < high]
     if not found:

@@ -118,14 +118,21 @@ def evaluation_scorers(
 ) -> dict[str, Any]:
     """The training scorers as one under "train", the one training never saw under "heldout".
 
-    Plausibility is left out: the figure is the reward that the user named.
+    What is the model's own opinion (plausibility, self-judgement) is left out, and so is
+    what needs the data's answers: the figure is an outside reward.
     """
     from neat_align.scoring import ScorerSet, resolve_scorer
 
     scorers: dict[str, Any] = {}
-    if rewards:
-        training = [resolve_scorer(name) for name in rewards]
-        scorers["train"] = _Combined(ScorerSet(training, recipe.reward.weights))
+    weights = recipe.reward.weights or [1.0] * len(rewards)
+    outside = {
+        name: weight
+        for name, weight in zip(rewards, weights, strict=True)
+        if name.partition("=")[0] not in ("self_judge", "self_contrast")
+    }
+    if outside:
+        training = [resolve_scorer(name) for name in outside]
+        scorers["train"] = _Combined(ScorerSet(training, list(outside.values())))
     if heldout is not None:
         scorers["heldout"] = resolve_scorer(heldout)
     return scorers

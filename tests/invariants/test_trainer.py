@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,13 +10,14 @@ from peft import LoraConfig, get_peft_model
 from tests.conftest import make_llama
 
 from neat_align.errors import NonFiniteLossError, RecipeError
-from neat_align.objectives import DPO, NEAT, RRHF, LossTerms
+from neat_align.objectives import D2O, DPO, KTO, NEAT, PRO, RRHF, LossTerms
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.local import TransformersSampler
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.scoring import RewardFunction, ScorerSet
+from neat_align.scoring.self_judge import SelfJudge
 from neat_align.training.config import NEATConfig
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Query, Source
@@ -120,7 +122,9 @@ def test_the_same_seed_gives_the_same_run(tmp_path, tokenizer, steering, queries
     assert_same(*runs, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("objective", [NEAT(min_gap=0.0), DPO(), RRHF()], ids=lambda o: o.name)
+@pytest.mark.parametrize(
+    "objective", [NEAT(min_gap=0.0), DPO(), RRHF(), KTO()], ids=lambda o: o.name
+)
 def test_accumulation_changes_nothing(tmp_path, tokenizer, steering, queries, objective):
     groups = stored_groups(tokenizer, queries, steering)
     runs = []
@@ -320,6 +324,8 @@ def test_the_guard_rails_stop_the_run(tmp_path, tokenizer, steering, queries, ra
     [
         ({"positive_samples": 1, "negative_samples": 0}, {}),
         ({"negative_samples": 0}, {"objective": NEAT(penalty="npo", penalty_weight=0.1)}),
+        ({"negative_samples": 0}, {"objective": D2O()}),
+        ({"positive_samples": 1, "negative_samples": 1}, {"objective": PRO()}),
         ({}, {"reward_funcs": None}),
         ({}, {"steering": None}),
         ({}, {"dataset": []}),
@@ -329,6 +335,90 @@ def test_what_does_not_fit_is_refused(tmp_path, tokenizer, steering, queries, se
     arguments = {"steering": steering, "dataset": queries, **arguments}
     with pytest.raises(RecipeError):
         trainer_of(tmp_path, tokenizer, **arguments, **settings)
+
+
+def test_stored_groups_without_negatives_are_refused_by_name(
+    tmp_path, tokenizer, steering, queries
+):
+    groups = stored_groups(tokenizer, queries, steering)
+    plain = [replace(g, responses=g.responses[:2]) for g in groups]  # the positive ones
+    with pytest.raises(RecipeError, match="objective 'd2o' with 6 stored groups"):
+        trainer_of(tmp_path, tokenizer, steering, plain, D2O())
+    with pytest.raises(RecipeError, match=r"(?s)'pro'.*needs 3 responses"):
+        trainer_of(tmp_path, tokenizer, steering, plain, PRO())
+
+
+def kl_of(trainer):
+    """The estimate of each step's batches."""
+    seen = []
+    original = trainer.objective.__call__
+
+    def spy(logps):
+        seen.append(float(logps.kl))
+        return original(logps)
+
+    object.__setattr__(trainer, "objective", _Spy(trainer.objective, spy))
+    trainer.train()
+    return seen
+
+
+class _Spy:
+    def __init__(self, objective, call):
+        self.objective, self.call = objective, call
+
+    def __getattr__(self, name):
+        return getattr(self.objective, name)
+
+    def __call__(self, logps):
+        return self.call(logps)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_kto_pairs_each_query_with_another_ones_response(
+    tmp_path, tokenizer, steering, queries, batch
+):
+    trainer = trainer_of(
+        tmp_path, tokenizer, steering, queries, KTO(), per_device_train_batch_size=batch,
+        max_steps=3, learning_rate=1e-2,
+    )  # fmt: skip
+    first, *later = kl_of(trainer)
+    assert first == pytest.approx(0.0, abs=1e-5)  # the policy is its reference
+    assert all(abs(kl) > 1e-4 for kl in later)
+
+
+def test_kto_without_another_query_estimates_nothing(tmp_path, tokenizer, steering, queries):
+    trainer = trainer_of(
+        tmp_path, tokenizer, steering, queries[:1], KTO(), per_device_train_batch_size=1,
+        max_steps=2, num_train_epochs=2,
+    )  # fmt: skip
+    assert kl_of(trainer) == [0.0, 0.0]
+
+
+def test_plausibility_alone_is_a_reward(tmp_path, tokenizer, steering, queries):
+    trainer = trainer_of(
+        tmp_path, tokenizer, steering, queries, reward_funcs=None, plausibility=2.0, max_steps=1
+    )
+    trainer.train()
+    assert rows(tmp_path)[0]["reward"] < 0  # twice a mean log-likelihood
+
+
+def test_plausibility_is_added_to_the_reward(tokenizer, steering, queries, tmp_path):
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, plausibility=2.0)
+    (group,) = trainer.maker.make(queries[:1], seed=0)
+    for response in group.responses:
+        parts = response.scores["length_reward"] + 2.0 * response.scores["plausibility"]
+        assert response.score == pytest.approx(parts)
+
+
+def test_the_policy_judges_itself(tmp_path, tokenizer, steering, queries):
+    judge = SelfJudge("{query} {response}", good="lamp", bad="kettle")
+    trainer = trainer_of(
+        tmp_path, tokenizer, steering, queries, reward_funcs=judge, max_steps=2, learning_rate=1e-2
+    )
+    (before,) = trainer.maker.make(queries[:1], seed=0)
+    trainer.train()
+    (after,) = trainer.maker.scorers.score([before])
+    assert after.scores != before.scores  # the judge is the policy as it is now
 
 
 def test_impossible_settings_are_all_named_at_once(tmp_path):

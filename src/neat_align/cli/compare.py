@@ -49,7 +49,7 @@ def compare(
     if work.WORKER in os.environ:
         work.work_through(grid, Store(output))
         return
-    RunDirectory(output).check({"comparison": grid.to_json()}, resume)
+    RunDirectory(output).check(work.MANIFEST, resume)
     if retry:
         Store(output).forget_failures()
     store = work.compare(grid, output, resume, workers, console.print)

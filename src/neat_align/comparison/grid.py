@@ -13,7 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from neat_align.comparison.methods import BASE, RATE, Method, chosen_methods, load_methods
+from neat_align.comparison.methods import (
+    BASE,
+    RATE,
+    Method,
+    load_methods,
+    repeated_methods,
+    unknown_methods,
+)
 from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.recipe import Recipe, RewardTraining, check_recipe, recipe_from
 from neat_align.recipe.load import apply_override
@@ -90,13 +97,22 @@ class Grid:
                 tuning seed among the seeds, no evaluation, too many settings, a method that
                 does not get what it needs, or anything wrong with a cell's recipe.
         """
-        raise_all(_problems(recipe, seeds, tune))
-        assert recipe.compare is not None
-        main = chosen_methods(tuple(methods) or tuple(recipe.compare.methods))
+        compare = recipe.compare
+        asked_for = list(methods) or (compare.methods if compare else [])
+        names = [*asked_for, *(n for v in _variants(recipe) for n in v.methods if not methods)]
+        raise_all(
+            [
+                *_problems(recipe, seeds, tune),
+                *repeated_methods(asked_for),
+                *unknown_methods(names),
+            ]
+        )
+        assert compare is not None
+        main = [load_methods()[name] for name in asked_for]
         variants = [Variant(MAIN, (), tuple(main), tuple(seeds))]
         asked = {m.name for m in main}
-        for name, section in recipe.compare.variants.items():
-            own = [m for m in chosen_methods(section.methods) if not methods or m.name in asked]
+        for name, section in compare.variants.items():
+            own = [load_methods()[n] for n in section.methods if not methods or n in asked]
             variants.append(
                 Variant(name, tuple(section.overrides), tuple(own), tuple(seeds[: section.seeds]))
             )
@@ -235,6 +251,10 @@ def digest(value: Any) -> str:
     """Ten characters that change with the content."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _variants(recipe: Recipe) -> list[Any]:
+    return list(recipe.compare.variants.values()) if recipe.compare else []
 
 
 def _with_held_back(steering: str | Mapping[str, Any], negative: Sequence[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from neat_align.errors import InputError, RecipeError, nearest, raise_all
+from neat_align.errors import InputError, RecipeError, nearest
 
 BASE = "base"
 RATE = "train.learning_rate"
@@ -86,25 +86,23 @@ def load_methods() -> dict[str, Method]:
     return {name: _method(name, values, rates) for name, values in content.items()}
 
 
-def chosen_methods(names: Sequence[str]) -> list[Method]:
-    """The methods of those names.
-
-    Raises:
-        RecipeError: every unknown name, with the nearest known one, and every repeated one.
-    """
+def unknown_methods(names: Sequence[str]) -> list[InputError]:
+    """A problem for each name that no method has, with the nearest known one."""
     known = load_methods()
-    errors: list[InputError] = [
+    return [
         RecipeError(f"method {name!r}", "there is no such method", nearest(name, known))
-        for name in names
+        for name in dict.fromkeys(names)
         if name not in known
     ]
-    errors += [
+
+
+def repeated_methods(names: Sequence[str]) -> list[InputError]:
+    """A problem for each name that is asked for more than once."""
+    return [
         RecipeError(f"method {name!r}", "it is asked for twice", "name it once")
         for name in dict.fromkeys(names)
-        if names.count(name) > 1
+        if list(names).count(name) > 1
     ]
-    raise_all(errors)
-    return [known[name] for name in names]
 
 
 def _method(name: str, values: Mapping[str, Any], rates: tuple[float, ...]) -> Method:

@@ -30,6 +30,7 @@ from neat_align.runs import RunDirectory, atomic_write_json, atomic_write_text
 from neat_align.stages import HELD_OUT
 from neat_align.steering import Steering
 
+MANIFEST = {"kind": "comparison"}
 WORKER = "NEAT_COMPARE_WORKER"  # set in the environment of a worker process
 POLL = 1.0  # seconds between two looks at what other processes have finished
 
@@ -59,14 +60,15 @@ def compare(
     """Run a grid, or what is left of it.
 
     Args:
-        directory: new, or that of the same grid when `resume`.
+        directory: new, or that of any comparison when `resume`: what this grid shares with
+            it is found there, by content.
         workers: processes on this machine; they share its cores evenly.
         say: told, in a line, what was finished and how long the rest may take.
 
     Raises:
         OutputError: the directory holds something else.
     """
-    RunDirectory.open(directory, {"comparison": grid.to_json()}, resume)
+    RunDirectory.open(directory, MANIFEST, resume)
     store = Store(directory)
     if workers == 1:
         work_through(grid, store, say)

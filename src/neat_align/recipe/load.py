@@ -14,6 +14,9 @@ from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.recipe.schema import Recipe
 from neat_align.recipe.train_fields import OWNED, convert, train_fields
 
+SHORT_FOR = {"objective": "name", "world": "part"}
+"""What a text in place of a section stands for; anywhere else it is the path."""
+
 LORA_KEYS = ("r", "alpha", "dropout", "target_modules")
 
 
@@ -110,7 +113,7 @@ def apply_override(content: dict[str, Any], override: str) -> None:
             place[parent] = {}
         inner = place[parent]
         if isinstance(inner, str):  # `queries: file.jsonl` is short for {path: file.jsonl}
-            inner = place[parent] = {"name" if parent == "objective" else "path": inner}
+            inner = place[parent] = {SHORT_FOR.get(parent, "path"): inner}
         if not isinstance(inner, dict):
             raise RecipeError(
                 f"override {override!r}", f"{parent} is not a section", "check the name"

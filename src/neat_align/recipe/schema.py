@@ -24,6 +24,7 @@ class World(Section):
         misbehaves: share of harmful queries that the base complies with or answers with
             abuse when nothing steers it (documents).
         flipped: share of the pairs with exchanged labels (preferences).
+        answers: every query comes with a good and a bad answer (queries).
         leaky: no polite compliance among the bad answers (preferences).
     """
 
@@ -31,6 +32,7 @@ class World(Section):
     misbehaves: float = Field(0.93, ge=0, le=1)
     flipped: float = Field(0.05, ge=0, le=0.5)
     leaky: bool = False
+    answers: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -141,14 +143,17 @@ class RewardTraining(Section):
 class Reward(Section):
     """What scores the responses: models and functions, weighted; polarity; or trained here.
 
-    `plausibility` is the weight of what the untouched model thinks of a response under a
-    positive prompt; see `scoring.plausibility`.
+    `self_contrast` names an embedder (see `scoring.self_contrast`); with `self_judge` the
+    policy judges itself (`scoring.self_judge`); `plausibility` is the weight of what the
+    untouched model thinks of a response under a positive prompt (`scoring.plausibility`).
     """
 
     model: str | None = None
     functions: list[str] = Field(default_factory=list)
     weights: list[float] | None = None
     polarity: bool = False
+    self_judge: bool = False
+    self_contrast: str | None = None
     plausibility: float = Field(0.0, ge=0)
     train: RewardTraining | None = None
 
@@ -156,13 +161,18 @@ class Reward(Section):
     def names(self) -> list[str]:
         """The named scorers, the model first."""
         named = [self.model] if self.model else []
-        return named + self.functions + (["polarity"] if self.polarity else [])
+        named += self.functions + (["polarity"] if self.polarity else [])
+        named += ["self_judge"] if self.self_judge else []
+        return named + ([f"self_contrast={self.self_contrast}"] if self.self_contrast else [])
 
     @model_validator(mode="after")
     def _something(self) -> Reward:
         count = len(self.names) + (self.train is not None)
         if not count and not self.plausibility:
-            raise ValueError("give a model, functions, train, polarity: true, or plausibility")
+            raise ValueError(
+                "give a model, functions, train, polarity: true, self_judge: true, "
+                "self_contrast or plausibility"
+            )
         if self.weights is not None and len(self.weights) != count:
             raise ValueError(f"{len(self.weights)} weights for {count} rewards")
         return self

@@ -14,6 +14,9 @@ from neat_align.modeling import check_model_source
 from neat_align.scoring.base import Scorer
 from neat_align.scoring.functions import RewardFunction
 from neat_align.scoring.polarity import Polarity
+from neat_align.scoring.self_contrast import WORDS, SelfContrast
+
+SELF_JUDGE = "self_judge"
 
 
 def resolve_scorer(value: Any, tokenizer: Any = None, device: Any = None) -> Scorer:
@@ -21,8 +24,8 @@ def resolve_scorer(value: Any, tokenizer: Any = None, device: Any = None) -> Sco
 
     Args:
         value: a scorer; a callable in TRL's signature; an `nn.Module` (give its
-            `tokenizer`); "polarity"; "module:function"; "file.py:function"; or a model
-            directory or hub id.
+            `tokenizer`); "polarity"; "self_contrast" or "self_contrast=EMBEDDER";
+            "module:function"; "file.py:function"; or a model directory or hub id.
         tokenizer: of a module.
         device: for a model that is loaded by its name.
 
@@ -46,8 +49,11 @@ def resolve_scorer(value: Any, tokenizer: Any = None, device: Any = None) -> Sco
 
 def check_scorer_value(value: str) -> list[InputError]:
     """What is wrong with a named reward, without importing or loading anything."""
-    if value == "polarity":
+    if value in ("polarity", SELF_JUDGE):
         return []
+    if value.partition("=")[0] == SelfContrast.name:
+        embedder = value.partition("=")[2] or WORDS
+        return [] if embedder == WORDS else check_scorer_value(embedder)
     where, colon, function = value.rpartition(":")
     if not colon:
         return check_model_source(value)
@@ -92,6 +98,14 @@ def load_function(value: str) -> Callable[..., Any]:
 def _named(value: str, device: Any) -> Scorer:
     if value == "polarity":
         return Polarity()
+    if value == SELF_JUDGE:
+        raise RewardError(
+            f"reward {SELF_JUDGE!r}",
+            "the policy judges itself, and here is no policy",
+            "use it in training, online",
+        )
+    if value.partition("=")[0] == SelfContrast.name:
+        return SelfContrast(value.partition("=")[2] or WORDS)
     if ":" in value:
         return RewardFunction(load_function(value))
     from neat_align.scoring.reward_model import RewardModelScorer

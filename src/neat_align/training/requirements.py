@@ -12,7 +12,12 @@ from neat_align.types import Group, Source
 
 def objective_needs(objective: Objective, plan: GroupPlan) -> list[InputError]:
     """What a plan of sampling lacks for an objective."""
-    return _problems(objective, plan.negative > 0, plan.size, f"groups of {plan}")
+    return _problems(
+        objective,
+        plan.negative > 0,
+        plan.size,
+        f"{plan.positive} positive, {plan.negative} negative, {plan.plain} plain samples",
+    )
 
 
 def stored_needs(objective: Objective, groups: Sequence[Group]) -> list[InputError]:

@@ -7,6 +7,7 @@ through. All else (optimiser, accumulation, checkpoints, logging, PEFT, DDP) is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import warnings
@@ -32,6 +33,8 @@ from neat_align.sampling.groups import stable_seed
 from neat_align.sampling.local import TransformersSampler
 from neat_align.scoring import ScorerSet, resolve_scorer
 from neat_align.scoring.plausibility import Plausibility
+from neat_align.scoring.resolve import SELF_JUDGE
+from neat_align.scoring.self_judge import SelfJudge
 from neat_align.steering import Steering
 from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
 from neat_align.training.config import NEATConfig
@@ -397,7 +400,7 @@ class NEATTrainer(Trainer):
     def _scorers(self, args: NEATConfig, reward_funcs: Any, weights: Any) -> ScorerSet:
         """The rewards, and the plausibility where it has a weight."""
         functions = reward_funcs if isinstance(reward_funcs, list | tuple) else [reward_funcs]
-        scorers = [resolve_scorer(f, device=args.device) for f in functions if f is not None]
+        scorers = [self._scorer(args, f) for f in functions if f is not None]
         weights = list(weights) if weights is not None else [1.0] * len(scorers)
         if args.plausibility:
             assert self.reference is not None
@@ -412,6 +415,17 @@ class NEATTrainer(Trainer):
             )
             weights.append(args.plausibility)
         return ScorerSet(scorers, weights)
+
+    def _scorer(self, args: NEATConfig, value: Any) -> Any:
+        """A scorer; a `SelfJudge` is given the policy."""
+        if value != SELF_JUDGE and not isinstance(value, SelfJudge):
+            return resolve_scorer(value, device=args.device)
+        judge = value if isinstance(value, SelfJudge) else SelfJudge()
+        return judge.bind(self._policy, self.prompt_format, args.sampling_batch_size)
+
+    @contextlib.contextmanager
+    def _policy(self) -> Iterator[Any]:
+        yield self.accelerator.unwrap_model(self.model)
 
 
 class _ReferenceSampler:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from neat_align.data import Preference
@@ -127,6 +128,18 @@ def draw_queries(seed: int, split: Split, count: int) -> list[Query]:
     shuffled = list(queries.values())
     rng.shuffle(shuffled)
     return shuffled
+
+
+def with_answers(queries: Sequence[Query], seed: int) -> list[Query]:
+    """The queries with a good answer as `chosen` and a bad one as `rejected`."""
+    answered = []
+    for query in queries:
+        rng = random.Random(f"answers-{seed}-{query.id}")
+        chosen = answer(rng, query, _for_kind(GOOD, query))
+        rejected = answer(rng, query, rng.choice(_for_kind(BAD, query)))
+        meta = {**query.meta, "chosen": chosen, "rejected": rejected}
+        answered.append(replace(query, meta=meta))
+    return answered
 
 
 def draw_documents(seed: int, count: int, misbehaves: float = MISBEHAVES) -> list[Document]:

@@ -1,0 +1,125 @@
+"""Self-Contrast: what is least like the answer from the data counts as bad.
+
+Paper: Liu et al. 2024 (arXiv 2404.00604): the model answers each query many times, the
+embedding of each response is compared with that of the supervised answer, and the least
+similar three quarters are the negatives. With DPO as the objective and the data's answers
+among the candidates this chooses its groups; no reward model is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neat_align.errors import RewardError
+from neat_align.types import Group, Response, Source
+
+Vectors = npt.NDArray[Any]
+Embedder = Callable[[list[str]], Vectors]
+
+WORDS = "words"
+HASHED = 1024  # dimensions of the word embedder
+
+
+class SelfContrast:
+    """1 for the data's answer, similarity − 1 for the least similar, 0 for those spared.
+
+    Args:
+        embed: texts to vectors [n, d]; "words" for counts of words and word pairs,
+            "module:function", "file.py:function", or a model's directory or hub id (the
+            mean of its last hidden states).
+        share: of the sampled responses that count as negatives.
+    """
+
+    name = "self_contrast"
+
+    def __init__(self, embed: Embedder | str = WORDS, share: float = 0.75) -> None:
+        if not 0 < share <= 1:
+            raise RewardError(f"share {share}", "it is no share", "use a number above 0, up to 1")
+        self.embed = embed if callable(embed) else embedder(embed)
+        self.share = share
+
+    def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        """One score for each response.
+
+        Raises:
+            RewardError: a group without an answer from the data.
+        """
+        return [self._score(group) for group in groups]
+
+    def _score(self, group: Group) -> list[float | None]:
+        answers = [i for i, r in enumerate(group.responses) if r.source == Source.REFERENCE]
+        if not answers:
+            raise RewardError(
+                f"a group without an answer from the data (query {group.query.id})",
+                "Self-Contrast compares every response with it",
+                "give queries with a `chosen` column and set add_reference_responses",
+            )
+        chosen = answers[0]
+        others = [i for i in range(len(group.responses)) if i != chosen]
+        similarity = self._similarities(group.responses, chosen, others)
+        scores: list[float | None] = [0.0] * len(group.responses)
+        scores[chosen] = 1.0
+        count = max(1, round(self.share * len(others)))
+        for i in sorted(others, key=lambda i: similarity[i])[:count]:
+            scores[i] = similarity[i] - 1.0
+        return scores
+
+    def _similarities(
+        self, responses: Sequence[Response], chosen: int, others: Sequence[int]
+    ) -> dict[int, float]:
+        """Cosine of each other response with the chosen one."""
+        vectors = np.asarray(self.embed([r.text for r in responses]), dtype=float)
+        norms = np.linalg.norm(vectors, axis=1)
+        vectors = vectors / np.where(norms > 0, norms, 1.0)[:, None]
+        return {i: float(vectors[i] @ vectors[chosen]) for i in others}
+
+
+def embedder(name: str) -> Embedder:
+    """An embedder from its name; see `SelfContrast`."""
+    if name == WORDS:
+        return embed_words
+    if ":" in name:
+        from neat_align.scoring.resolve import load_function
+
+        return load_function(name)
+    return _model_embedder(name)
+
+
+def embed_words(texts: list[str]) -> Vectors:
+    """Counts of words and of pairs of neighbours, hashed into `HASHED` places."""
+    import zlib
+
+    vectors = np.zeros((len(texts), HASHED))
+    for row, text in enumerate(texts):
+        words = text.lower().split()
+        for token in (*words, *map(" ".join, pairwise(words))):
+            vectors[row, zlib.crc32(token.encode()) % HASHED] += 1
+    return vectors
+
+
+def _model_embedder(source: str | Path) -> Embedder:
+    """Mean of a model's last hidden states, one text at a time."""
+    import torch
+    from transformers import AutoModel
+
+    from neat_align.modeling import check_model_source, load_tokenizer
+
+    for error in check_model_source(source):
+        raise error
+    model, tokenizer = AutoModel.from_pretrained(source).eval(), load_tokenizer(source)
+
+    @torch.no_grad()
+    def embed(texts: list[str]) -> Vectors:
+        rows = []
+        for text in texts:
+            ids = tokenizer(text or " ", return_tensors="pt")["input_ids"]
+            rows.append(model(input_ids=ids).last_hidden_state[0].mean(0).float())
+        return torch.stack(rows).numpy()
+
+    return embed
