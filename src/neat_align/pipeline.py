@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from neat_align import inputs, stages
 from neat_align.data import load_groups
-from neat_align.errors import InputError, RecipeError, raise_all
+from neat_align.errors import RecipeError, raise_all
 from neat_align.evaluation import Evaluated, Evaluation, evaluate, resolve_checker
 from neat_align.evaluation.safety import check_kinds
 from neat_align.recipe import Recipe, RewardTraining, check_recipe
@@ -30,6 +30,7 @@ from neat_align.stages import HELD_OUT, policy_name
 from neat_align.steering import Steering
 
 Say = Callable[[str], None]
+Stage = Callable[[Recipe, RunDirectory], Mapping[str, Any]]
 
 
 def run_recipe(
@@ -45,18 +46,32 @@ def run_recipe(
     Raises:
         InputError: everything that is wrong with the recipe, its files or the directory.
     """
-    raise_all(check_recipe(recipe) or needs(recipe))
+    raise_all(check_recipe(recipe) or stages.needs(recipe))
     run = RunDirectory.open(directory, recipe.model_dump(mode="json"), resume)
-    plan: list[tuple[str, Callable[[Recipe, RunDirectory], Mapping[str, Any]]]] = []
+    plan = [*model_stages(recipe), ("train", align)]
+    if recipe.evaluate:
+        plan += [("evaluate", evaluate_models), ("report", report)]
+    run_stages(plan, recipe, run, say)
+    results = run.path("results.json")
+    return read_json(results) if results.exists() else {}
+
+
+def model_stages(recipe: Recipe) -> list[tuple[str, Stage]]:
+    """The stages that train what alignment and evaluation start from."""
+    plan: list[tuple[str, Stage]] = []
     if recipe.model.from_scratch:
         plan.append(("model", lambda r, run: stages.train_base(r, run.path("model"))))
     if recipe.reward.train:
         plan.append(("reward", train_reward))
-    plan.append(("train", align))
-    if recipe.evaluate:
-        if isinstance(recipe.evaluate.heldout_reward, RewardTraining):
-            plan.append(("heldout_reward", train_heldout_reward))
-        plan += [("evaluate", evaluate_models), ("report", report)]
+    if recipe.evaluate and isinstance(recipe.evaluate.heldout_reward, RewardTraining):
+        plan.append(("heldout_reward", train_heldout_reward))
+    return plan
+
+
+def run_stages(
+    plan: Sequence[tuple[str, Stage]], recipe: Recipe, run: RunDirectory, say: Say
+) -> None:
+    """Do each stage that is not finished; say what begins and how long it took."""
     for name, stage in plan:
         if run.is_done(name):
             say(f"{name}: done before")
@@ -64,9 +79,9 @@ def run_recipe(
         say(f"{name} …")
         start = time.perf_counter()
         info = stage(recipe, run)
-        run.mark_done(name, {"seconds": time.perf_counter() - start, **info})
-    results = run.path("results.json")
-    return read_json(results) if results.exists() else {}
+        seconds = time.perf_counter() - start
+        run.mark_done(name, {"seconds": seconds, **info})
+        say(f"{name}: {seconds:.0f} s")
 
 
 def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: bool) -> None:
@@ -79,23 +94,13 @@ def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: boo
     if recipe.model.from_scratch or recipe.reward.train:
         given = "a recipe that trains its own model or reward model"
         errors.append(RecipeError(given, "those are stages of their own", "use `neat run`"))
-    raise_all(errors or ([] if groups else needs(recipe)))
+    raise_all(errors or ([] if groups else stages.needs(recipe)))
     stored = load_groups(groups) if groups else None
     for group in stored or ():
         _ = group.scores  # refuses unscored groups before a model is loaded
     asked = {**recipe.model_dump(mode="json"), "groups": str(groups) if groups else None}
     run = RunDirectory.open(directory, asked, resume)
     run.mark_done("train", align(recipe, run, stored))
-
-
-def needs(recipe: Recipe) -> list[InputError]:
-    """What the recipe's sampling lacks for its objective."""
-    from neat_align.sampling.groups import GroupPlan
-    from neat_align.training.requirements import objective_needs
-
-    sample = recipe.sample
-    plan = GroupPlan(sample.plain, sample.positive, sample.negative)
-    return objective_needs(stages.objective(recipe), plan)
 
 
 # ---------------------------------------------------------------------------- the stages
@@ -125,8 +130,13 @@ def align(recipe: Recipe, run: RunDirectory, groups: Any = None) -> Mapping[str,
     return {"groups": len(trainer.train_dataset), "steps": trainer.state.global_step}
 
 
-def evaluate_models(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:
-    """Base and policy on the recipe's held-out queries."""
+def evaluate_models(
+    recipe: Recipe,
+    run: RunDirectory,
+    paths: Mapping[str, Path] | None = None,
+    progress: Callable[[str, Evaluation], None] | None = None,
+) -> Mapping[str, Any]:
+    """Models on the recipe's held-out queries; base and policy when no others are named."""
     assert recipe.evaluate is not None
     section, seed = recipe.evaluate, recipe.seed
     held_out = inputs.queries(section.queries, seed)
@@ -137,7 +147,8 @@ def evaluate_models(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:
     heldout = section.heldout_reward
     if isinstance(heldout, RewardTraining):
         heldout = str(run.path("heldout_reward"))
-    paths = {"base": Path(base_source(recipe, run)), policy_name(recipe): run.path("policy")}
+    if paths is None:
+        paths = {"base": Path(base_source(recipe, run)), policy_name(recipe): run.path("policy")}
     evaluation = evaluate(
         loaded_models(paths, section.batch_size, seed),
         held_out,
@@ -146,6 +157,7 @@ def evaluate_models(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:
         stages.evaluation_scorers(recipe, training_rewards(recipe, run), heldout),
         checker,
         inputs.documents(section.perplexity, seed + HELD_OUT) if section.perplexity else (),
+        progress=progress,
     )
     save_evaluation(run, evaluation)
     return {"queries": len(held_out)}
@@ -153,14 +165,7 @@ def evaluate_models(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:
 
 def report(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:
     """The page, from what the other stages left."""
-    write_report(
-        run,
-        title=recipe.about or "An aligned model",
-        steering=Steering.from_value(recipe.steering),
-        settings=recipe.model_dump(mode="json"),
-        metrics={policy_name(recipe): run.path("train", "metrics.jsonl")},
-        aligned=policy_name(recipe),
-    )
+    write_report(recipe, run, {policy_name(recipe): run.path("train", "metrics.jsonl")})
     return {}
 
 
@@ -199,25 +204,23 @@ def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:
 
 
 def write_report(
+    recipe: Recipe,
     run: RunDirectory,
-    title: str,
-    steering: Steering,
-    settings: Mapping[str, Any],
     metrics: Mapping[str, Path],
-    aligned: str,
+    title: str = "",
     notes: Sequence[str] = (),
 ) -> None:
     """report.html from evaluation.json, samples/ and metrics files."""
     results = read_json(run.path("evaluation.json"))
     data = ReportData(
-        title=title,
-        steering=steering.to_json(),
+        title=title or recipe.about or "An aligned model",
+        steering=Steering.from_value(recipe.steering).to_json(),
         results=results,
         samples={name: _rows(run.path("samples", f"{name}.jsonl")) for name in results["models"]},
         metrics={name: _rows(path) for name, path in metrics.items()},
-        settings=settings,
+        settings=recipe.model_dump(mode="json", exclude={"compare"}),
         versions=versions(),
-        aligned=aligned,
+        aligned=policy_name(recipe),
         notes=notes,
     )
     build_report(run.path("report.html"), data)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neat_align import inputs
+from neat_align.errors import InputError
 from neat_align.evaluation import EvaluationSettings
 from neat_align.recipe import Recipe, RewardTraining, objective_arguments
 from neat_align.runs import atomic_directory
@@ -77,6 +78,16 @@ def objective(recipe: Recipe) -> Any:
     from neat_align.objectives import OBJECTIVES
 
     return OBJECTIVES[policy_name(recipe)](**objective_arguments(recipe.objective))
+
+
+def needs(recipe: Recipe) -> list[InputError]:
+    """What the recipe's sampling lacks for its objective."""
+    from neat_align.sampling.groups import GroupPlan
+    from neat_align.training.requirements import objective_needs
+
+    sample = recipe.sample
+    plan = GroupPlan(sample.plain, sample.positive, sample.negative)
+    return objective_needs(objective(recipe), plan)
 
 
 def policy_name(recipe: Recipe) -> str:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from neat_align.cli import app
 from neat_align.data import load_groups
-from neat_align.demo import Sizes, run_demo
+from neat_align.demo import RIVALS, run_demo
 from neat_align.recipe import load_recipe, recipe_names
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -106,7 +106,7 @@ def test_everything_from_scratch(recipe, folder):
         "evaluate.heldout_reward={data: hh.jsonl, learning_rate: 1e-3}",
     )  # fmt: skip
     stages = json.loads((folder / "out" / "stages.json").read_text())
-    assert list(stages) == ["model", "reward", "train", "heldout_reward", "evaluate", "report"]
+    assert list(stages) == ["model", "reward", "heldout_reward", "train", "evaluate", "report"]
     assert 0 <= stages["reward"]["accuracy_heldout"] <= 1
 
 
@@ -162,20 +162,22 @@ def test_built_in_recipes_parse(name):
     assert load_recipe(name).about
 
 
-TINY = Sizes(
-    documents=1500, base_steps=30, preferences=200, queries=40, steps=2, groups=2,
-    test_queries=40, perplexity_documents=10,
+TINY = (
+    "model.from_scratch.data.limit=1500", "model.from_scratch.steps=30",
+    "reward.train.data.limit=200", "evaluate.heldout_reward.data.limit=200",
+    "queries.limit=40", "evaluate.queries.limit=40", "evaluate.perplexity.limit=10",
+    "train.max_steps=2", "train.per_device_train_batch_size=2",
 )  # fmt: skip
 
 
 def test_the_demo_and_its_comparison(tmp_path):
-    plain = run_demo(tmp_path / "demo", seed=3, sizes=TINY)
+    plain = run_demo(tmp_path / "demo", seed=3, overrides=TINY)
     assert set(plain["models"]) == {"base", "neat"}
     policy = tmp_path / "demo" / "policy" / "model.safetensors"
     written = policy.stat().st_mtime_ns
-    compared = run_demo(tmp_path / "demo", seed=3, resume=True, compare=True, sizes=TINY)
+    compared = run_demo(tmp_path / "demo", seed=3, resume=True, compare=True, overrides=TINY)
     assert policy.stat().st_mtime_ns == written
-    assert set(compared["models"]) == {"base", "neat", "rrhf", "neat_pp", "sft", "dpo"}
+    assert set(compared["models"]) == {"base", "neat", *RIVALS}
     assert compared["models"]["neat"] == plain["models"]["neat"]
     wanted = {
         "harmful", "helpful", "over_refusal", "over_refusal_borderline", "wrong", "fair", "garble",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from neat_align.errors import OutputError
+from neat_align.recipe import Recipe
 from neat_align.runs import MANIFEST, RunDirectory, read_json
 
 
@@ -22,14 +23,13 @@ def rebuild(directory: Path) -> Path:
                 f"it has no {name}",
                 f"finish `neat {stage}` there first",
             )
-    recipe = read_json(run.path(MANIFEST))["recipe"]
-    if "demo" in recipe:
-        from neat_align.demo import write_demo_report
+    manifest = read_json(run.path(MANIFEST))["recipe"]
+    if "demo" in manifest:
+        from neat_align.demo import report
 
-        write_demo_report(run)
+        report(Recipe.model_validate(manifest["demo"]), run)
     else:
-        from neat_align.pipeline import report
-        from neat_align.recipe import Recipe
+        from neat_align.pipeline import report as pipeline_report
 
-        report(Recipe.model_validate(recipe), run)
+        pipeline_report(Recipe.model_validate(manifest), run)
     return run.path("report.html")

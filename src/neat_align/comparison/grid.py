@@ -206,7 +206,7 @@ class Grid:
 
     def _cell_problems(self) -> list[InputError]:
         """What is wrong with any cell's recipe, each thing once."""
-        from neat_align.pipeline import needs
+        from neat_align.stages import needs
 
         found: dict[str, InputError] = {}
         for variant in self.variants:
