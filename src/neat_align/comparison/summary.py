@@ -189,27 +189,45 @@ def _interval(value: float, replicates: Replicates) -> dict[str, float]:
 def _add_differences(
     table: dict[str, Any], replicates: Mapping[str, Mapping[str, Replicates]]
 ) -> None:
-    """Each method − NEAT, with a bootstrap p that is Holm-corrected over the methods."""
-    if OURS not in replicates:
-        return
-    ours = replicates[OURS]
+    """Each method − NEAT, Holm-corrected over the methods, and each control − its twin."""
+    known = load_methods()
     for name, values in replicates.items():
-        if name == OURS or table[name]["seeds"] != table[OURS]["seeds"]:
-            continue
-        differences = {}
-        for metric in values.keys() & ours.keys():
-            change = values[metric] - ours[metric]
-            own = fmean(table[name]["by_seed"][metric]) - fmean(table[OURS]["by_seed"][metric])
-            differences[metric] = {**_interval(own, change), "p": _p_value(change)}
-        table[name]["differences"] = dict(sorted(differences.items()))
-    for metric in ours:
-        rows = [
-            row["differences"][metric]
-            for row in table.values()
-            if metric in row.get("differences", {})
-        ]
-        for row, p in zip(rows, holm([row["p"] for row in rows])):
-            row["p_holm"] = p
+        row, twin = table[name], known[name].tuned_as
+        if name != OURS and _comparable(table, name, OURS):
+            row["differences"] = _differences(row, table[OURS], values, replicates[OURS])
+        if twin and _comparable(table, name, twin):
+            against = _differences(row, table[twin], values, replicates[twin])
+            row["control_of"] = {"method": twin, "differences": against}
+    for metric in replicates.get(OURS, {}):
+        rows = [r["differences"][metric] for r in table.values() if _has(r, metric)]
+        for found, p in zip(rows, holm([r["p"] for r in rows]), strict=True):
+            found["p_holm"] = p
+
+
+def _comparable(table: Mapping[str, Any], name: str, other: str) -> bool:
+    """Both ran, and on the same seeds."""
+    if "figures" not in table.get(name, {}) or "figures" not in table.get(other, {}):
+        return False
+    return bool(table[name]["seeds"] == table[other]["seeds"])
+
+
+def _has(row: Mapping[str, Any], metric: str) -> bool:
+    return metric in row.get("differences", {})
+
+
+def _differences(
+    row: Mapping[str, Any],
+    other: Mapping[str, Any],
+    values: Mapping[str, Replicates],
+    others: Mapping[str, Replicates],
+) -> dict[str, dict[str, float]]:
+    """First − second for each figure both have, with its interval and p."""
+    found = {}
+    for metric in sorted(values.keys() & others.keys()):
+        change = values[metric] - others[metric]
+        value = row["figures"][metric]["value"] - other["figures"][metric]["value"]
+        found[metric] = {**_interval(value, change), "p": _p_value(change)}
+    return found
 
 
 def _p_value(change: Replicates) -> float:

@@ -14,7 +14,7 @@ from neat_align.objectives.base import GroupLogps, LossTerms, Objective
 class CPO(Objective):
     """softplus(−β(s_w − s_l)) − lm_weight · a_w.
 
-    Paper: Xu et al. 2024 (arXiv 2401.08417), Eq. 5 with the behaviour-cloning term.
+    Paper: Xu et al. 2024 (arXiv 2401.08417), with the behaviour-cloning term.
     Deviates: the pair comes from a group of any size; without a winner only the
     language-modelling term is left.
     """

@@ -15,7 +15,7 @@ class D2O(Objective):
     N are the responses sampled under a negative prompt; the others are the model's own
     samples that stand for its helpfulness.
 
-    Paper: Duan et al. 2024 (arXiv 2403.03419), Eq. 6.
+    Paper: Duan et al. 2024 (arXiv 2403.03419).
     Deviates: one reference for both sides, where the paper has two; a group without
     negatives, or with nothing else, counts 0.
     """

@@ -18,7 +18,7 @@ class KTO(Objective):
     others. z = max(0, KL), held constant; `GroupLogps.kl` is the mean of d over queries
     paired with another query's response. Without it z is 0, its value at the start.
 
-    Paper: Ethayarajh et al. 2024 (arXiv 2402.01306), Eq. 8.
+    Paper: Ethayarajh et al. 2024 (arXiv 2402.01306).
     Deviates: desirable is relative to the group; a group of equal scores counts 0.
     """
 

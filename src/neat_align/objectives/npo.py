@@ -16,7 +16,7 @@ class NPO(Objective):
 
     N are the responses sampled under a negative prompt, whatever their score.
 
-    Paper: Zhang et al. 2024 (arXiv 2404.05868), Eq. 3, beside the retain term.
+    Paper: Zhang et al. 2024 (arXiv 2404.05868), beside the retain term.
     Deviates: what is kept is the group's best response.
     """
 

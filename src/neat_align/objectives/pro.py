@@ -19,7 +19,7 @@ class PRO(Objective):
     T = max_j T_j: Σ_{i<K} [logsumexp(a_i·T, {a_j·T_j}_{j>i}) − a_i·T]
     + sft_weight · (K − 1)² · (−s_1).
 
-    Paper: Song et al. 2023 (arXiv 2306.17492), Eq. 8, and its code for the temperatures and
+    Paper: Song et al. 2023 (arXiv 2306.17492), and its code for the temperatures and
     the factor (K − 1)².
     Deviates: K counts the responses that are present.
     """

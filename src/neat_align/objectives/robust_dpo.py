@@ -14,7 +14,7 @@ from neat_align.objectives.base import GroupLogps, LossTerms, Objective
 class RobustDPO(Objective):
     """((1 − ε)·softplus(−βz) − ε·softplus(βz)) / (1 − 2ε), z = d_w − d_l, ε = `label_smoothing`.
 
-    Paper: Chowdhury et al. 2024 (arXiv 2403.00409), Eq. 11.
+    Paper: Chowdhury et al. 2024 (arXiv 2403.00409).
     Deviates: the pair comes from a group of any size; a group of equal scores counts 0.
     """
 

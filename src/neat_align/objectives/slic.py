@@ -14,7 +14,7 @@ from neat_align.objectives.base import GroupLogps, LossTerms, Objective
 class SLiC(Objective):
     """max(0, δ − s_w + s_l) − lm_weight · s_w.
 
-    Paper: Zhao et al. 2023 (SLiC-HF, arXiv 2305.10425), Eq. 1.
+    Paper: Zhao et al. 2023 (SLiC-HF, arXiv 2305.10425).
     Deviates: the regularising target is the group's best response instead of a reference
     answer; without a winner only that term is left.
     """

@@ -16,7 +16,7 @@ class SPPO(Objective):
 
     P is the probability of winning against a response of the group.
 
-    Paper: Wu et al. 2024 (arXiv 2405.00675), Eq. 4.6, with the win probabilities estimated
+    Paper: Wu et al. 2024 (arXiv 2405.00675), with the win probabilities estimated
     in the group.
     Deviates: the squared errors of the best and the worst are averaged; a group of equal
     scores counts 0.

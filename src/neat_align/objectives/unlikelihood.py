@@ -12,7 +12,7 @@ from neat_align.objectives.base import GroupLogps, LossTerms, Objective
 class Unlikelihood(Objective):
     """mean over N of mean_t −log(1 − p_it), minus lm_weight · a_b.
 
-    Paper: Welleck et al. 2019 (arXiv 1908.04319), Eq. 5, on whole responses.
+    Paper: Welleck et al. 2019 (arXiv 1908.04319), on whole responses.
     Deviates: the likelihood term is on the group's best response.
     """
 
