@@ -26,10 +26,16 @@ def recipe(tmp_path):
     content["compare"]["variants"] = {
         "leaky": {
             "overrides": ["reward.train.data.world.leaky=true"],
-            "methods": ["neat", "self_contrast"],  # fails: these queries have no answers
+            "methods": ["neat"],
             "seeds": 1,
-        }
+        },
+        "broken": {
+            "overrides": [f"reward={{functions: ['{tmp_path}/broken.py:explode']}}"],
+            "methods": ["neat"],
+            "seeds": 1,
+        },
     }
+    (tmp_path / "broken.py").write_text("def explode(completions, **kwargs):\n    1 / 0\n")
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
@@ -39,7 +45,7 @@ def compare(recipe, output, *options):
     return subprocess.run(
         [
             sys.executable, "-m", "neat_align", "compare", str(recipe), *SMALL,
-            "--methods", "base,kto,self_contrast,neat", "--seeds", "2", "--tune", "2",
+            "--methods", "base,kto,neat", "--seeds", "2", "--tune", "2",
             "--output", str(output), *options,
         ],
         capture_output=True, text=True, timeout=500, check=False,
@@ -58,10 +64,11 @@ def test_a_grid_with_two_workers_a_failure_and_a_resumption(recipe, tmp_path):
     assert main["kto"]["differences"]["helpful"].keys() >= {"value", "low", "high", "p_holm"}
     assert main["neat"]["cost"]["responses"] == 32  # two steps of refresh_every=4 are drawn at once
     assert len(summary["tuning"]["neat"]) == 2
-    assert main["self_contrast"]["seeds"] == []
-    assert "answer from the data" in main["self_contrast"]["errors"][0]
+    broken = summary["variants"]["broken"]["neat"]
+    assert broken["seeds"] == []
+    assert "ZeroDivisionError" in broken["errors"][0]
     page = (output / "comparison.md").read_text()
-    assert "| self_contrast | failed |" in page
+    assert "**neat**: a cell failed: RewardError" in page
     assert (output / "harm_helpful.svg").exists()
     # A base and a held-out reward are shared by the two parts of the study.
     assert len(list((output / "models").glob("model-*/config.json"))) == 3

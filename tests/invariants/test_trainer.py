@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model
 from tests.conftest import make_llama
 
 from neat_align.errors import NonFiniteLossError, RecipeError
-from neat_align.objectives import D2O, DPO, KTO, NEAT, PRO, RRHF, LossTerms
+from neat_align.objectives import D2O, DPO, KTO, NEAT, NEATPP, PRO, RRHF, LossTerms
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan, sample_groups
@@ -322,10 +322,11 @@ def test_the_guard_rails_stop_the_run(tmp_path, tokenizer, steering, queries, ra
 @pytest.mark.parametrize(
     ("settings", "arguments"),
     [
-        ({"positive_samples": 1, "negative_samples": 0}, {}),
+        ({"positive_samples": 1, "negative_samples": 0, "plain_samples": 0}, {}),
         ({"negative_samples": 0}, {"objective": NEAT(penalty="npo", penalty_weight=0.1)}),
         ({"negative_samples": 0}, {"objective": D2O()}),
-        ({"positive_samples": 1, "negative_samples": 1}, {"objective": PRO()}),
+        ({"positive_samples": 0}, {"objective": PRO()}),
+        ({"negative_context": 0.5}, {"objective": NEATPP()}),
         ({}, {"reward_funcs": None}),
         ({}, {"steering": None}),
         ({}, {"dataset": []}),

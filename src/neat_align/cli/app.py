@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(catalogue.recipe_app, name="recipe")
 app.add_typer(catalogue.steering_app, name="steering")
+app.add_typer(catalogue.method_app, name="method")
 app.command()(catalogue.doctor)
 for command in (compare, stages.sample, stages.score, stages.train, stages.evaluate, stages.reward):
     app.command()(command)
@@ -54,6 +55,9 @@ def run(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="section.key=value, as often as wanted.")
     ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="A method of `neat method list`, laid over the recipe.")
+    ] = None,
     output: Output = Path("runs/run"),
     resume: Resume = False,
 ) -> None:
@@ -64,7 +68,12 @@ def run(
     from neat_align.pipeline import run_recipe
     from neat_align.recipe import load_recipe
 
-    run_recipe(load_recipe(recipe, overrides or ()), output, resume, console.print)
+    loaded = load_recipe(recipe, overrides or ())
+    if method is not None:
+        from neat_align.comparison.methods import with_method
+
+        loaded = with_method(loaded, method)
+    run_recipe(loaded, output, resume, console.print)
     console.print(f"finished: {output}")
 
 

@@ -18,6 +18,7 @@ console = Console(soft_wrap=True, highlight=False)
 
 recipe_app = typer.Typer(help="Recipes: list, show, copy, check.", no_args_is_help=True)
 steering_app = typer.Typer(help="Steering pairs: list, show.", no_args_is_help=True)
+method_app = typer.Typer(help="Methods: list, show.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A name from the list.")]
 
@@ -63,6 +64,34 @@ def recipe_check(
     """
     raise_all(check_recipe(load_recipe(recipe, overrides or ())))
     console.print(f"{recipe}: no problem found")
+
+
+@method_app.command("list")
+def method_list() -> None:
+    """The methods of `neat compare` and `neat run --method`."""
+    from neat_align.comparison.methods import load_methods
+
+    for method in load_methods().values():
+        console.print(f"{method.name:<16} {method.about}", markup=False)
+
+
+@method_app.command("show")
+def method_show(name: Name) -> None:
+    """What a method lays over a recipe, and what is tried when it is tuned."""
+    import yaml
+
+    from neat_align.comparison.methods import load_methods, unknown_methods
+
+    raise_all(unknown_methods([name]))
+    method = load_methods()[name]
+    told = {
+        **method.overlay,
+        "rates": list(method.rates),
+        "search": {key: list(values) for key, values in method.search.items()},
+        "tuned_as": method.tuned_as,
+    }
+    text = yaml.safe_dump({k: v for k, v in told.items() if v}, sort_keys=False)
+    console.print(f"# {method.about}\n{text}", markup=False)
 
 
 @steering_app.command("list")

@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from neat_align.errors import InputError, RecipeError, nearest
+from neat_align.errors import InputError, RecipeError, nearest, raise_all
+from neat_align.recipe import Recipe, recipe_from
 
 BASE = "base"
 RATE = "train.learning_rate"
@@ -84,6 +85,17 @@ def load_methods() -> dict[str, Method]:
     content = yaml.safe_load(text)
     rates = tuple(content.pop("rates"))
     return {name: _method(name, values, rates) for name, values in content.items()}
+
+
+def with_method(recipe: Recipe, name: str) -> Recipe:
+    """A recipe with a method laid over it; its learning rate stays.
+
+    Raises:
+        RecipeError: there is no method of that name.
+    """
+    raise_all(unknown_methods([name]))
+    content = recipe.model_dump(mode="json")
+    return recipe_from(load_methods()[name].applied(content, {}))
 
 
 def unknown_methods(names: Sequence[str]) -> list[InputError]:

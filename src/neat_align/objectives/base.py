@@ -95,6 +95,11 @@ class Objective(ABC):
         return 2
 
     @property
+    def suggested_negative_context(self) -> float:
+        """`NEATConfig.negative_context` when the user leaves it open."""
+        return 0.0
+
+    @property
     def needs_reference(self) -> bool:
         """Whether `GroupLogps.reference` must be there."""
         return False

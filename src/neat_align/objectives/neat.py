@@ -65,6 +65,11 @@ class NEAT(Objective):
         )
 
     @property
+    def suggested_negative_context(self) -> float:
+        """0.7 with the ranking of ours, for which it was measured; 0 for the paper's."""
+        return 0.7 if self.rank == "logsigmoid" else 0.0
+
+    @property
     def needs_negatives(self) -> bool:
         return self.penalty != "none" and self.penalty_weight != 0
 

@@ -19,6 +19,10 @@ class NEATPP(NEAT):
     name = "neat_pp"
 
     @property
+    def suggested_negative_context(self) -> float:
+        return 0.0
+
+    @property
     def needs_negatives(self) -> bool:
         return False
 

@@ -30,6 +30,7 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
         errors += check_scorer_value(name)
     for place, data in _data(recipe):
         errors += _file(place, data)
+    errors += _answers(recipe)
     errors += _precision(recipe)
     return errors
 
@@ -97,6 +98,31 @@ def _file(place: str, data: Data) -> list[InputError]:
         )
         for ours, theirs in data.columns.items()
         if theirs not in row
+    ]
+
+
+def _answers(recipe: Recipe) -> list[InputError]:
+    """The data's answers, where groups are to hold them."""
+    if not recipe.train.get("add_reference_responses") or recipe.queries.dataset:
+        return []
+    if recipe.queries.world:
+        there, where = recipe.queries.world.answers, "the world's queries"
+        how = "set queries.world.answers=true"
+    else:
+        assert recipe.queries.path is not None
+        try:
+            _, row = next(iter(read_rows(Path(recipe.queries.path))))
+        except InputError:
+            return []  # told by `_file`
+        names = {recipe.queries.columns.get(name, name) for name in ("chosen", "rejected")}
+        there, where = bool(names & set(row)), recipe.queries.path
+        how = "give a column chosen or rejected, or name them under queries.columns"
+    if there:
+        return []
+    return [
+        RecipeError(
+            f"train.add_reference_responses with {where}", "there are no answers to add", how
+        )
     ]
 
 

@@ -26,7 +26,8 @@ class NEATConfig(TrainingArguments):
         base_negative_fraction: share of the negative responses drawn from the frozen
             reference model instead of the policy, 0 to 1.
         negative_context: share of the groups whose loss is also computed with a negative
-            prompt before the query, and averaged with the clean one, 0 to 1.
+            prompt before the query, and averaged with the clean one, 0 to 1; None for what
+            the objective suggests (NEAT 0.7, the others 0).
         max_new_tokens, temperature, top_p, top_k, min_p: decoding.
         sampling_batch_size: responses drawn at a time.
         max_query_tokens: longer queries lose their beginning; None keeps all.
@@ -44,11 +45,11 @@ class NEATConfig(TrainingArguments):
 
     refresh_every: int = 1
     positive_samples: int = 2
-    negative_samples: int = 2
-    plain_samples: int = 0
+    negative_samples: int = 1
+    plain_samples: int = 1
     add_reference_responses: bool = False
     base_negative_fraction: float = 0.0
-    negative_context: float = 0.25
+    negative_context: float | None = None
     max_new_tokens: int = 128
     temperature: float = 1.0
     top_p: float = 1.0
@@ -97,6 +98,8 @@ class NEATConfig(TrainingArguments):
             ("plausibility", 0, None),
         ):
             value = getattr(self, name)
+            if value is None:
+                continue
             if value < low or (high is not None and value > high):
                 limits = f"between {low} and {high}" if high is not None else f"at least {low}"
                 problems.append(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from neat_align.errors import InputError, RecipeError
 from neat_align.objectives import Objective
 from neat_align.sampling.groups import GroupPlan
-from neat_align.types import Group, Source
+from neat_align.types import Group, Query, Source
 
 
 def objective_needs(objective: Objective, plan: GroupPlan) -> list[InputError]:
@@ -25,6 +25,19 @@ def stored_needs(objective: Objective, groups: Sequence[Group]) -> list[InputErr
     negatives = any(r.source == Source.NEGATIVE for g in groups for r in g.responses)
     size = max(len(g.responses) for g in groups)
     return _problems(objective, negatives, size, f"{len(groups)} stored groups")
+
+
+def answers_needed(wanted: bool, queries: Sequence[Query]) -> list[InputError]:
+    """That no query has an answer where the data's answers are to join the groups."""
+    if not wanted or any(q.meta.get("chosen") or q.meta.get("rejected") for q in queries):
+        return []
+    return [
+        RecipeError(
+            f"add_reference_responses with {len(queries)} queries",
+            "none of them has a chosen or rejected answer to add",
+            "give rows with these columns, or leave the option out",
+        )
+    ]
 
 
 def _problems(objective: Objective, negatives: bool, size: int, given: str) -> list[InputError]:

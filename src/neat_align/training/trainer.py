@@ -41,7 +41,11 @@ from neat_align.training.config import NEATConfig
 from neat_align.training.metrics import group_metrics, logp_metrics
 from neat_align.training.online import GroupMaker, Stopwatch, tokenize_for_training, trainable
 from neat_align.training.reference import Reference
-from neat_align.training.requirements import objective_needs, stored_needs
+from neat_align.training.requirements import (
+    answers_needed,
+    objective_needs,
+    stored_needs,
+)
 from neat_align.types import Group, Query, Source
 
 
@@ -91,6 +95,11 @@ class NEATTrainer(Trainer):
         self.steering = steering
         train_dataset = _records(train_dataset)
         self.online = bool(train_dataset) and isinstance(train_dataset[0], Query)
+        self.negative_context = (
+            self.objective.suggested_negative_context
+            if args.negative_context is None
+            else args.negative_context
+        )
         self._check(args, train_dataset, reward_funcs)
         tokenizer = processing_class or load_tokenizer(_name_of(model))
         if isinstance(model, str | Path):
@@ -171,7 +180,7 @@ class NEATTrainer(Trainer):
             groups,
             self.prompt_format,
             self.steering.negative if self.steering else (),
-            self.args.negative_context,
+            self.negative_context,
             stable_seed(self.args.seed, step),
             self.args.max_query_tokens,
         )
@@ -349,7 +358,13 @@ class NEATTrainer(Trainer):
             raise RecipeError(
                 "no training data", "there is nothing to train on", "give queries or groups"
             )
-        if self.steering is None and (self.online or args.negative_context):
+        if self.objective.name == "neat_pp" and self.negative_context:
+            raise RecipeError(
+                f"objective neat_pp with negative_context={self.negative_context}",
+                "NEAT-PP is NEAT without negative prompts, in the context too",
+                "set negative_context=0, or use NEAT",
+            )
+        if self.steering is None and (self.online or self.negative_context):
             raise RecipeError(
                 "no steering",
                 "sampling and negative_context need the steering prompts",
@@ -364,6 +379,7 @@ class NEATTrainer(Trainer):
             )
         if self.online:
             raise_all(objective_needs(self.objective, args.plan))
+            raise_all(answers_needed(args.add_reference_responses, dataset))
         else:
             raise_all(stored_needs(self.objective, dataset))
 
