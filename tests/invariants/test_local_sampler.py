@@ -49,6 +49,26 @@ def test_a_seed_fixes_a_response_whatever_the_batch(model, tokenizer, queries, d
     assert other != runs[0]
 
 
+def test_a_shared_prompt_is_read_once_and_changes_nothing(model, tokenizer, queries):
+    sampler = TransformersSampler(model, PromptFormat(tokenizer))
+    four = [
+        SamplingRequest(q, Source.PLAIN, "", 10 * i + j)
+        for i, q in enumerate(queries[:2])
+        for j in range(4)
+    ]
+    alone = [sampler.sample([request], Decoding(12))[0] for request in four]
+    rows = []
+    forward = model.forward
+
+    def spy(*args, **kwargs):
+        rows.append(len(kwargs["input_ids"]))
+        return forward(*args, **kwargs)
+
+    model.forward = spy
+    assert sampler.sample(four, Decoding(12)) == alone
+    assert rows[:2] == [2, 8]  # two prompts are read, then eight responses go on
+
+
 def test_every_response_keeps_its_provenance(model, tokenizer, queries):
     drawn = TransformersSampler(model, PromptFormat(tokenizer), "base").sample(
         requests(queries), Decoding(5)

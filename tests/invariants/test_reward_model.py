@@ -52,6 +52,16 @@ def test_scores_equal_those_of_each_text_alone(model_dir, pad, side, batch_size)
     assert model.config.pad_token_id == tokenizer.pad_token_id
 
 
+def test_a_group_with_an_empty_response_is_scored_as_the_others(model_dir):
+    model, tokenizer = reward_model(model_dir), AutoTokenizer.from_pretrained(model_dir)
+    empty = Response("", Source.PLAIN, finish="length")  # not one token: the row is the query
+    mixed = [*groups(), Group(groups()[0].query, (Response("cloth", Source.PLAIN), empty))]
+    found = RewardModelScorer(model, tokenizer).score(mixed)
+    for group, scores in zip(mixed, found, strict=True):
+        expected = [alone(model, PromptFormat(tokenizer), group.query, r) for r in group.responses]
+        assert scores == pytest.approx(expected, abs=1e-4)
+
+
 def pairs(count=120):
     return [
         Preference(Query.from_text(f"clean the lamp {i}"), f"a cloth {i}", f"kettle today {i}")

@@ -24,13 +24,9 @@ def token_logps(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         model: a causal LM, or a wrapper of one (PEFT, DDP …), called as `model(...)`.
         batch: from `padded_batch` or `packed_batch`.
     """
-    mask, attention_mask = batch["response_mask"], batch["attention_mask"]
-    if attention_mask.is_floating_point():  # an additive mask has the dtype it is added to
-        attention_mask = attention_mask.to(next(model.parameters()).dtype)
+    mask = batch["response_mask"]
     logits = model(
-        input_ids=batch["input_ids"],
-        attention_mask=attention_mask,
-        position_ids=batch["position_ids"],
+        **forward_arguments(model, batch),
         logits_to_keep=int(batch["logits_to_keep"]),
         use_cache=False,
     ).logits
@@ -39,6 +35,18 @@ def token_logps(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     picked = logits[rows[mask], batch["predicted_at"][mask]].float()
     logps = picked.gather(-1, batch["targets"][mask][:, None]).squeeze(-1) - picked.logsumexp(-1)
     return torch.zeros(mask.shape, device=logps.device).masked_scatter(mask, logps)
+
+
+def forward_arguments(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What of a batch a model's forward takes, whichever the layout."""
+    attention_mask = batch["attention_mask"]
+    if attention_mask.is_floating_point():  # an additive mask has the dtype it is added to
+        attention_mask = attention_mask.to(next(model.parameters()).dtype)
+    return {
+        "input_ids": batch["input_ids"],
+        "attention_mask": attention_mask,
+        "position_ids": batch["position_ids"],
+    }
 
 
 def group_sums(values: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
@@ -64,7 +72,7 @@ def tokenized_logps(
     result: list[list[float]] = []
     lay_out = packed_batch if can_pack(model) else padded_batch
     try:
-        for part in _by_rows(groups, batch_size):
+        for part in by_rows(groups, batch_size):
             batch = {k: v.to(device) for k, v in lay_out(part, pad_id).items()}
             sums = token_logps(model, batch).sum(-1)
             rows = sums.split([len(g.response_ids) for g in part])
@@ -111,7 +119,7 @@ def text_nll(
     return [found[i] for i in range(len(rows))]
 
 
-def _by_rows(groups: Sequence[TokenizedGroup], limit: int) -> Iterator[list[TokenizedGroup]]:
+def by_rows(groups: Sequence[TokenizedGroup], limit: int) -> Iterator[list[TokenizedGroup]]:
     """Consecutive groups with at most `limit` responses together (at least one group)."""
     part: list[TokenizedGroup] = []
     rows = 0

@@ -46,6 +46,7 @@ def packed_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, tor
     response_mask = torch.zeros((rows, longest), dtype=torch.bool)
     targets = torch.full((rows, longest), pad_id)
     predicted_at = torch.zeros((rows, longest), dtype=torch.long)
+    ends_at = torch.zeros(rows, dtype=torch.long)
     row = 0
     for g, group in enumerate(groups):
         n = len(group.query_ids)
@@ -65,6 +66,7 @@ def packed_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, tor
             places[0] = 0  # the first token is predicted by the query's last
             predicted_at[row, longest - length :] = places
             start, row = start + length, row + 1
+            ends_at[row - 1] = start - 1
     return {
         "input_ids": input_ids,
         "attention_mask": _attention_mask(segment, position_ids),
@@ -72,6 +74,7 @@ def packed_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, tor
         "response_mask": response_mask,
         "targets": targets,
         "predicted_at": predicted_at,
+        "ends_at": ends_at,
         "response_row": torch.tensor([g for g, x in enumerate(groups) for _ in x.response_ids]),
         "logits_to_keep": torch.tensor(width - query_width + 1),
     }

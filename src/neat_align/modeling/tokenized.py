@@ -96,7 +96,8 @@ def padded_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, tor
         columns (T = the longest response); `targets` [R, T], those tokens; `logits_to_keep`,
         how many positions at the end of the rows the LM head is needed at; `response_row`
         [R] and `predicted_at` [R, T], the row of each response and the place, among the
-        kept logits, of those that predict each target.
+        kept logits, of those that predict each target; `ends_at` [R], the column of each
+        response's last token.
     """
     rows = [(g.query_ids, ids) for g in groups for ids in g.response_ids]
     width = max(len(q) + len(r) for q, r in rows)
@@ -119,4 +120,5 @@ def padded_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, tor
         "logits_to_keep": torch.tensor(longest + 1),  # the query's last predicts the first
         "response_row": torch.arange(len(rows)),
         "predicted_at": torch.arange(longest).expand(len(rows), longest),
+        "ends_at": torch.full((len(rows),), width - 1),
     }

@@ -124,9 +124,13 @@ def _decode(
     """Yields (step, next-token logits [rows, V], keep) until no row is left.
 
     The caller answers each step with `keep(tokens, alive)`: the token drawn for each row,
-    and which rows go on. Prompts are left-padded; the cache shrinks with the rows.
+    and which rows go on. Prompts are left-padded; the cache shrinks with the rows. A prompt
+    that several rows share is read once, and its cache copied to each of them.
     """
-    ids, mask = _left_pad(prompts, device)
+    distinct = list(dict.fromkeys(map(tuple, prompts)))
+    place = {prompt: i for i, prompt in enumerate(distinct)}
+    rows = torch.tensor([place[tuple(prompt)] for prompt in prompts], device=device)
+    ids, mask = _left_pad([list(prompt) for prompt in distinct], device)
     cache = DynamicCache(config=model.config.get_text_config())
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     state: dict[str, torch.Tensor] = {}
@@ -143,7 +147,11 @@ def _decode(
             use_cache=True,
             logits_to_keep=1,
         )
-        yield step, output.logits[:, -1], keep
+        logits = output.logits[:, -1]
+        if step == 0:
+            cache.batch_select_indices(rows)
+            logits, mask, positions = logits[rows], mask[rows], positions[rows]
+        yield step, logits, keep
         tokens, alive = state["tokens"], state["alive"]
         if not alive.any():
             return

@@ -11,6 +11,9 @@ from tqdm import tqdm
 
 from neat_align.errors import RewardError
 from neat_align.modeling import check_model_source, load_tokenizer
+from neat_align.modeling.logprobs import by_rows, forward_arguments
+from neat_align.modeling.packing import can_pack, packed_batch
+from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.prompt_format import PromptFormat
 from neat_align.types import Group
 
@@ -62,8 +65,37 @@ class RewardModelScorer:
 
     @torch.no_grad()
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
-        """The logit of every response to its clean query."""
-        rows = [ids for group in groups for ids in self._rows(group)]
+        """The logit of every response to its clean query.
+
+        Groups are scored packed, their query once, where the model allows it.
+        """
+        tokenized = [self._tokenized(group) for group in groups]
+        packable = can_pack(self.model)
+        packed = [i for i, t in enumerate(tokenized) if packable and all(t.response_ids)]
+        found = dict(zip(packed, self._packed([tokenized[i] for i in packed]), strict=True))
+        rest = [i for i in range(len(groups)) if i not in found]
+        found |= dict(zip(rest, self._padded([tokenized[i] for i in rest]), strict=True))
+        return [found[i] for i in range(len(groups))]
+
+    def _packed(self, groups: Sequence[TokenizedGroup]) -> list[list[float | None]]:
+        """Scores of groups in the packed layout."""
+        order = sorted(range(len(groups)), key=lambda i: _size(groups[i]))
+        found: dict[int, list[float | None]] = {}
+        backbone = getattr(self.model, self.model.base_model_prefix)
+        device = next(self.model.parameters()).device
+        left = iter(order)
+        for part in by_rows([groups[i] for i in order], self.batch_size):
+            batch = {k: v.to(device) for k, v in packed_batch(part, pad_id=0).items()}
+            hidden = backbone(**forward_arguments(self.model, batch)).last_hidden_state
+            ends = hidden[batch["response_row"], batch["ends_at"]]
+            scores = iter(self.model.score(ends)[:, 0].float().tolist())
+            for group in part:
+                found[next(left)] = [next(scores) for _ in group.response_ids]
+        return [found[i] for i in range(len(groups))]
+
+    def _padded(self, groups: Sequence[TokenizedGroup]) -> list[list[float | None]]:
+        """Scores of groups with a row for each response."""
+        rows = [g.query_ids + ids for g in groups for ids in g.response_ids]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         scores = torch.zeros(len(rows))
         batches = range(0, len(order), self.batch_size)
@@ -71,11 +103,12 @@ class RewardModelScorer:
             part = order[start : start + self.batch_size]
             scores[part] = self._logits([rows[i] for i in part]).float().cpu()
         flat = iter(scores.tolist())
-        return [[next(flat) for _ in group.responses] for group in groups]
+        return [[next(flat) for _ in group.response_ids] for group in groups]
 
-    def _rows(self, group: Group) -> list[list[int]]:
+    def _tokenized(self, group: Group) -> TokenizedGroup:
         query = self.prompt_format.query_ids(group.query.messages)
-        return [query + self.prompt_format.response_ids(r.text, r.finish) for r in group.responses]
+        rows = [self.prompt_format.response_ids(r.text, r.finish) for r in group.responses]
+        return TokenizedGroup(query, rows, [0.0] * len(rows), [])
 
     def _logits(self, rows: list[list[int]]) -> torch.Tensor:
         """[len(rows)]; right-padded."""
@@ -92,6 +125,10 @@ class RewardModelScorer:
         finally:
             config.pad_token_id = configured
         return output.logits[:, 0]
+
+
+def _size(group: TokenizedGroup) -> int:
+    return len(group.query_ids) + sum(map(len, group.response_ids))
 
 
 def _unused_id(rows: list[list[int]]) -> int:
