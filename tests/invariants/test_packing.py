@@ -14,8 +14,10 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from neat_align.modeling import load_causal_lm
+from neat_align.modeling.cascade import NAME as CASCADE
 from neat_align.modeling.logprobs import token_logps
-from neat_align.modeling.packing import can_pack, packed_batch
+from neat_align.modeling.packing import CASCADE_FROM, can_pack, lay_out
 from neat_align.modeling.tokenized import TokenizedGroup, padded_batch
 from neat_align.types import Source
 
@@ -67,7 +69,7 @@ def logps_and_gradients(model, batch):
 def assert_equivalent(model, groups, pad_id=0):
     assert can_pack(model)
     expected, expected_gradients = logps_and_gradients(model, padded_batch(groups, pad_id))
-    found, gradients = logps_and_gradients(model, packed_batch(groups, pad_id))
+    found, gradients = logps_and_gradients(model, lay_out(model, groups, pad_id))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert gradients.keys() == expected_gradients.keys()
     for name, gradient in gradients.items():
@@ -92,6 +94,37 @@ def test_any_number_of_responses_and_any_length_of_query(size, longest_query):
     torch.manual_seed(0)
     groups = ragged_groups(1, (size, size), longest_query)
     assert_equivalent(FAMILIES["llama"](), groups, pad_id=7)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cascade_attention_in_long_rows(family):
+    torch.manual_seed(0)
+    model = FAMILIES[family]()
+    model.set_attn_implementation(CASCADE)
+    for sizes in ((5,), (3, 1, 16)):
+        groups = ragged_groups(3, sizes, longest_query=300, longest_response=40)
+        batch = lay_out(model, groups, 0)
+        assert ("segments" in batch) == (batch["input_ids"].shape[1] >= CASCADE_FROM)
+        assert_equivalent(model, groups)
+    longest = TokenizedGroup(list(range(1, 40)) * 6, [[5], [6, 7], [8] * 30], [0.0] * 3, [])
+    assert "segments" in lay_out(model, [longest], 0)
+    assert_equivalent(model, [longest, *ragged_groups(4, (2,))])
+
+
+def test_cascade_attention_is_sdpa_without_a_packed_row():
+    torch.manual_seed(0)
+    model = FAMILIES["qwen2"]()
+    batch = padded_batch(ragged_groups(5), 0)
+    expected = token_logps(model, batch)
+    model.set_attn_implementation(CASCADE)
+    assert torch.equal(token_logps(model, batch), expected)
+
+
+def test_loaded_models_cascade_and_what_they_save_says_nothing_of_it(model_dir, tmp_path):
+    model = load_causal_lm(model_dir)
+    assert model.config._attn_implementation == CASCADE
+    model.save_pretrained(tmp_path / "saved")
+    assert CASCADE not in (tmp_path / "saved" / "config.json").read_text()
 
 
 def test_with_an_adapter_and_with_activation_checkpointing():

@@ -63,6 +63,8 @@ def load_causal_lm(
     """
     from transformers import AutoModelForCausalLM
 
+    from neat_align.modeling.packing import prepare_for_packing
+
     _raise_first(check_model_source(source))
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -74,7 +76,9 @@ def load_causal_lm(
             _first_line(error),
             "check the name, the files and the network",
         ) from error
-    return model.to(device) if device else model  # type: ignore[arg-type]
+    model = model.to(device) if device else model  # type: ignore[arg-type]
+    prepare_for_packing(model)
+    return model
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from neat_align.modeling.packing import can_pack, packed_batch
-from neat_align.modeling.tokenized import TokenizedGroup, padded_batch, tokenize_group
+from neat_align.modeling.packing import lay_out
+from neat_align.modeling.tokenized import TokenizedGroup, tokenize_group
 from neat_align.prompt_format import PromptFormat
 from neat_align.types import Group
 
 
-def token_logps(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def token_logps(model: Any, batch: dict[str, Any]) -> torch.Tensor:
     """Log-probabilities of the response tokens, [R, T] float32 in nats, 0 where there is none.
 
     Args:
@@ -37,16 +37,23 @@ def token_logps(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.zeros(mask.shape, device=logps.device).masked_scatter(mask, logps)
 
 
-def forward_arguments(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def forward_arguments(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
     """What of a batch a model's forward takes, whichever the layout."""
     attention_mask = batch["attention_mask"]
     if attention_mask.is_floating_point():  # an additive mask has the dtype it is added to
         attention_mask = attention_mask.to(next(model.parameters()).dtype)
+    segments = {"segments": batch["segments"]} if "segments" in batch else {}
     return {
         "input_ids": batch["input_ids"],
         "attention_mask": attention_mask,
         "position_ids": batch["position_ids"],
+        **segments,
     }
+
+
+def to_device(batch: dict[str, Any], device: Any) -> dict[str, Any]:
+    """The batch with its tensors on `device`."""
+    return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
 
 
 def group_sums(values: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
@@ -70,10 +77,9 @@ def tokenized_logps(
     model.eval()
     device = next(model.parameters()).device
     result: list[list[float]] = []
-    lay_out = packed_batch if can_pack(model) else padded_batch
     try:
         for part in by_rows(groups, batch_size):
-            batch = {k: v.to(device) for k, v in lay_out(part, pad_id).items()}
+            batch = to_device(lay_out(model, part, pad_id), device)
             sums = token_logps(model, batch).sum(-1)
             rows = sums.split([len(g.response_ids) for g in part])
             result += [row.tolist() for row in rows]

@@ -14,10 +14,15 @@ from typing import Any
 
 import torch
 
-from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.modeling.cascade import NAME as CASCADE
+from neat_align.modeling.cascade import Segments
+from neat_align.modeling.tokenized import TokenizedGroup, padded_batch
 
 PACKABLE = ("llama", "qwen2", "qwen3")
 """Model types whose attention takes any 4D mask and whose positions are all in `position_ids`."""
+
+CASCADE_FROM = 192
+"""Columns from which cascade attention is used: a loop over rows, dear for many short ones."""
 
 
 def can_pack(model: Any) -> bool:
@@ -25,11 +30,41 @@ def can_pack(model: Any) -> bool:
     config = model.config.get_text_config()
     slides = "sliding_attention" in (getattr(config, "layer_types", None) or ())
     attention = getattr(config, "_attn_implementation", None)
-    return config.model_type in PACKABLE and not slides and attention in ("sdpa", "eager")
+    return config.model_type in PACKABLE and not slides and attention in ("sdpa", "eager", CASCADE)
 
 
-def packed_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, torch.Tensor]:
+def lay_out(model: Any, groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, Any]:
+    """The batch that suits the model: packed where it can be, else padded."""
+    if not can_pack(model):
+        return dict(padded_batch(groups, pad_id))
+    return packed_batch(groups, pad_id, _cascades(model))
+
+
+def prepare_for_packing(model: Any) -> None:
+    """Set cascade attention, once, where it serves: SDPA on the CPU in a model that packs.
+
+    Without a packed row it computes what SDPA does. Switching the attention around single
+    forwards instead would break activation checkpointing, silently.
+    """
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    attention = model.config.get_text_config()._attn_implementation
+    if on_cpu and attention == "sdpa" and can_pack(model):
+        model.set_attn_implementation(CASCADE)
+
+
+def _cascades(model: Any) -> bool:
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    return on_cpu and model.config.get_text_config()._attn_implementation == CASCADE
+
+
+def packed_batch(
+    groups: Sequence[TokenizedGroup], pad_id: int, cascade: bool = False
+) -> dict[str, Any]:
     """One row for each group, the queries ending in the same column.
+
+    Args:
+        cascade: leave the mask of long rows to `cascade.cascade_attention`: `segments` then
+            says where their parts lie, and `attention_mask` is a place-holder.
 
     Returns:
         `input_ids`, `position_ids` [G, L]; `attention_mask` [G, 1, L, L] float, 0 where a
@@ -67,9 +102,16 @@ def packed_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, tor
             predicted_at[row, longest - length :] = places
             start, row = start + length, row + 1
             ends_at[row - 1] = start - 1
+    attention: dict[str, Any] = {}
+    if cascade and width >= CASCADE_FROM:
+        # A 4D mask is passed on as it is; any other would be turned into one of [L, L].
+        attention["attention_mask"] = torch.zeros(1, 1, 1, 1)
+        attention["segments"] = [_segments(group, query_width) for group in groups]
+    else:
+        attention["attention_mask"] = _attention_mask(segment, position_ids)
     return {
+        **attention,
         "input_ids": input_ids,
-        "attention_mask": _attention_mask(segment, position_ids),
         "position_ids": position_ids,
         "response_mask": response_mask,
         "targets": targets,
@@ -78,6 +120,11 @@ def packed_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, tor
         "response_row": torch.tensor([g for g, x in enumerate(groups) for _ in x.response_ids]),
         "logits_to_keep": torch.tensor(width - query_width + 1),
     }
+
+
+def _segments(group: TokenizedGroup, query_width: int) -> Segments:
+    query = slice(query_width - len(group.query_ids), query_width)
+    return Segments.of(query, [len(ids) for ids in group.response_ids])
 
 
 def _attention_mask(segment: torch.Tensor, position: torch.Tensor) -> torch.Tensor:

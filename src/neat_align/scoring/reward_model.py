@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from neat_align.errors import RewardError
 from neat_align.modeling import check_model_source, load_tokenizer
-from neat_align.modeling.logprobs import by_rows, forward_arguments
-from neat_align.modeling.packing import can_pack, packed_batch
+from neat_align.modeling.logprobs import by_rows, forward_arguments, to_device
+from neat_align.modeling.packing import can_pack, lay_out, prepare_for_packing
 from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.prompt_format import PromptFormat
 from neat_align.types import Group
@@ -60,8 +60,10 @@ class RewardModelScorer:
                 "train one with `neat reward`, or give a function instead",
             )
         model = AutoModelForSequenceClassification.from_pretrained(source, use_safetensors=True)
+        model = model.to(device) if device else model
+        prepare_for_packing(model)
         name = str(source).rstrip("/").rpartition("/")[2]
-        return cls(model.to(device) if device else model, load_tokenizer(source), name)
+        return cls(model, load_tokenizer(source), name)
 
     @torch.no_grad()
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
@@ -85,7 +87,7 @@ class RewardModelScorer:
         device = next(self.model.parameters()).device
         left = iter(order)
         for part in by_rows([groups[i] for i in order], self.batch_size):
-            batch = {k: v.to(device) for k, v in packed_batch(part, pad_id=0).items()}
+            batch = to_device(lay_out(self.model, part, pad_id=0), device)
             hidden = backbone(**forward_arguments(self.model, batch)).last_hidden_state
             ends = hidden[batch["response_row"], batch["ends_at"]]
             scores = iter(self.model.score(ends)[:, 0].float().tolist())

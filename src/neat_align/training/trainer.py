@@ -24,7 +24,7 @@ from neat_align.data.formats import query_of
 from neat_align.errors import NonFiniteLossError, RecipeError, TrainingError, raise_all
 from neat_align.modeling import load_causal_lm, load_tokenizer
 from neat_align.modeling.logprobs import group_sums, token_logps, tokenized_logps
-from neat_align.modeling.packing import can_pack, packed_batch
+from neat_align.modeling.packing import lay_out, prepare_for_packing
 from neat_align.modeling.tokenized import TokenizedGroup, padded_batch
 from neat_align.objectives import NEAT, GroupLogps, Objective
 from neat_align.prompt_format import PromptFormat
@@ -104,6 +104,8 @@ class NEATTrainer(Trainer):
         tokenizer = processing_class or load_tokenizer(_name_of(model))
         if isinstance(model, str | Path):
             model = load_causal_lm(model)
+        if args.packed and not isinstance(model, PeftModel):
+            prepare_for_packing(model)
         model, came_with_adapter = _with_adapter(model, peft_config)
         self.prompt_format = PromptFormat(tokenizer)
         self.reference = self._reference(args, model, reference_model, came_with_adapter)
@@ -234,8 +236,12 @@ class NEATTrainer(Trainer):
     def _collate(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
         """The layout of the forward pass and what the objective needs, as [G, K] tensors."""
         sizes = [len(g.response_ids) for g in groups]
-        lay_out = packed_batch if self._packs else padded_batch
-        batch: dict[str, Any] = lay_out(groups, self._pad_id)
+        model = self.accelerator.unwrap_model(self.model)
+        batch: dict[str, Any] = (
+            lay_out(model, groups, self._pad_id)
+            if self.args.packed
+            else dict(padded_batch(groups, self._pad_id))
+        )
         batch["sizes"] = sizes
         batch["weight"] = torch.tensor([g.weight for g in groups])
         # float64 until the objective: frameworks that cast batches must not create ties.
@@ -245,10 +251,6 @@ class NEATTrainer(Trainer):
         if groups[0].reference is not None:
             batch["reference"] = _ragged([g.reference or [] for g in groups])
         return batch
-
-    @property
-    def _packs(self) -> bool:
-        return self.args.packed and can_pack(self.accelerator.unwrap_model(self.model))
 
     @property
     def _pad_id(self) -> int:
