@@ -60,8 +60,12 @@ class TransformersSampler:
         try:
             for start in range(0, len(order), self.batch_size):
                 part = order[start : start + self.batch_size]
-                tokens = self._draw(
-                    [prompts[i] for i in part], [requests[i].seed for i in part], decoding
+                tokens = draw_tokens(
+                    self.model,
+                    [prompts[i] for i in part],
+                    [requests[i].seed for i in part],
+                    decoding,
+                    self._eos_ids,
                 )
                 drawn.update(zip(part, tokens, strict=True))
                 if self.progress:
@@ -94,25 +98,37 @@ class TransformersSampler:
         listed = configured if isinstance(configured, list) else [configured]
         return {self.prompt_format.tokenizer.eos_token_id, *(i for i in listed if i is not None)}
 
-    @torch.no_grad()
-    def _draw(
-        self, prompts: list[list[int]], seeds: list[int], decoding: Decoding
-    ) -> list[list[int]]:
-        """Response token ids of one batch, EOS included where it was drawn."""
-        device = next(self.model.parameters()).device
-        eos = torch.tensor(sorted(self._eos_ids), device=device)
-        uniforms = _uniforms(seeds, decoding.max_new_tokens).to(device)
-        warp = _warpers(decoding)
-        rows = torch.arange(len(prompts), device=device)  # which prompt each live row answers
-        drawn: list[list[int]] = [[] for _ in prompts]
-        for step, logits, keep in _decode(self.model, prompts, device, decoding.max_new_tokens):
-            tokens = _pick(warp(None, logits.float()), uniforms[rows, step], decoding)  # type: ignore[arg-type]
-            for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
-                drawn[row].append(token)
-            alive = ~torch.isin(tokens, eos)
-            rows = rows[alive]
-            keep(tokens, alive)
-        return drawn
+
+@torch.no_grad()
+def draw_tokens(
+    model: PreTrainedModel,
+    prompts: list[list[int]],
+    seeds: list[int],
+    decoding: Decoding,
+    eos_ids: set[int],
+) -> list[list[int]]:
+    """Response token ids of one batch, the end token included where it was drawn.
+
+    Args:
+        model: in evaluation mode.
+        prompts: token ids, one list for each response.
+        seeds: of each response's own stream of uniform numbers.
+        eos_ids: tokens that end a response.
+    """
+    device = next(model.parameters()).device
+    eos = torch.tensor(sorted(eos_ids), device=device)
+    uniforms = _uniforms(seeds, decoding.max_new_tokens).to(device)
+    warp = _warpers(decoding)
+    rows = torch.arange(len(prompts), device=device)  # which prompt each live row answers
+    drawn: list[list[int]] = [[] for _ in prompts]
+    for step, logits, keep in _decode(model, prompts, device, decoding.max_new_tokens):
+        tokens = _pick(warp(None, logits.float()), uniforms[rows, step], decoding)  # type: ignore[arg-type]
+        for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
+            drawn[row].append(token)
+        alive = ~torch.isin(tokens, eos)
+        rows = rows[alive]
+        keep(tokens, alive)
+    return drawn
 
 
 Keep = Callable[[torch.Tensor, torch.Tensor], None]

@@ -1,0 +1,150 @@
+"""Forward and backward of one group: packed rows against the fastest path TRL has.
+
+    python benchmarks/training.py --json benchmarks/results/training.json
+
+The rival is timed by each way in which the installed TRL computes response log-probs: that
+of its A2PO trainer (`logits_to_keep`, selective log-softmax) and the fused LM head of its
+DPO, GRPO and KTO trainers. The faster one counts. All sides compute the same log-probs and
+the same gradients of the same weighted sum, which is checked first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import common
+import torch
+
+from neat_align.modeling.logprobs import token_logps
+from neat_align.modeling.packing import lay_out
+from neat_align.modeling.tokenized import TokenizedGroup, padded_batch
+
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 6e-2}
+
+
+def main() -> None:
+    """Each workload in each dtype."""
+    asked = common.arguments(__doc__ or "")
+    rows = []
+    for dtype in (getattr(torch, name) for name in asked.dtypes.split(",")):
+        peak = common.gemm_peak(dtype)
+        for workload in common.chosen(asked.workloads):
+            rows.append(measure(workload, dtype, peak, asked.repeats))
+            common.show(rows[-1])
+    common.save("training", rows, asked)
+
+
+def measure(
+    workload: common.Workload, dtype: torch.dtype, peak: float, repeats: int
+) -> dict[str, Any]:
+    """One row: times, ratio, share of the peak, memory."""
+    model = common.make_model(dtype)
+    fused = with_fused_head(common.make_model(dtype))
+    group = workload.group(seed=1)
+    sides = {
+        "neat": lambda: step(model, lambda: neat_logps(model, group)),
+        "padded": lambda: step(model, lambda: padded_logps(model, group)),
+        "trl_a2po": lambda: step(model, lambda: trl_a2po(model, group)),
+        "trl_fused_head": lambda: step(fused, lambda: trl_fused_head(fused, group)),
+    }
+    difference = check_same(model, fused, group, TOLERANCE[dtype])
+    times = common.interleaved(sides, repeats)
+    rival = min(("trl_a2po", "trl_fused_head"), key=times.__getitem__)
+    memory = {name: common.memory_above(sides[name]) for name in ("neat", rival)}
+    return {
+        "workload": workload.name,
+        "dtype": str(dtype).removeprefix("torch."),
+        "ratio": times[rival] / times["neat"],
+        "rival": rival,
+        "mfu": common.training_flops(workload) / times["neat"] / peak,
+        "memory_ratio": memory["neat"] / max(memory[rival], 1),
+        "seconds": times,
+        "floor_seconds": common.training_flops(workload) / peak,
+        "memory_bytes": memory,
+        "largest_difference": difference,
+    }
+
+
+def step(model: Any, logps: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """Sums of response log-probs [K], after their weighted sum went backward."""
+    model.zero_grad(set_to_none=False)
+    sums = logps()
+    weights = torch.linspace(-1, 1, len(sums))
+    (sums * weights).sum().backward()
+    return sums.detach()
+
+
+def neat_logps(model: Any, group: TokenizedGroup) -> torch.Tensor:
+    return token_logps(model, lay_out(model, [group], 0)).sum(-1)
+
+
+def padded_logps(model: Any, group: TokenizedGroup) -> torch.Tensor:
+    return token_logps(model, dict(padded_batch([group], 0))).sum(-1)
+
+
+def trl_rows(group: TokenizedGroup) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """TRL's layout: prompts padded on the left, completions on the right."""
+    longest = max(map(len, group.response_ids))
+    ids = torch.zeros(len(group.response_ids), len(group.query_ids) + longest, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for i, response in enumerate(group.response_ids):
+        row = group.query_ids + response
+        ids[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = 1
+    return ids, mask, longest
+
+
+def trl_a2po(model: Any, group: TokenizedGroup) -> torch.Tensor:
+    """TRL's own function, called on a stand-in for its trainer."""
+    from trl.experimental.a2po.a2po_trainer import A2POTrainer
+
+    ids, mask, longest = trl_rows(group)
+    stub = SimpleNamespace(model_kwarg_keys={"logits_to_keep"})
+    return A2POTrainer._get_sequence_logps(stub, model, ids, mask, longest)
+
+
+def with_fused_head(model: Any) -> Any:
+    """The model as TRL's DPO and GRPO trainers prepare it."""
+    from trl.trainer.utils import add_fused_lm_head
+
+    add_fused_lm_head(model)
+    return model
+
+
+def trl_fused_head(model: Any, group: TokenizedGroup) -> torch.Tensor:
+    ids, mask, longest = trl_rows(group)
+    labels = ids.masked_fill(mask == 0, -100)
+    labels[:, : len(group.query_ids)] = -100
+    output = model(
+        input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True, use_cache=False
+    )
+    return output.log_probs[:, -longest:].sum(-1)
+
+
+def check_same(model: Any, fused: Any, group: TokenizedGroup, tolerance: float) -> float:
+    """The largest relative difference of log-probs and gradients between the sides.
+
+    Raises:
+        AssertionError: they did not compute the same.
+    """
+    found = []
+    for side, logps in (
+        (model, lambda: trl_a2po(model, group)),
+        (model, lambda: neat_logps(model, group)),
+        (fused, lambda: trl_fused_head(fused, group)),
+    ):
+        sums = step(side, logps)
+        gradient = torch.cat([p.grad.flatten().float() for p in side.parameters()])
+        found.append((sums.float(), gradient.clone()))
+    worst = 0.0
+    for sums, gradient in found[1:]:
+        for own, other in ((sums, found[0][0]), (gradient, found[0][1])):
+            worst = max(worst, float((own - other).norm() / other.norm()))
+    assert worst < tolerance, f"the sides differ by {worst:.2g}"
+    return worst
+
+
+if __name__ == "__main__":
+    main()
