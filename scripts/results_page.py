@@ -3,6 +3,13 @@
     neat compare world --seeds 10,11,12,13,14 --tune 4 --workers 2 --output runs/study
     python scripts/results_page.py runs/study/comparison.json
 
+Parts named VARIANT=FILE are taken from the main part of other comparisons:
+
+    neat compare world queries.world.answers=true --methods oaif,self_contrast,neat_data
+        --seeds 10,11 --tune 1 --output runs/answers
+    python scripts/results_page.py runs/study/comparison.json
+        with_answers=runs/answers/comparison.json
+
 Nothing on the page is typed: sentences that depend on figures are made from them.
 """
 
@@ -46,6 +53,11 @@ WATCHED = (
 def main() -> None:
     """Read the summary, write the page, its pictures and the README's table."""
     summary = json.loads(Path(sys.argv[1]).read_text())
+    for part in sys.argv[2:]:
+        name, _, path = part.partition("=")
+        other = json.loads(Path(path).read_text())
+        summary["variants"][name] = other["variants"]["main"]
+        summary["seconds"] += other["seconds"]
     folder = ROOT / "docs" / "results"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "comparison.json").write_text(json.dumps(summary, indent=1) + "\n")

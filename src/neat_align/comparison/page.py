@@ -25,6 +25,7 @@ PICTURES = {
     "unseen_kl.svg": ("kl", "harmful_under_unseen_negative"),
 }
 SURE = 0.05
+FEWEST_SEEDS = 4  # with fewer, a bootstrap over seeds calls sure what is luck
 
 Row = Mapping[str, Any]
 
@@ -64,7 +65,8 @@ def about(summary: Mapping[str, Any]) -> str:
         f"Seeds {seeds}; where the recipe trains its base and reward models, each seed has its "
         f"own. {tuned} A figure is the mean over seeds; in brackets its 95 % interval, a "
         "bootstrap over seeds and queries. ▲ marks what is better than NEAT, ▼ what is worse, "
-        f"where the paired difference has p < {SURE} after Holm's correction over the methods."
+        f"where the paired difference has p < {SURE} after Holm's correction over the methods and "
+        f"there are {FEWEST_SEEDS} seeds or more."
     )
 
 
@@ -173,6 +175,8 @@ def _mark(row: Row, metric: str) -> str:
     change = row.get("differences", {}).get(metric)
     better = entry(metric).better
     if change is None or better == "neither" or change["p_holm"] >= SURE or not change["value"]:
+        return ""
+    if len(row["seeds"]) < FEWEST_SEEDS:
         return ""
     return " ▲" if (change["value"] > 0) == (better == "higher") else " ▼"
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from neat_align.comparison.grid import Cell, Grid, Variant
 from neat_align.comparison.methods import BASE, Method, load_methods
 from neat_align.comparison.store import Store
-from neat_align.evaluation.observations import observations
+from neat_align.evaluation.observations import SHARES, observations
 
 OURS = "neat"
 RESAMPLES = 4000
@@ -106,7 +106,7 @@ def _variant(grid: Grid, store: Store, variant: Variant) -> dict[str, Any]:
             found = [c for c in cells if store.result(c)]
             replicates[method.name] = _replicates(store, found, results)
             row["figures"] = {
-                name: _interval(fmean(_values(results, name)), values)
+                name: _figure(name, fmean(_values(results, name)), values)
                 for name, values in replicates[method.name].items()
             }
             row["cost"] = {
@@ -179,6 +179,14 @@ def _resampled(values: Mapping[tuple[str, str, int], float], seed: int) -> Repli
     rng = np.random.default_rng([seed, len(queries)])
     picks = rng.integers(0, len(queries), (WITHIN, len(queries)))
     return sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
+
+
+def _figure(name: str, value: float, replicates: Replicates) -> dict[str, float]:
+    """A figure with its interval; that of a share stays between 0 and 1."""
+    found = _interval(value, replicates)
+    if name in SHARES:
+        found["low"], found["high"] = max(0.0, found["low"]), min(1.0, found["high"])
+    return found
 
 
 def _interval(value: float, replicates: Replicates) -> dict[str, float]:
