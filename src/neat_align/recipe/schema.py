@@ -113,8 +113,8 @@ class Sample(Section):
     """How many responses of each source a group holds, and how they are drawn."""
 
     positive: int = Field(2, ge=0)
-    negative: int = Field(1, ge=0)
-    plain: int = Field(1, ge=0)
+    negative: int = Field(2, ge=0)
+    plain: int = Field(0, ge=0)
     max_new_tokens: int = Field(128, ge=1)
     temperature: float = Field(1.0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)

@@ -20,9 +20,9 @@ class GroupPlan:
         RecipeError: fewer than two responses, or a negative count.
     """
 
-    plain: int = 1
+    plain: int = 0
     positive: int = 2
-    negative: int = 1
+    negative: int = 2
 
     def __post_init__(self) -> None:
         if min(self.plain, self.positive, self.negative) < 0:

@@ -21,7 +21,9 @@ class NEATConfig(TrainingArguments):
         refresh_every: optimiser steps between two samplings of groups from the current
             policy. 1 is fully on-policy; a larger number draws that many steps' groups
             at once. Ignored by stored groups, which are trained on as they are.
-        positive_samples, negative_samples, plain_samples: responses of each source.
+        positive_samples, negative_samples, plain_samples: responses of each source. Two
+            positive, one negative and one plain did best where the model misbehaves
+            unprompted (docs/results.md); plain ones show it its own misbehaviour.
         add_reference_responses: a query's `chosen` and `rejected` join its group.
         base_negative_fraction: share of the negative responses drawn from the frozen
             reference model instead of the policy, 0 to 1.
@@ -45,8 +47,8 @@ class NEATConfig(TrainingArguments):
 
     refresh_every: int = 1
     positive_samples: int = 2
-    negative_samples: int = 1
-    plain_samples: int = 1
+    negative_samples: int = 2
+    plain_samples: int = 0
     add_reference_responses: bool = False
     base_negative_fraction: float = 0.0
     negative_context: float | None = None
