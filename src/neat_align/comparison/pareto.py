@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -80,19 +80,29 @@ def _dot(name: str, px: Mapping[str, float], py: Mapping[str, float], x: Axis, y
 
 
 def _labels(places: Mapping[str, tuple[float, float]]) -> str:
-    """Names right of their points, moved down where they would cover one another."""
+    """Names right of their points, moved up or down where they would cover one another."""
     taken: list[tuple[float, float]] = []
     parts = []
-    for name, (px, py) in sorted(places.items(), key=lambda item: item[1][1]):
-        at = py + 4
-        while any(abs(px - tx) < 90 and abs(at - ty) < LABEL_HEIGHT for tx, ty in taken):
-            at += 2
+    for name, (px, py) in sorted(places.items(), key=lambda item: (item[0] != OURS, item[1][1])):
+        at = next((y for y in _heights(py + 4) if _free(px, y, taken)), py + 4)
         taken.append((px, at))
         weight = ' font-weight="bold"' if name == OURS else ""
         parts.append(
             f'<text x="{px + 8:.1f}" y="{at:.1f}" fill="{INK}"{weight}>{escape(name)}</text>'
         )
     return "".join(parts)
+
+
+def _heights(wanted: float) -> Iterator[float]:
+    """Heights within the plot, the nearest to the wanted one first."""
+    for step in range(HEIGHT):
+        for height in (wanted - step, wanted + step):
+            if TOP < height < HEIGHT - BOTTOM:
+                yield height
+
+
+def _free(x: float, y: float, taken: Sequence[tuple[float, float]]) -> bool:
+    return not any(abs(x - tx) < 90 and abs(y - ty) < LABEL_HEIGHT for tx, ty in taken)
 
 
 def _tick(value: float, metric: str) -> str:
