@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,7 +90,11 @@ def interleaved(sides: Mapping[str, Callable[[], Any]], repeats: int) -> dict[st
 
 
 def memory_above(side: Callable[[], Any]) -> int:
-    """Bytes by which resident memory rose at its peak during a call."""
+    """Bytes by which resident memory rose at its peak during a call.
+
+    Only right in a process started by `in_fresh_process`: otherwise the C library keeps
+    freed blocks, and a second call needs nothing new.
+    """
     import psutil
 
     side()
@@ -96,6 +103,24 @@ def memory_above(side: Callable[[], Any]) -> int:
     with PeakMemory() as memory:
         side()
     return max(0, memory.bytes - before)
+
+
+def in_fresh_process(script: str, *words: str) -> int:
+    """What `script` prints last for these words, with an allocator that returns every block."""
+    environment = {
+        **os.environ,
+        "MALLOC_MMAP_THRESHOLD_": "65536",
+        "MALLOC_TRIM_THRESHOLD_": "0",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, script, *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout.split()[-1])
 
 
 def gemm_peak(dtype: torch.dtype) -> float:

@@ -10,6 +10,7 @@ the same gradients of the same weighted sum, which is checked first.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -21,11 +22,15 @@ from neat_align.modeling.logprobs import token_logps
 from neat_align.modeling.packing import lay_out
 from neat_align.modeling.tokenized import TokenizedGroup, padded_batch
 
+MEMORY = "--memory-of"  # what a process that measures memory is started with
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 6e-2}
 
 
 def main() -> None:
     """Each workload in each dtype."""
+    if sys.argv[1:2] == [MEMORY]:
+        print(memory_of(*sys.argv[2:]))
+        return
     asked = common.arguments(__doc__ or "")
     rows = []
     for dtype in (getattr(torch, name) for name in asked.dtypes.split(",")):
@@ -52,7 +57,11 @@ def measure(
     difference = check_same(model, fused, group, TOLERANCE[dtype])
     times = common.interleaved(sides, repeats)
     rival = min(("trl_a2po", "trl_fused_head"), key=times.__getitem__)
-    memory = {name: common.memory_above(sides[name]) for name in ("neat", rival)}
+    name = str(dtype).removeprefix("torch.")
+    memory = {
+        side: common.in_fresh_process(__file__, MEMORY, workload.name, name, side)
+        for side in ("neat", rival)
+    }
     return {
         "workload": workload.name,
         "dtype": str(dtype).removeprefix("torch."),
@@ -65,6 +74,17 @@ def measure(
         "memory_bytes": memory,
         "largest_difference": difference,
     }
+
+
+def memory_of(workload_name: str, dtype: str, side: str) -> int:
+    """Peak bytes of one side above model and gradients, in a process of its own."""
+    torch.set_num_threads(1)
+    (workload,) = common.chosen(workload_name)
+    model, group = common.make_model(getattr(torch, dtype)), workload.group(seed=1)
+    if side == "trl_fused_head":
+        model = with_fused_head(model)
+    logps = {"neat": neat_logps, "trl_a2po": trl_a2po, "trl_fused_head": trl_fused_head}[side]
+    return common.memory_above(lambda: step(model, lambda: logps(model, group)))
 
 
 def step(model: Any, logps: Callable[[], torch.Tensor]) -> torch.Tensor:
