@@ -22,9 +22,9 @@ def one_by_one(model, query, response):
     return sum(logps[len(query) + t - 1, token].item() for t, token in enumerate(response))
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 4, 100])
-def test_sums_equal_the_definition_for_every_batch_size(model, batch_size):
-    found = tokenized_logps(model, groups(), pad_id=0, batch_size=batch_size)
+@pytest.mark.parametrize("max_tokens", [1, 9, 20, 4096])
+def test_sums_equal_the_definition_for_every_max_tokens(model, max_tokens):
+    found = tokenized_logps(model, groups(), pad_id=0, max_tokens=max_tokens)
     for group, sums in zip(groups(), found):
         expected = [one_by_one(model, group.query_ids, r) for r in group.response_ids]
         assert sums == pytest.approx(expected, abs=1e-4)

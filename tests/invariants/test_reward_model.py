@@ -39,13 +39,13 @@ def alone(model, prompt_format, query, response):
 
 @pytest.mark.parametrize("pad", ["eos", "pad", None])
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("batch_size", [1, 5, 64])
-def test_scores_equal_those_of_each_text_alone(model_dir, pad, side, batch_size):
+@pytest.mark.parametrize("max_tokens", [1, 40, 4096])
+def test_scores_equal_those_of_each_text_alone(model_dir, pad, side, max_tokens):
     model, tokenizer = reward_model(model_dir), AutoTokenizer.from_pretrained(model_dir)
     tokenizer.padding_side = side
     tokenizer.pad_token = {"eos": tokenizer.eos_token, "pad": tokenizer.pad_token}.get(pad)
     model.config.pad_token_id = tokenizer.pad_token_id
-    found = RewardModelScorer(model, tokenizer, batch_size=batch_size).score(groups())
+    found = RewardModelScorer(model, tokenizer, max_tokens=max_tokens).score(groups())
     for group, scores in zip(groups(), found):
         expected = [alone(model, PromptFormat(tokenizer), group.query, r) for r in group.responses]
         assert scores == pytest.approx(expected, abs=1e-4)

@@ -1,5 +1,6 @@
 """The trainer: online equals offline, accumulation and resuming change nothing."""
 
+import contextlib
 import json
 import shutil
 from dataclasses import replace
@@ -10,7 +11,8 @@ from peft import LoraConfig, get_peft_model
 from tests.conftest import make_llama
 
 from neat_align.errors import NonFiniteLossError, RecipeError
-from neat_align.objectives import D2O, DPO, KTO, NEAT, NEATPP, PRO, RRHF, LossTerms
+from neat_align.modeling.packing import prepare_for_packing
+from neat_align.objectives import D2O, DPO, KTO, NEAT, NEATPP, ORPO, PRO, RRHF, LossTerms
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan, sample_groups
@@ -138,6 +140,46 @@ def test_accumulation_changes_nothing(tmp_path, tokenizer, steering, queries, ob
         runs.append(weights(trainer))
     assert_same(runs[0], runs[1], rtol=1e-4, atol=1e-6)
     assert_same(runs[0], runs[2], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("objective", [NEAT(min_gap=0.0), D2O(), ORPO()], ids=lambda o: o.name)
+def test_a_token_budget_changes_nothing_but_the_size_of_a_pass(
+    tmp_path, tokenizer, steering, queries, objective, packed
+):
+    groups = stored_groups(tokenizer, queries, steering)
+    runs, logged = [], []
+    for budget in (4096, 120, 1):  # everything at once, a few groups, each response alone
+        trainer = trainer_of(
+            tmp_path / str(budget), tokenizer, steering, groups, objective, packed=packed,
+            max_tokens_per_pass=budget, max_steps=2, per_device_train_batch_size=6,
+            optim="sgd", learning_rate=0.05, max_grad_norm=0,
+        )  # fmt: skip
+        with recorded_tokens(trainer.model) as tokens:
+            trainer.train()
+        assert max(tokens) <= budget or budget == 1
+        runs.append(weights(trainer))
+        logged.append((len(tokens), rows(tmp_path / str(budget))))
+    assert logged[0][0] < logged[1][0] < logged[2][0]
+    for found, (_, metrics) in zip(runs[1:], logged[1:]):
+        assert_same(runs[0], found, rtol=1e-4, atol=1e-6)
+        for own, expected in zip(metrics, logged[0][1]):
+            for name in ("loss", "logps/chosen", "response_tokens"):
+                assert own[name] == pytest.approx(expected[name], rel=1e-4)
+
+
+@contextlib.contextmanager
+def recorded_tokens(model):
+    """The sizes of all forward passes with a gradient."""
+    tokens = []
+
+    def record(module, args, kwargs):
+        if torch.is_grad_enabled():
+            tokens.append(kwargs["input_ids"].numel())
+
+    handle = model.register_forward_pre_hook(record, with_kwargs=True)
+    yield tokens
+    handle.remove()
 
 
 def test_gradient_checkpointing_changes_nothing(tmp_path, tokenizer, steering, queries):
@@ -284,9 +326,13 @@ def test_negative_context_averages_the_loss_with_and_without_the_prompt(
     both, trainer = loss(steering, 1.0)
     entries = trainer._entries(groups, 0)
     assert [e.weight for e in entries] == [0.5, 0.5]
-    batch = trainer._collate(entries)
+    batch = trainer._pass(entries)
+    untrained = make_llama(tokenizer)
+    with pytest.raises(ValueError, match="prepare_for_packing"):
+        trainer._group_logps(untrained, batch)
+    prepare_for_packing(untrained)
     with torch.no_grad():
-        terms = RRHF()(trainer._group_logps(make_llama(tokenizer), batch))
+        terms = RRHF()(trainer._group_logps(untrained, batch))
     assert both == pytest.approx(terms.per_group.mean().item(), abs=1e-3)
     assert clean == pytest.approx(terms.per_group[0].item(), abs=1e-3)
 

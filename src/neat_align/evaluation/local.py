@@ -28,7 +28,7 @@ def evaluated_model(
     model.eval()
 
     def log_probability(groups: Sequence[Group]) -> list[list[float]]:
-        return response_logps(model, prompt_format, groups, batch_size)
+        return response_logps(model, prompt_format, groups)
 
     def perplexity(documents: Sequence[Document]) -> Interval:
         rows = [list(chain(*document_ids(d, prompt_format))) for d in documents]

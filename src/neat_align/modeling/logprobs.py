@@ -6,11 +6,14 @@ done in float32 whatever the model's dtype.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from neat_align.modeling.attention import has_our_attention
+from neat_align.modeling.budget import TOKENS, passes, split_group
+from neat_align.modeling.label_logps import label_logps
 from neat_align.modeling.packing import lay_out
 from neat_align.modeling.tokenized import TokenizedGroup, tokenize_group
 from neat_align.prompt_format import PromptFormat
@@ -22,32 +25,36 @@ def token_logps(model: Any, batch: dict[str, Any]) -> torch.Tensor:
 
     Args:
         model: a causal LM, or a wrapper of one (PEFT, DDP …), called as `model(...)`.
-        batch: from `padded_batch` or `packed_batch`.
+        batch: from `padded_batch` or `packed_batch`. The logits are used up in the backward.
     """
     mask = batch["response_mask"]
+    kept = batch["logits_to_keep"]
     logits = model(
         **forward_arguments(model, batch),
-        logits_to_keep=int(batch["logits_to_keep"]),
+        logits_to_keep=int(kept) if kept.dim() == 0 else kept,
         use_cache=False,
     ).logits
-    # Select before the softmax: ragged responses leave many positions unused.
-    rows = batch["response_row"][:, None].expand_as(mask)
-    picked = logits[rows[mask], batch["predicted_at"][mask]].float()
-    logps = picked.gather(-1, batch["targets"][mask][:, None]).squeeze(-1) - picked.logsumexp(-1)
+    logps = label_logps(logits.flatten(0, 1), batch["predicted_at"], batch["targets"])
     return torch.zeros(mask.shape, device=logps.device).masked_scatter(mask, logps)
 
 
 def forward_arguments(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
-    """What of a batch a model's forward takes, whichever the layout."""
+    """What of a batch a model's forward takes, whichever the layout.
+
+    Raises:
+        ValueError: the batch was laid out for another attention than the model's.
+    """
     attention_mask = batch["attention_mask"]
     if attention_mask.is_floating_point():  # an additive mask has the dtype it is added to
         attention_mask = attention_mask.to(next(model.parameters()).dtype)
-    segments = {"segments": batch["segments"]} if "segments" in batch else {}
+    layout = {"layout": batch["layout"]} if "layout" in batch else {}
+    if layout and not has_our_attention(model):  # it would be ignored, silently
+        raise ValueError("this batch was laid out for a model after `prepare_for_packing`")
     return {
         "input_ids": batch["input_ids"],
         "attention_mask": attention_mask,
         "position_ids": batch["position_ids"],
-        **segments,
+        **layout,
     }
 
 
@@ -63,26 +70,32 @@ def group_sums(values: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
 
 @torch.no_grad()
 def tokenized_logps(
-    model: Any, groups: Sequence[TokenizedGroup], pad_id: int, batch_size: int = 64
+    model: Any, groups: Sequence[TokenizedGroup], pad_id: int, max_tokens: int = TOKENS
 ) -> list[list[float]]:
     """Sums over response tokens in nats, for each response of each group; no gradient.
 
     Args:
         model: run in evaluation mode; its mode is restored.
-        groups: any number.
+        groups: any number, of any lengths.
         pad_id: any id; padded positions are masked.
-        batch_size: responses in one forward pass, about.
+        max_tokens: of one forward pass; a larger group is split by its responses.
     """
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    result: list[list[float]] = []
+    pieces = [split_group(model, group, max_tokens) for group in groups]
+    order = sorted(
+        ((i, piece) for i, parts in enumerate(pieces) for piece in parts),
+        key=lambda numbered: len(numbered[1].query_ids),
+    )
+    numbers = iter([i for i, _ in order])
+    result: list[list[float]] = [[] for _ in groups]
     try:
-        for part in by_rows(groups, batch_size):
+        for part in passes(model, [piece for _, piece in order], max_tokens):
             batch = to_device(lay_out(model, part, pad_id), device)
             sums = token_logps(model, batch).sum(-1)
-            rows = sums.split([len(g.response_ids) for g in part])
-            result += [row.tolist() for row in rows]
+            for row in sums.split([len(g.response_ids) for g in part]):
+                result[next(numbers)] += row.tolist()
     finally:
         model.train(was_training)
     return result
@@ -92,11 +105,11 @@ def response_logps(
     model: torch.nn.Module,
     prompt_format: PromptFormat,
     groups: Sequence[Group],
-    batch_size: int = 64,
+    max_tokens: int = TOKENS,
 ) -> list[list[float]]:
     """`tokenized_logps` of text groups on the clean query."""
     tokenized = [tokenize_group(g, prompt_format) for g in groups]
-    return tokenized_logps(model, tokenized, prompt_format.tokenizer.eos_token_id, batch_size)
+    return tokenized_logps(model, tokenized, prompt_format.tokenizer.eos_token_id, max_tokens)
 
 
 @torch.no_grad()
@@ -123,17 +136,3 @@ def text_nll(
             count = len(rows[i]) - 1
             found[i] = (float(nll[row, :count].sum()), count)
     return [found[i] for i in range(len(rows))]
-
-
-def by_rows(groups: Sequence[TokenizedGroup], limit: int) -> Iterator[list[TokenizedGroup]]:
-    """Consecutive groups with at most `limit` responses together (at least one group)."""
-    part: list[TokenizedGroup] = []
-    rows = 0
-    for group in groups:
-        if part and rows + len(group.response_ids) > limit:
-            yield part
-            part, rows = [], 0
-        part.append(group)
-        rows += len(group.response_ids)
-    if part:
-        yield part

@@ -6,7 +6,7 @@ for each response, left-padded so that all responses end at the last column:
     row of response i:   [ pad … pad | query | response i ]
                                      └ attention_mask 1 ┘
 
-`packing.packed_batch` is the other layout: one row for each group.
+`packing.packed_batch` is the other layout: all groups in one row.
 """
 
 from __future__ import annotations
@@ -93,11 +93,10 @@ def padded_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, tor
     Returns:
         `input_ids`, `attention_mask`, `position_ids` [R, L] (R = all responses, L = the
         longest row); `response_mask` [R, T], True on the response tokens among the last T
-        columns (T = the longest response); `targets` [R, T], those tokens; `logits_to_keep`,
-        how many positions at the end of the rows the LM head is needed at; `response_row`
-        [R] and `predicted_at` [R, T], the row of each response and the place, among the
-        kept logits, of those that predict each target; `ends_at` [R], the column of each
-        response's last token.
+        columns (T = the longest response); `targets` [M], those tokens, row by row;
+        `logits_to_keep`, how many positions at the end of the rows the LM head is needed
+        at; `predicted_at` [M], the place of each target's logits among all that are kept;
+        `response_row` and `ends_at` [R], row and column of each response's last token.
     """
     rows = [(g.query_ids, ids) for g in groups for ids in g.response_ids]
     width = max(len(q) + len(r) for q, r in rows)
@@ -111,14 +110,16 @@ def padded_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, tor
         attention_mask[i, width - len(tokens) :] = 1
         response_mask[i, longest - len(response) :] = True
     position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+    kept = longest + 1  # the query's last token predicts the first
+    places = torch.arange(len(rows))[:, None] * kept + torch.arange(longest)
     return {
         "input_ids": input_ids,
         "attention_mask": attention_mask,
         "position_ids": position_ids,
         "response_mask": response_mask,
-        "targets": input_ids[:, -longest:],
-        "logits_to_keep": torch.tensor(longest + 1),  # the query's last predicts the first
+        "targets": input_ids[:, width - longest :][response_mask],
+        "logits_to_keep": torch.tensor(kept),
+        "predicted_at": places[response_mask],
         "response_row": torch.arange(len(rows)),
-        "predicted_at": torch.arange(longest).expand(len(rows), longest),
         "ends_at": torch.full((len(rows),), width - 1),
     }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from neat_align.modeling.budget import TOKENS
 from neat_align.modeling.logprobs import tokenized_logps
 from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.prompt_format import PromptFormat
@@ -29,7 +30,7 @@ class Plausibility:
         prompt_format: of that model.
         prompts: positive prompts; each query gets one of them, by its content. Without
             any, the query stands alone.
-        batch_size: responses in one forward pass.
+        max_tokens: of one forward pass.
     """
 
     name = "plausibility"
@@ -39,10 +40,10 @@ class Plausibility:
         reference: Callable[[], AbstractContextManager[Any]],
         prompt_format: PromptFormat,
         prompts: Sequence[str],
-        batch_size: int = 64,
+        max_tokens: int = TOKENS,
     ) -> None:
         self.reference, self.prompt_format = reference, prompt_format
-        self.prompts, self.batch_size = tuple(prompts) or ("",), batch_size
+        self.prompts, self.max_tokens = tuple(prompts) or ("",), max_tokens
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
         """The mean log-likelihood of every response; None for one without a token."""
@@ -50,7 +51,7 @@ class Plausibility:
         asked = [t for t in tokenized if t.response_ids]
         pad_id = self.prompt_format.tokenizer.eos_token_id
         with self.reference() as model:
-            sums = iter(tokenized_logps(model, asked, pad_id, self.batch_size))
+            sums = iter(tokenized_logps(model, asked, pad_id, self.max_tokens))
         return [
             self._means(group, next(sums) if t.response_ids else [])
             for group, t in zip(groups, tokenized, strict=True)

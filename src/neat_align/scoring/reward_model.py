@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from neat_align.errors import RewardError
 from neat_align.modeling import check_model_source, load_tokenizer
-from neat_align.modeling.logprobs import by_rows, forward_arguments, to_device
+from neat_align.modeling.budget import TOKENS, passes, split_group
+from neat_align.modeling.logprobs import forward_arguments, to_device
 from neat_align.modeling.packing import can_pack, lay_out, prepare_for_packing
 from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.prompt_format import PromptFormat
@@ -30,13 +31,13 @@ class RewardModelScorer:
         model: with `num_labels=1`; run in evaluation mode.
         tokenizer: of that model; the query and the response are tokenised apart.
         name: of its scores.
-        batch_size: responses in one forward pass.
+        max_tokens: of one forward pass, padding included.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, name: str = "reward_model", batch_size: int = 64
+        self, model: Any, tokenizer: Any, name: str = "reward_model", max_tokens: int = TOKENS
     ) -> None:
-        self.model, self.name, self.batch_size = model.eval(), name, batch_size
+        self.model, self.name, self.max_tokens = model.eval(), name, max_tokens
         self.prompt_format = PromptFormat(tokenizer)
 
     @classmethod
@@ -72,8 +73,7 @@ class RewardModelScorer:
         Groups are scored packed, their query once, where the model allows it.
         """
         tokenized = [self._tokenized(group) for group in groups]
-        packable = can_pack(self.model)
-        packed = [i for i, t in enumerate(tokenized) if packable and all(t.response_ids)]
+        packed = [i for i, t in enumerate(tokenized) if can_pack(self.model, [t])]
         found = dict(zip(packed, self._packed([tokenized[i] for i in packed]), strict=True))
         rest = [i for i in range(len(groups)) if i not in found]
         found |= dict(zip(rest, self._padded([tokenized[i] for i in rest]), strict=True))
@@ -81,28 +81,28 @@ class RewardModelScorer:
 
     def _packed(self, groups: Sequence[TokenizedGroup]) -> list[list[float | None]]:
         """Scores of groups in the packed layout."""
-        order = sorted(range(len(groups)), key=lambda i: _size(groups[i]))
-        found: dict[int, list[float | None]] = {}
+        pieces = [split_group(self.model, group, self.max_tokens) for group in groups]
+        flat = [piece for parts in pieces for piece in parts]
+        numbers = iter([i for i, parts in enumerate(pieces) for _ in parts])
+        found: list[list[float | None]] = [[] for _ in groups]
         backbone = getattr(self.model, self.model.base_model_prefix)
         device = next(self.model.parameters()).device
-        left = iter(order)
-        for part in by_rows([groups[i] for i in order], self.batch_size):
+        for part in passes(self.model, flat, self.max_tokens):
             batch = to_device(lay_out(self.model, part, pad_id=0), device)
             hidden = backbone(**forward_arguments(self.model, batch)).last_hidden_state
             ends = hidden[batch["response_row"], batch["ends_at"]]
             scores = iter(self.model.score(ends)[:, 0].float().tolist())
-            for group in part:
-                found[next(left)] = [next(scores) for _ in group.response_ids]
-        return [found[i] for i in range(len(groups))]
+            for piece in part:
+                found[next(numbers)] += [next(scores) for _ in piece.response_ids]
+        return found
 
     def _padded(self, groups: Sequence[TokenizedGroup]) -> list[list[float | None]]:
         """Scores of groups with a row for each response."""
         rows = [g.query_ids + ids for g in groups for ids in g.response_ids]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         scores = torch.zeros(len(rows))
-        batches = range(0, len(order), self.batch_size)
-        for start in tqdm(batches, desc=f"scoring by {self.name}", delay=3, leave=False):
-            part = order[start : start + self.batch_size]
+        batches = list(_batches(order, rows, self.max_tokens))
+        for part in tqdm(batches, desc=f"scoring by {self.name}", delay=3, leave=False):
             scores[part] = self._logits([rows[i] for i in part]).float().cpu()
         flat = iter(scores.tolist())
         return [[next(flat) for _ in group.response_ids] for group in groups]
@@ -129,8 +129,18 @@ class RewardModelScorer:
         return output.logits[:, 0]
 
 
-def _size(group: TokenizedGroup) -> int:
-    return len(group.query_ids) + sum(map(len, group.response_ids))
+def _batches(
+    order: Sequence[int], rows: Sequence[Sequence[int]], limit: int
+) -> Iterator[list[int]]:
+    """Stretches of `order`, shortest rows first, within the limit once padded."""
+    part: list[int] = []
+    for i in order:
+        if part and (len(part) + 1) * len(rows[i]) > limit:
+            yield part
+            part = []
+        part.append(i)
+    if part:
+        yield part
 
 
 def _unused_id(rows: list[list[int]]) -> int:

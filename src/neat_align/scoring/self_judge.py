@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from neat_align.errors import RewardError
+from neat_align.modeling.budget import TOKENS
 from neat_align.modeling.logprobs import tokenized_logps
 from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.prompt_format import PromptFormat
@@ -44,10 +45,10 @@ class SelfJudge:
         self,
         model: Callable[[], AbstractContextManager[Any]],
         prompt_format: PromptFormat,
-        batch_size: int = 64,
+        max_tokens: int = TOKENS,
     ) -> BoundSelfJudge:
         """A scorer that asks this model."""
-        return BoundSelfJudge(self, model, prompt_format, batch_size)
+        return BoundSelfJudge(self, model, prompt_format, max_tokens)
 
 
 class BoundSelfJudge:
@@ -60,10 +61,10 @@ class BoundSelfJudge:
         judge: SelfJudge,
         model: Callable[[], AbstractContextManager[Any]],
         prompt_format: PromptFormat,
-        batch_size: int,
+        max_tokens: int,
     ) -> None:
         self.judge, self.model = judge, model
-        self.prompt_format, self.batch_size = prompt_format, batch_size
+        self.prompt_format, self.max_tokens = prompt_format, max_tokens
         self.words = [self._first_token(word) for word in (judge.good, judge.bad)]
         if self.words[0] == self.words[1]:
             raise RewardError(
@@ -82,7 +83,7 @@ class BoundSelfJudge:
         ]
         pad_id = self.prompt_format.tokenizer.eos_token_id
         with self.model() as model:
-            odds = (a - b for a, b in tokenized_logps(model, asked, pad_id, self.batch_size))
+            odds = (a - b for a, b in tokenized_logps(model, asked, pad_id, self.max_tokens))
             flat = list(odds)
         left = iter(flat)
         return [[next(left) for _ in group.responses] for group in groups]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from transformers import TrainingArguments
 
 from neat_align.errors import InputError, RecipeError, raise_all
+from neat_align.modeling.budget import TOKENS
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan
 
@@ -35,8 +36,11 @@ class NEATConfig(TrainingArguments):
         max_query_tokens: longer queries lose their beginning; None keeps all.
         plausibility: weight of `scoring.plausibility` in the score: the mean log-likelihood
             under a positive prompt and the reference model, nats a token. 0 leaves it out.
-        packed: one row a group, its query once, where the model allows it (see
+        packed: groups in one row, each query once, where the model allows it (see
             `modeling.packing.PACKABLE`); False, or another model: one row a response.
+        max_tokens_per_pass: tokens of one forward pass, padding included. A micro-batch
+            beyond it is done in parts. A single group beyond it is split by its responses,
+            whose activations are computed twice; the gradient stays exact.
         stop_kl: stop when the logged `kl` passes this: the mean log-ratio to the reference,
             in nats, of the responses drawn without a negative prompt.
         stop_distinct_2: stop when distinct-2 of the sampled responses falls below this.
@@ -61,6 +65,7 @@ class NEATConfig(TrainingArguments):
     max_query_tokens: int | None = None
     plausibility: float = 0.0
     packed: bool = True
+    max_tokens_per_pass: int = TOKENS
     stop_kl: float | None = None
     stop_distinct_2: float | None = None
 
@@ -98,6 +103,7 @@ class NEATConfig(TrainingArguments):
             ("min_p", 0, 1),
             ("sampling_batch_size", 1, None),
             ("plausibility", 0, None),
+            ("max_tokens_per_pass", 1, None),
         ):
             value = getattr(self, name)
             if value is None:

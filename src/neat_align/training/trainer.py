@@ -17,15 +17,17 @@ from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model
+from torch.utils.checkpoint import checkpoint
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from neat_align.data import load_groups, save_groups
 from neat_align.data.formats import query_of
 from neat_align.errors import NonFiniteLossError, RecipeError, TrainingError, raise_all
 from neat_align.modeling import load_causal_lm, load_tokenizer
+from neat_align.modeling.budget import passes, split_group
 from neat_align.modeling.logprobs import group_sums, token_logps, tokenized_logps
 from neat_align.modeling.packing import lay_out, prepare_for_packing
-from neat_align.modeling.tokenized import TokenizedGroup, padded_batch
+from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.objectives import NEAT, GroupLogps, Objective
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Sampler
@@ -39,6 +41,7 @@ from neat_align.steering import Steering
 from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
 from neat_align.training.config import NEATConfig
 from neat_align.training.metrics import group_metrics, logp_metrics
+from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.online import GroupMaker, Stopwatch, tokenize_for_training, trainable
 from neat_align.training.reference import Reference
 from neat_align.training.requirements import (
@@ -114,7 +117,7 @@ class NEATTrainer(Trainer):
         self._pending: list[list[Group]] = []
         self._resumed_batches = 0
         self._stored: dict[str, list[TokenizedGroup]] = {}
-        self._metrics: dict[str, list[float]] = {}
+        self._metrics: dict[str, list[tuple[float, int]]] = {}  # (value, groups)
         super().__init__(
             model=model,
             args=args,
@@ -152,7 +155,8 @@ class NEATTrainer(Trainer):
         if self.objective.needs_kl:  # one estimate for the whole step, whatever its micro-batches
             kl = self._mismatched_kl([g for groups in tokenized for g in groups], device)
             for batch in batches:
-                batch["kl"] = kl
+                for part in batch["passes"]:
+                    part["kl"] = kl
         return batches, total
 
     def _draw(self, epoch_iterator: Iterator, batches: int) -> list[list[Group]]:
@@ -165,7 +169,7 @@ class NEATTrainer(Trainer):
         seed = stable_seed(self.args.seed, self.state.global_step)
         groups = iter(trainable(self.maker.make(queries, seed), warnings.warn))
         batched = [[next(groups) for _ in batch] for batch in items]
-        self._record(group_metrics([g for batch in batched for g in batch]))
+        self._record(group_metrics([g for batch in batched for g in batch]), len(queries))
         return batched
 
     def _tokenize(self, groups: Sequence[Group]) -> list[TokenizedGroup]:
@@ -192,7 +196,7 @@ class NEATTrainer(Trainer):
             return groups
         assert self.reference is not None
         with self.stopwatch.time("reference"), self.reference.model() as model:
-            logps = tokenized_logps(model, groups, self._pad_id, self.args.sampling_batch_size)
+            logps = tokenized_logps(model, groups, self._pad_id, self.args.max_tokens_per_pass)
         return [g.with_reference(r) for g, r in zip(groups, logps, strict=True)]
 
     def _mismatched_kl(
@@ -200,54 +204,53 @@ class NEATTrainer(Trainer):
     ) -> torch.Tensor:
         """Mean of log π − log π_ref over queries with another query's response, nats, a scalar.
 
-        A step of one group borrows a query from the data set; where there is no other
-        query, the estimate is 0.
+        Where there is no other query, the estimate is 0.
         """
-        queries = [g.query_ids for g in groups]
-        if all(query == queries[0] for query in queries):
-            queries = [self._another_query(queries[0])] * len(queries)
-        shifted = [*groups[1:], groups[0]] if len(groups) > 1 else groups
-        pairs = [
-            TokenizedGroup(query, other.response_ids[:1], [0.0], other.sources[:1])
-            for query, other in zip(queries, shifted, strict=True)
-            if query
-        ]
+        pairs = mismatched_pairs(groups, self._query_ids())
         total = torch.zeros(2, device=device)
         if pairs:
-            size = self.args.sampling_batch_size
-            own = tokenized_logps(
-                self.accelerator.unwrap_model(self.model), pairs, self._pad_id, size
-            )
+            model = self.accelerator.unwrap_model(self.model)
+            own = tokenized_logps(model, pairs, self._pad_id, self.args.max_tokens_per_pass)
             known = [g.reference or [0.0] for g in self._with_reference(pairs)]
             ratios = [mine[0] - theirs[0] for mine, theirs in zip(own, known, strict=True)]
             total = torch.tensor([sum(ratios), len(ratios)], device=device)
         total = self.accelerator.gather(total).view(-1, 2).sum(0)
         return total[0] / total[1].clamp(min=1)
 
-    def _another_query(self, query_ids: list[int]) -> list[int]:
-        """Token ids of the first query of the data set that differs; [] where none does."""
+    def _query_ids(self) -> Iterator[list[int]]:
+        """Token ids of the data set's queries, as they are trained on."""
         for item in self.train_dataset:
-            messages = (item if isinstance(item, Query) else item.query).messages
-            ids = self.prompt_format.query_ids(messages)
-            if ids != query_ids:
-                return ids[-self.args.max_query_tokens :] if self.args.max_query_tokens else ids
-        return []
+            query = item if isinstance(item, Query) else item.query
+            ids = self.prompt_format.query_ids(query.messages)
+            yield ids[-self.args.max_query_tokens :] if self.args.max_query_tokens else ids
 
     def _collate(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
-        """The layout of the forward pass and what the objective needs, as [G, K] tensors."""
-        sizes = [len(g.response_ids) for g in groups]
+        """`passes`: the groups in parts, each within the token budget of a forward pass."""
         model = self.accelerator.unwrap_model(self.model)
-        batch: dict[str, Any] = (
-            lay_out(model, groups, self._pad_id)
-            if self.args.packed
-            else dict(padded_batch(groups, self._pad_id))
-        )
-        batch["sizes"] = sizes
-        batch["weight"] = torch.tensor([g.weight for g in groups])
-        # float64 until the objective: frameworks that cast batches must not create ties.
-        batch["score"] = _ragged([g.scores for g in groups])
-        batch["is_negative"] = _ragged([[s == Source.NEGATIVE for s in g.sources] for g in groups])
-        batch["present"] = _ragged([[True] * n for n in sizes])
+        by_length = sorted(groups, key=lambda g: len(g.query_ids))
+        limit, packed = self.args.max_tokens_per_pass, self.args.packed
+        return {"passes": [self._pass(p) for p in passes(model, by_length, limit, packed)]}
+
+    def _pass(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
+        """Layouts of the forward, and what the objective needs, as [G, K] tensors.
+
+        More than one layout where a single group is beyond the budget and was split.
+        """
+        model = self.accelerator.unwrap_model(self.model)
+        pieces = [list(groups)]
+        limit, packed = self.args.max_tokens_per_pass, self.args.packed
+        if len(groups) == 1:
+            pieces = [[piece] for piece in split_group(model, groups[0], limit, packed)]
+        sizes = [len(g.response_ids) for g in groups]
+        batch: dict[str, Any] = {
+            "layouts": [lay_out(model, p, self._pad_id, packed) for p in pieces],
+            "sizes": sizes,
+            "weight": torch.tensor([g.weight for g in groups]),
+            # float64 until the objective: frameworks that cast batches must not create ties.
+            "score": _ragged([g.scores for g in groups]),
+            "is_negative": _ragged([[s == Source.NEGATIVE for s in g.sources] for g in groups]),
+            "present": _ragged([[True] * n for n in sizes]),
+        }
         if groups[0].reference is not None:
             batch["reference"] = _ragged([g.reference or [] for g in groups])
         return batch
@@ -275,19 +278,27 @@ class NEATTrainer(Trainer):
         loss = loss * self.accelerator.num_processes / num_items_in_batch
         if not torch.isfinite(loss):
             self._refuse_loss(loss, inputs)
-        self.stopwatch.count("training", int(inputs["response_mask"].sum()))
-        self._record({f"loss/{k}": float(v.detach().mean()) for k, v in terms.terms.items()})
-        self._record({k: float(v) for k, v in terms.metrics.items()} | logp_metrics(logps))
+        self.stopwatch.count("training", int(logps.length.sum()))
+        metrics = {f"loss/{k}": float(v.detach().mean()) for k, v in terms.terms.items()}
+        metrics |= {k: float(v) for k, v in terms.metrics.items()}
+        self._record(metrics | logp_metrics(logps), len(inputs["sizes"]))
         return loss
 
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Forward and backward of one micro-batch, timed."""
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """Forward and backward of one micro-batch, timed; gradients meet other ranks once."""
+        *others, last = inputs["passes"]
         with self.stopwatch.time("training"):
-            return super().training_step(*args, **kwargs)
+            loss = torch.zeros((), device=self.args.device)
+            with self.accelerator.no_sync(model):
+                for part in others:
+                    loss += super().training_step(model, part, num_items_in_batch)
+            return loss + super().training_step(model, last, num_items_in_batch)
 
     def _group_logps(self, model: Any, inputs: dict[str, Any]) -> GroupLogps:
-        sizes, mask = inputs["sizes"], inputs["response_mask"]
-        tokens = token_logps(model, inputs)
+        sizes = inputs["sizes"]
+        tokens, mask = self._token_logps(model, inputs["layouts"])
         return GroupLogps(
             policy=group_sums(tokens.sum(-1), sizes),
             length=group_sums(mask.sum(-1), sizes),
@@ -299,6 +310,24 @@ class NEATTrainer(Trainer):
             token_mask=group_sums(mask, sizes) if self.objective.needs_tokens else None,
             kl=inputs.get("kl"),
         )
+
+    def _token_logps(
+        self, model: Any, layouts: Sequence[dict[str, Any]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token log-probs and their mask, [R, T].
+
+        The pieces of a split group are computed again one by one in the backward: the loss
+        ties them together, and all at once are what the budget forbids. The first goes
+        through the wrapper, which must see one forward before a backward.
+        """
+        if len(layouts) == 1:
+            return token_logps(model, layouts[0]), layouts[0]["response_mask"]
+        bare = self.accelerator.unwrap_model(model)
+        logps = [
+            checkpoint(token_logps, bare if i else model, layout, use_reentrant=False)
+            for i, layout in enumerate(layouts)
+        ]
+        return _stack(logps), _stack([layout["response_mask"] for layout in layouts])
 
     def _refuse_loss(self, loss: torch.Tensor, inputs: dict[str, Any]) -> None:
         path = Path(str(self.args.output_dir)) / f"non_finite_step_{self.state.global_step}.pt"
@@ -314,14 +343,14 @@ class NEATTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """The Trainer's log with the means of what was recorded since the last one."""
         if "loss" in logs:
-            logs |= {k: math.fsum(v) / len(v) for k, v in self._metrics.items()}
+            logs |= {k: _weighted_mean(v) for k, v in self._metrics.items()}
             logs |= self.stopwatch.read()
             self._metrics = {}
         super().log(logs, start_time)
 
-    def _record(self, metrics: dict[str, float]) -> None:
+    def _record(self, metrics: dict[str, float], groups: int) -> None:
         for name, value in metrics.items():
-            self._metrics.setdefault(name, []).append(value)
+            self._metrics.setdefault(name, []).append((value, groups))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
@@ -428,7 +457,7 @@ class NEATTrainer(Trainer):
                     self.reference.model,
                     self.prompt_format,
                     self.steering.positive,
-                    args.sampling_batch_size,
+                    args.max_tokens_per_pass,
                 )
             )
             weights.append(args.plausibility)
@@ -439,7 +468,7 @@ class NEATTrainer(Trainer):
         if value != SELF_JUDGE and not isinstance(value, SelfJudge):
             return resolve_scorer(value, device=args.device)
         judge = value if isinstance(value, SelfJudge) else SelfJudge()
-        return judge.bind(self._policy, self.prompt_format, args.sampling_batch_size)
+        return judge.bind(self._policy, self.prompt_format, args.max_tokens_per_pass)
 
     @contextlib.contextmanager
     def _policy(self) -> Iterator[Any]:
@@ -481,6 +510,16 @@ def _with_adapter(model: Any, peft_config: Any) -> tuple[Any, bool]:
             "leave peft_config out to train on with the adapter, or merge it first",
         )
     return get_peft_model(model, peft_config), False
+
+
+def _stack(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """[R_i, T_i] → [ΣR_i, max T_i]; responses end at the last column."""
+    width = max(row.shape[1] for row in rows)
+    return torch.cat([torch.nn.functional.pad(row, (width - row.shape[1], 0)) for row in rows])
+
+
+def _weighted_mean(values: Sequence[tuple[float, int]]) -> float:
+    return math.fsum(v * n for v, n in values) / sum(n for _, n in values)
 
 
 def _ragged(rows: Sequence[Sequence[Any]]) -> torch.Tensor:
