@@ -18,7 +18,8 @@ import common
 import torch
 
 from neat_align.sampling.base import Decoding
-from neat_align.sampling.local import draw_tokens
+from neat_align.sampling.draw import Ends, draw_tokens
+from neat_align.sampling.shared_prompts import SharedPrompts
 
 PROMPTS, COPIES, LONGEST = 16, 4, 128
 EOS = 2
@@ -45,7 +46,7 @@ def measure(dtype: torch.dtype, repeats: int) -> dict[str, Any]:
 
     def ours() -> None:
         chosen = [next(seeds) for _ in prompts]
-        rows = draw_tokens(model, prompts, chosen, Decoding(LONGEST), {EOS})
+        rows = draw(model, prompts, chosen, Decoding(LONGEST))
         drawn["neat"] = sum(map(len, rows))
 
     def theirs() -> None:
@@ -83,6 +84,13 @@ def make_prompts() -> list[list[int]]:
     return [prompt for prompt in distinct for _ in range(COPIES)]
 
 
+def draw(
+    model: Any, prompts: list[list[int]], seeds: list[int], decoding: Decoding
+) -> list[list[int]]:
+    """As `TransformersSampler` draws."""
+    return draw_tokens(SharedPrompts(model), prompts, seeds, decoding, Ends(frozenset({EOS})))
+
+
 @torch.no_grad()
 def generate(model: Any, prompts: list[list[int]], **how: Any) -> list[list[int]]:
     """`model.generate` on left-padded prompts; the end token counts, padding does not."""
@@ -99,7 +107,7 @@ def check_same(model: Any, prompts: list[list[int]]) -> None:
     if model.dtype != torch.float32:
         return
     few = prompts[::COPIES][:4]
-    ours = draw_tokens(model, few, [0] * 4, Decoding(16, temperature=0.0), {EOS})
+    ours = draw(model, few, [0] * 4, Decoding(16, temperature=0.0))
     theirs = generate(model, few, do_sample=False, max_new_tokens=16, top_k=None)
     assert ours == theirs, "greedy decoding differs"
 

@@ -470,8 +470,8 @@ def test_the_policy_judges_itself(tmp_path, tokenizer, steering, queries):
 
 def test_impossible_settings_are_all_named_at_once(tmp_path):
     with pytest.raises(Exception, match=r"(?s)refresh_every=0.*negative_context=2") as caught:
-        config(tmp_path, refresh_every=0, negative_context=2)
-    assert len(caught.value.errors) == 2
+        config(tmp_path, refresh_every=0, negative_context=2, stop_strings=("",))
+    assert len(caught.value.errors) == 3
 
 
 def test_metrics_tell_terms_sources_and_speed(tmp_path, tokenizer, steering, queries):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -120,6 +120,7 @@ class Sample(Section):
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0)
     min_p: float = Field(0.0, ge=0, le=1)
+    stop_strings: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     batch_size: int = Field(64, ge=1)
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ OWNED = {
     "top_p": "write `sample: {top_p: …}`",
     "top_k": "write `sample: {top_k: …}`",
     "min_p": "write `sample: {min_p: …}`",
+    "stop_strings": "write `sample: {stop_strings: […]}`",
     "plausibility": "write `reward: {plausibility: …}`",
     "sampling_batch_size": "write `sample: {batch_size: …}`",
 }

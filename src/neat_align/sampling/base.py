@@ -34,6 +34,7 @@ class Decoding:
         max_new_tokens: response tokens at most, EOS included.
         temperature: 0 is greedy.
         top_p, top_k, min_p: the usual truncations; 1.0, 0 and 0.0 switch them off.
+        stop_strings: strings that end a response, which keeps the text before them.
     """
 
     max_new_tokens: int = 128
@@ -41,6 +42,7 @@ class Decoding:
     top_p: float = 1.0
     top_k: int = 0
     min_p: float = 0.0
+    stop_strings: tuple[str, ...] = ()
 
 
 class Sampler(Protocol):

@@ -32,6 +32,7 @@ class NEATConfig(TrainingArguments):
             prompt before the query, and averaged with the clean one, 0 to 1; None for what
             the objective suggests (NEAT 0.7, the others 0).
         max_new_tokens, temperature, top_p, top_k, min_p: decoding.
+        stop_strings: end a response, which keeps the text before them.
         sampling_batch_size: responses drawn at a time.
         max_query_tokens: longer queries lose their beginning; None keeps all.
         plausibility: weight of `scoring.plausibility` in the score: the mean log-likelihood
@@ -61,6 +62,7 @@ class NEATConfig(TrainingArguments):
     top_p: float = 1.0
     top_k: int = 0
     min_p: float = 0.0
+    stop_strings: tuple[str, ...] = ()
     sampling_batch_size: int = 64
     max_query_tokens: int | None = None
     plausibility: float = 0.0
@@ -88,7 +90,14 @@ class NEATConfig(TrainingArguments):
     @property
     def decoding(self) -> Decoding:
         """How the responses are drawn."""
-        return Decoding(self.max_new_tokens, self.temperature, self.top_p, self.top_k, self.min_p)
+        return Decoding(
+            self.max_new_tokens,
+            self.temperature,
+            self.top_p,
+            self.top_k,
+            self.min_p,
+            tuple(self.stop_strings),
+        )
 
     def _problems(self) -> list[InputError]:
         problems: list[InputError] = []
@@ -115,4 +124,12 @@ class NEATConfig(TrainingArguments):
                         f"{name}={value}", "outside what it can mean", f"use a value {limits}"
                     )
                 )
+        if "" in self.stop_strings:
+            problems.append(
+                RecipeError(
+                    f"stop_strings={self.stop_strings}",
+                    "every response holds the empty string",
+                    "leave it out",
+                )
+            )
         return problems
