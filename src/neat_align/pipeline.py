@@ -81,7 +81,16 @@ def run_stages(
         info = stage(recipe, run)
         seconds = time.perf_counter() - start
         run.mark_done(name, {"seconds": seconds, **info})
-        say(f"{name}: {seconds:.0f} s")
+        say(f"{name}: {seconds:.0f} s{_phases(info)}")
+
+
+def _phases(info: Mapping[str, Any]) -> str:
+    """Where the time of a training went, in brackets; "" for another stage."""
+    if "phases" not in info:
+        return ""
+    from neat_align.training.stopwatch import shares
+
+    return f" ({shares(info['phases'])})"
 
 
 def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: bool) -> None:
@@ -127,7 +136,11 @@ def align(recipe: Recipe, run: RunDirectory, groups: Any = None) -> Mapping[str,
     base, rewards = base_source(recipe, run), training_rewards(recipe, run)
     trainer = stages.align(recipe, base, rewards, run.path("train"), groups)
     stages.save_policy(trainer, run.path("policy"))
-    return {"groups": len(trainer.train_dataset), "steps": trainer.state.global_step}
+    return {
+        "groups": len(trainer.train_dataset),
+        "steps": trainer.state.global_step,
+        "phases": trainer.stopwatch.total_seconds,
+    }
 
 
 def evaluate_models(

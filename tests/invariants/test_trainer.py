@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import time
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.scoring import RewardFunction, ScorerSet
 from neat_align.scoring.self_judge import SelfJudge
 from neat_align.training.config import NEATConfig
+from neat_align.training.stopwatch import shares
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Query, Source
 
@@ -480,6 +482,19 @@ def test_metrics_tell_terms_sources_and_speed(tmp_path, tokenizer, steering, que
     for name in (
         "loss", "loss/rank", "loss/lm", "reward/positive", "reward/negative", "logps/chosen",
         "logps/negative", "negatives/still_bad", "kl", "distinct_2", "response_tokens",
-        "tokens_per_second/sampling", "tokens_per_second/scoring", "tokens_per_second/training",
+        "seconds/optimizer", "tokens_per_second/sampling", "tokens_per_second/scoring",
+        "tokens_per_second/training",
     ):  # fmt: skip
         assert name in row, name
+
+
+def test_the_phases_account_for_all_of_the_time(tmp_path, tokenizer, steering, queries):
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, max_steps=2)
+    start = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - start
+    found = trainer.stopwatch.total_seconds
+    assert set(found) == {"sampling", "scoring", "reference", "training", "optimizer", "rest"}
+    assert min(found.values()) > 0
+    assert sum(found.values()) <= seconds
+    assert shares({"a": 1.0, "b": 3.0}) == "b 75 %, a 25 %"

@@ -74,6 +74,7 @@ class NEATConfig(TrainingArguments):
     # Defaults of the Trainer that do not suit this one.
     logging_steps: float = 1
     remove_unused_columns: bool = False
+    optim: str = "adamw_torch_fused"
     report_to: str | list[str] = field(default_factory=lambda: "none")  # type: ignore[assignment]
     learning_rate: float = 1e-6
     logging_nan_inf_filter: bool = False

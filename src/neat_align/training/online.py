@@ -6,9 +6,7 @@ stored groups; both meet in `TokenizedGroup`.
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from neat_align.errors import DataError
@@ -18,40 +16,8 @@ from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
 from neat_align.sampling.groups import GroupPlan, plan_group, stable_seed
 from neat_align.scoring import ScorerSet
 from neat_align.steering import Steering
+from neat_align.training.stopwatch import Stopwatch
 from neat_align.types import Group, Query, Response, Source
-
-
-@dataclass
-class Stopwatch:
-    """Seconds and tokens spent in each phase, since the last reading.
-
-    `total_tokens` goes on counting from one reading to the next.
-    """
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    tokens: dict[str, int] = field(default_factory=dict)
-    total_tokens: dict[str, int] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def time(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
-
-    def count(self, phase: str, tokens: int) -> None:
-        for table in (self.tokens, self.total_tokens):
-            table[phase] = table.get(phase, 0) + tokens
-
-    def read(self) -> dict[str, float]:
-        """`seconds/PHASE` and `tokens_per_second/PHASE`; starts anew."""
-        metrics = {f"seconds/{phase}": s for phase, s in self.seconds.items()}
-        for phase, tokens in self.tokens.items():
-            if self.seconds.get(phase):
-                metrics[f"tokens_per_second/{phase}"] = tokens / self.seconds[phase]
-        self.seconds, self.tokens = {}, {}
-        return metrics
 
 
 @dataclass

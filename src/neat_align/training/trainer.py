@@ -11,7 +11,7 @@ import contextlib
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from neat_align.data import load_groups, save_groups
-from neat_align.data.formats import query_of
 from neat_align.errors import NonFiniteLossError, RecipeError, TrainingError, raise_all
 from neat_align.modeling import load_causal_lm, load_tokenizer
 from neat_align.modeling.budget import passes, split_group
@@ -42,13 +41,15 @@ from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
 from neat_align.training.config import NEATConfig
 from neat_align.training.metrics import group_metrics, logp_metrics
 from neat_align.training.mismatched import mismatched_pairs
-from neat_align.training.online import GroupMaker, Stopwatch, tokenize_for_training, trainable
+from neat_align.training.online import GroupMaker, tokenize_for_training, trainable
+from neat_align.training.records import Records
 from neat_align.training.reference import Reference
 from neat_align.training.requirements import (
     answers_needed,
     objective_needs,
     stored_needs,
 )
+from neat_align.training.stopwatch import Phases, Stopwatch
 from neat_align.types import Group, Query, Source
 
 
@@ -96,7 +97,7 @@ class NEATTrainer(Trainer):
     ) -> None:
         self.objective = objective or NEAT()
         self.steering = steering
-        train_dataset = _records(train_dataset)
+        train_dataset = Records(train_dataset)
         self.online = bool(train_dataset) and isinstance(train_dataset[0], Query)
         self.negative_context = (
             self.objective.suggested_negative_context
@@ -133,6 +134,7 @@ class NEATTrainer(Trainer):
         if self.pop_callback(ProgressCallback):
             self.add_callback(Progress())
         self.add_callback(GuardRails(args, self.objective))
+        self.add_callback(Phases(self.stopwatch))
         self.add_callback(MetricsFile(Path(str(args.output_dir))))
 
     # ---------------------------------------------------------------- batches of groups
@@ -487,11 +489,6 @@ class _ReferenceSampler:
         with self.reference.model() as model:
             sampler = TransformersSampler(model, self.prompt_format, self.name, self.batch_size)
             return sampler.sample(requests, decoding)
-
-
-def _records(dataset: Sequence[Any]) -> list[Any]:
-    """Queries or groups; rows of other data sets become queries."""
-    return [query_of(row) if isinstance(row, Mapping) else row for row in dataset]
 
 
 def _name_of(model: Any) -> str:
