@@ -65,11 +65,11 @@ def measure(dtype: torch.dtype, repeats: int) -> dict[str, Any]:
     }
 
 
-def ending_model(dtype: torch.dtype) -> Any:
+def ending_model(dtype: torch.dtype, mean_length: int = MEAN_LENGTH) -> Any:
     """The training benchmark's model with a bias that lets responses end."""
     model = common.make_model(dtype).eval()
     bias = torch.zeros(common.VOCABULARY, dtype=dtype)
-    bias[EOS] = math.log(common.VOCABULARY / (MEAN_LENGTH - 1))
+    bias[EOS] = math.log(common.VOCABULARY / (mean_length - 1))
     model.lm_head.bias = torch.nn.Parameter(bias, requires_grad=False)
     model.generation_config.eos_token_id = EOS
     model.generation_config.pad_token_id = 0

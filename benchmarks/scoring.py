@@ -74,7 +74,11 @@ def packed(model: Any, group: TokenizedGroup) -> torch.Tensor:
 
 def padded(model: Any, group: TokenizedGroup) -> torch.Tensor:
     """As TRL's online trainers call a reward model."""
-    rows = [group.query_ids + ids for ids in group.response_ids]
+    return padded_rows(model, [group.query_ids + ids for ids in group.response_ids])
+
+
+def padded_rows(model: Any, rows: list[list[int]]) -> torch.Tensor:
+    """One score for each row of token ids."""
     width = max(map(len, rows))
     ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
