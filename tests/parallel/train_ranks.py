@@ -1,0 +1,70 @@
+"""What the tests of several processes launch: trains a tiny model on given queries.
+
+python train_ranks.py DIRECTORY online|offline GROUPS_A_RANK MAX_TOKENS_PER_PASS
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from tests.conftest import CHAT_TEMPLATE, make_llama, make_tokenizer
+
+from neat_align.objectives import NEAT
+from neat_align.prompt_format import PromptFormat
+from neat_align.sampling.base import Decoding
+from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.local import TransformersSampler
+from neat_align.scoring import RewardFunction, ScorerSet
+from neat_align.steering import Steering
+from neat_align.training.config import NEATConfig
+from neat_align.training.trainer import NEATTrainer
+from neat_align.types import Query
+
+STEERING = Steering("test", ("Be kind.", "Be good."), ("Be mean.", "Be bad."))
+
+
+def length_reward(completions, **kwargs):
+    return [float(len(c)) / 10 for c in completions]
+
+
+def main(directory, kind, groups_a_rank, max_tokens):
+    tokenizer = make_tokenizer(CHAT_TEMPLATE)
+    words = ["clean", "polish", "wash", "dry", "move", "paint", "sell", "hide", "mend", "lift"]
+    dataset = [Query.from_text("how do I " + " ".join(words[: i + 1])) for i in range(8)]
+    if kind == "offline":
+        sampler = TransformersSampler(make_llama(tokenizer), PromptFormat(tokenizer))
+        groups = sample_groups(sampler, dataset, STEERING, GroupPlan(0, 2, 2), Decoding(9), 0)
+        dataset = ScorerSet([RewardFunction(length_reward)]).score(groups)
+    args = NEATConfig(
+        output_dir=directory,
+        max_steps=3,
+        per_device_train_batch_size=int(groups_a_rank),
+        max_tokens_per_pass=int(max_tokens),
+        max_new_tokens=9,
+        learning_rate=0.05,
+        optim="sgd",
+        lr_scheduler_type="constant",
+        max_grad_norm=0,
+        negative_context=0.5,
+        save_strategy="no",
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    trainer = NEATTrainer(
+        make_llama(tokenizer),
+        args,
+        NEAT(min_gap=0.0),
+        STEERING,
+        length_reward,
+        train_dataset=dataset,
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    if trainer.is_world_process_zero():
+        weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
+        losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+        torch.save({"weights": weights, "losses": losses}, Path(directory) / "result.pt")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
