@@ -20,6 +20,9 @@ from torch.nn.utils.rnn import pad_sequence
 BLOCK = 128
 """Rows of one block: its scores should stay in the cache."""
 
+LATER = torch.ones(BLOCK, BLOCK, dtype=torch.bool).triu(1)
+"""Which of a block's tokens come after which."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -115,8 +118,7 @@ def _probabilities(
     scores = queries.float() @ keys.float().mT
     count = block.rows.stop - block.rows.start
     own = scores.view(key_heads, -1, count, scores.shape[-1])[..., -count:]
-    later = torch.ones(count, count, dtype=torch.bool, device=q.device).triu(1)
-    own.masked_fill_(later, float("-inf"))
+    own.masked_fill_(LATER[:count, :count], float("-inf"))
     return scores.softmax(-1).to(q.dtype), queries, keys
 
 
