@@ -39,8 +39,8 @@ ABOUT = {
     "trainer as installed, `trl_grpo_fast_logps` the same with the log-probs of TRL's A2PO "
     "trainer, which is faster on a CPU.",
     "dpo_step": "Whole DPO steps on the same eight pairs by `NEATTrainer` and by TRL's "
-    "`DPOTrainer` as installed, whose fused LM head is slow on a CPU. In float32 both end with the same "
-    "weights.",
+    "`DPOTrainer` as installed, whose fused LM head is slow on a CPU. In float32 both end with "
+    "the same weights.",
     "scaling": "How the cost of a training step grows with the responses of a group and with "
     "the query (responses of 64 tokens), and the data path: from rows on disk to token ids, "
     "with scripted answers.",
