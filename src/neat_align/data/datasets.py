@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from neat_align.data.files import Row, read_rows
 from neat_align.data.formats import Diverging, NoPreference, Preference, preference_of, query_of
+from neat_align.data.shards import group_files
+from neat_align.data.wide import check_wide, group_of_wide, wide_bytes
 from neat_align.errors import DataError, InputError, OutputError, SeveralErrors, nearest, raise_all
 from neat_align.runs import atomic_write_bytes, atomic_write_text
 from neat_align.types import Group, Query
@@ -125,10 +127,11 @@ def save_groups(path: Path | str, groups: Sequence[Group]) -> None:
     """
     path = Path(path)
     check_groups_path(path)
-    lines = [_json_line(group.to_json()) for group in groups]
     if path.suffix == ".parquet":
-        atomic_write_bytes(path, _parquet_bytes(lines))
-    elif path.suffix == ".gz":
+        atomic_write_bytes(path, wide_bytes(groups))
+        return
+    lines = [_json_line(group.to_json()) for group in groups]
+    if path.suffix == ".gz":
         atomic_write_bytes(path, gzip.compress("".join(lines).encode(), mtime=0))
     else:
         atomic_write_text(path, "".join(lines))
@@ -146,23 +149,45 @@ def check_groups_path(path: Path | str) -> None:
 
 
 def load_groups(path: Path | str) -> list[Group]:
-    """The groups of a file that `save_groups` wrote.
+    """All groups at `path`; see `read_groups`."""
+    return list(read_groups(path))
+
+
+def read_groups(path: Path | str) -> Iterator[Group]:
+    """The groups of a file that `save_groups` wrote, or of a directory of shards, one by one.
 
     Raises:
         DataError: it is missing, or holds something else.
     """
-    groups = []
-    for place, row in read_rows(Path(path)):
+    for file in group_files(Path(path)):
+        convert = Group.from_json
+        if file.suffix == ".parquet" and file.is_file():
+            check_wide(file)
+            convert = group_of_wide
+        for place, row in read_rows(file):
+            try:
+                yield convert(row)
+            except DataError as error:
+                raise DataError(f"{place}: {error.given}", error.why, error.fix) from error
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise DataError(
+                    place,
+                    f"not a group: {error!r}",
+                    "give what `neat sample` or `neat score` wrote",
+                ) from error
+
+
+def read_queries(spec: DataSpec) -> Iterator[Query]:
+    """The queries of a data set, one by one; equal ones are not told apart.
+
+    Raises:
+        DataError: at the first row that cannot be used.
+    """
+    for place, row in _rows(spec):
         try:
-            record = json.loads(row["group"]) if set(row) == {"group"} else row
-            groups.append(Group.from_json(record))
+            yield _query_or_chosen(row)
         except DataError as error:
             raise DataError(f"{place}: {error.given}", error.why, error.fix) from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                place, f"not a group: {error!r}", "give what `neat sample` or `neat score` wrote"
-            ) from error
-    return groups
 
 
 def save_queries(path: Path | str, queries: Sequence[Query]) -> None:
@@ -254,12 +279,3 @@ def _hub_rows(spec: DataSpec) -> Iterator[Row]:
 def _json_line(value: Any) -> str:
     # Columns of Parquet and hub data may be dates or decimals: kept as text, as in CSV.
     return json.dumps(value, ensure_ascii=False, default=str) + "\n"
-
-
-def _parquet_bytes(lines: list[str]) -> bytes:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    buffer = pa.BufferOutputStream()
-    parquet.write_table(pa.table({"group": pa.array(lines, pa.string())}), buffer)
-    return buffer.getvalue().to_pybytes()

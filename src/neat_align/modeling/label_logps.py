@@ -33,26 +33,33 @@ def label_logps(logits: Tensor, row: Tensor, label: Tensor) -> Tensor:
 class _LabelLogps(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, row: Tensor, label: Tensor) -> Tensor:
-        norm = torch.cat([part.float().logsumexp(-1) for part in _chunks(logits)])
-        ctx.save_for_backward(logits, row, label, norm)
-        return logits[row, label].float() - norm[row]
+        ctx.save_for_backward(logits, row, label)
+        logps = torch.empty(len(row), device=logits.device)
+        order = row.argsort()
+        labels_below = torch.searchsorted(row[order], torch.arange(len(logits) + 1).to(row))
+        for start, part in _chunks(logits):
+            first, stop = labels_below[start], labels_below[start + len(part)]
+            own = order[first:stop]
+            if len(own):  # rows that predict nothing, padding, are left out where they can be
+                found = part.log_softmax(-1, dtype=torch.float32)
+                logps[own] = found[row[own] - start, label[own]]
+        return logps
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """d/dz of Σ_m g_m (z[row_m, label_m] − norm[row_m]) = Σ_m g_m (1[label_m] − softmax)."""
-        logits, row, label, norm = ctx.saved_tensors
+        """d/dz of Σ_m g_m log softmax(z[row_m])[label_m] = Σ_m g_m (1[label_m] − softmax)."""
+        logits, row, label = ctx.saved_tensors
         gradient = gradients[0]
-        weight = torch.zeros_like(norm).index_add_(0, row, gradient)
-        start = 0
-        for part in _chunks(logits):
-            rows = slice(start, start + len(part))
-            softmax = (part.float() - norm[rows, None]).exp_()
-            part.copy_(softmax.mul_(-weight[rows, None]))
-            start = rows.stop
+        weight = gradient.new_zeros(len(logits)).index_add_(0, row, gradient)
+        for start, part in _chunks(logits):
+            softmax = part.softmax(-1, dtype=torch.float32)
+            part.copy_(softmax.mul_(-weight[start : start + len(part), None]))
         logits.index_put_((row, label), gradient.to(logits.dtype), accumulate=True)
         return logits, None, None
 
 
-def _chunks(logits: Tensor) -> Iterator[Tensor]:
+def _chunks(logits: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """(first row, rows) of pieces that are turned to float32 at a time."""
     elements = CHUNK.get(logits.device.type, CHUNK_ELSEWHERE)
-    return iter(logits.split(max(1, elements // logits.shape[-1])))
+    size = max(1, elements // logits.shape[-1])
+    return ((i * size, part) for i, part in enumerate(logits.split(size)))

@@ -1,0 +1,79 @@
+"""What is odd about a group: told with the data, dropped only where that is asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from neat_align.types import Group, Response, Source
+
+DUPLICATE, EMPTY, TRUNCATED = "duplicate", "empty", "truncated"
+REVERSED = "negative_above_positives"
+
+
+def group_flags(group: Group) -> list[str]:
+    """The group's flags, in alphabetical order.
+
+    `duplicate`, `empty`, `truncated`: some response is. `negative_above_positives`: a
+    response under a negative prompt scores above every one that was drawn otherwise; the
+    reward is wrong there, or the prompt did nothing.
+    """
+    found = {flag for flag in (DUPLICATE, EMPTY, TRUNCATED) if any(_odd(group, flag))}
+    if group.is_scored:
+        negative = [r.score for r in group.responses if r.source == Source.NEGATIVE]
+        others = [r.score for r in group.responses if r.source != Source.NEGATIVE]
+        known = [s for s in negative if s is not None], [s for s in others if s is not None]
+        if all(known) and max(known[0]) > max(known[1]):
+            found.add(REVERSED)
+    return sorted(found)
+
+
+@dataclass
+class Filter:
+    """Drops what it is asked to, and counts it.
+
+    Attributes:
+        drop: responses that are `duplicate` (all but the first), `empty` or `truncated`.
+        min_gap: groups whose best and worst score are closer than this.
+        dropped: how many responses and groups, by reason.
+    """
+
+    drop: frozenset[str] = frozenset()
+    min_gap: float | None = None
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def __call__(self, groups: Iterable[Group]) -> Iterator[Group]:
+        """The groups that stay, with the responses that stay; at least two each."""
+        for group in groups:
+            odd = [any(flags) for flags in zip(*(_odd(group, flag) for flag in self.drop))]
+            left = group.responses
+            if odd:
+                left = tuple(r for r, bad in zip(left, odd, strict=True) if not bad)
+            self.dropped["responses"] += len(group.responses) - len(left)
+            if len(left) < 2:
+                self.dropped["groups with fewer than two responses left"] += 1
+            elif self.min_gap is not None and _gap(left) < self.min_gap:
+                self.dropped[f"groups with a gap below {self.min_gap:g}"] += 1
+            else:
+                yield Group(group.query, left)
+
+
+def _odd(group: Group, flag: str) -> list[bool]:
+    """Of each response, whether the flag is true of it."""
+    tests: dict[str, Callable[[Response, set[str]], bool]] = {
+        DUPLICATE: lambda response, seen: response.text.strip() in seen,
+        EMPTY: lambda response, seen: not response.text.strip(),
+        TRUNCATED: lambda response, seen: response.finish == "length",
+    }
+    seen: set[str] = set()
+    found = []
+    for response in group.responses:
+        found.append(tests[flag](response, seen))
+        seen.add(response.text.strip())
+    return found
+
+
+def _gap(responses: Iterable[Response]) -> float:
+    scores = [r.score for r in responses if r.score is not None]
+    return max(scores) - min(scores) if scores else float("inf")

@@ -1,0 +1,112 @@
+"""A data set in parts, made by any number of processes that know nothing of each other.
+
+A query belongs to a shard by its content, wherever it stands in the input. A shard is
+written in parts of some hundred queries, each whole or not at all, so what is killed goes
+on with the part it was at, and memory does not grow with the data set:
+
+    DIRECTORY/run.json
+    DIRECTORY/shard-00001-of-00004-part-000000.parquet
+
+All parts of all shards together are the data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from neat_align.data.wide import wide_bytes
+from neat_align.errors import DataError, RecipeError
+from neat_align.runs import atomic_write_bytes
+from neat_align.types import Group, Query
+
+T = TypeVar("T")
+PART = 256
+"""Queries of one part: what is lost at most when a process is killed."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` shards.
+
+    Raises:
+        RecipeError: there is no such shard.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise RecipeError(
+                f"shard {self.index} of {self.count}",
+                "shards are numbered from 0",
+                f"use an index from 0 to {max(0, self.count - 1)}",
+            )
+
+    def holds(self, query: Query) -> bool:
+        """Whether the query belongs here; every query belongs to one shard."""
+        return int(query.id, 16) % self.count == self.index
+
+    def path(self, directory: Path, part: int) -> Path:
+        name = f"shard-{self.index:05d}-of-{self.count:05d}-part-{part:06d}.parquet"
+        return directory / name
+
+
+def write_shard(
+    queries: Iterable[Query],
+    shard: Shard,
+    directory: Path,
+    make: Callable[[Sequence[Query]], Sequence[Group]],
+    progress: Callable[[int], None] = lambda count: None,
+) -> int:
+    """Write the shard's parts that are not there yet; the queries that were made.
+
+    Args:
+        queries: of the whole data set, in the same order every time; equal ones count once.
+        make: groups of some queries, the same whatever else it is asked.
+        progress: told of queries that are done, before or now.
+    """
+    made = 0
+    for number, part in enumerate(_parts(_once(queries, shard), PART)):
+        path = shard.path(directory, number)
+        if not path.exists():
+            atomic_write_bytes(path, wide_bytes(make(part)))
+            made += len(part)
+        progress(len(part))
+    return made
+
+
+def group_files(path: Path) -> list[Path]:
+    """The files of groups at `path`: itself, or a directory's parts in order.
+
+    Raises:
+        DataError: a directory without any.
+    """
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.parquet"))
+    if not files:
+        raise DataError(
+            f"directory {path}", "it holds no *.parquet file", "give what `neat sample` wrote"
+        )
+    return files
+
+
+def _once(queries: Iterable[Query], shard: Shard) -> Iterator[Query]:
+    """The shard's queries, each once; eight bytes are kept of each that was seen."""
+    seen: set[int] = set()
+    for query in queries:
+        number = int(query.id, 16)
+        if shard.holds(query) and number not in seen:
+            seen.add(number)
+            yield query
+
+
+def _parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while part := list(islice(iterator, size)):
+        yield part

@@ -1,0 +1,143 @@
+"""Groups as a wide table: the expanded preference data set.
+
+One row a query. `prompt`, `chosen` and `rejected` are what preference trainers read (TRL's
+conversational format); `candidates` holds every response with where it came from and what
+it was scored, so that a row turns back into its group without loss. The schema's version
+stands in the file's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from neat_align.data.flags import group_flags
+from neat_align.errors import DataError
+from neat_align.types import Group, Message, Query, Response
+
+VERSION = 1
+VERSION_KEY = b"neat_align.schema"
+FIELDS = ("text", "source", "steering", "finish", "score", "seed", "sampler")
+
+
+def wide_schema() -> Any:
+    """The Arrow schema, its version in the metadata."""
+    import pyarrow as pa
+
+    text, number, whole = pa.string(), pa.float64(), pa.int64()
+    messages = pa.list_(pa.struct({"role": text, "content": text}))
+    candidate = pa.struct(
+        {
+            "text": text,
+            "source": text,
+            "steering": text,
+            "finish": text,
+            "score": number,
+            "scores": pa.list_(pa.struct({"name": text, "value": number})),
+            "seed": whole,
+            "sampler": text,
+            "token_ids": pa.list_(pa.int32()),
+        }
+    )
+    columns = {
+        "prompt": messages,
+        "chosen": messages,
+        "rejected": messages,
+        "score_chosen": number,
+        "score_rejected": number,
+        "steering_chosen": text,
+        "steering_rejected": text,
+        "prompt_id": text,
+        "flags": pa.list_(text),
+        "candidates": pa.list_(candidate),
+        "conversational": pa.bool_(),
+        "meta": text,
+    }
+    return pa.schema(columns, metadata={VERSION_KEY: str(VERSION).encode()})
+
+
+def wide_row(group: Group) -> dict[str, Any]:
+    """The group as a row; `chosen` and `rejected` are null where it is not scored.
+
+    Chosen is the response with the highest score, rejected the one with the lowest, the
+    first of equal ones.
+    """
+    row: dict[str, Any] = {
+        "prompt": [m.to_json() for m in group.query.messages],
+        "prompt_id": group.query.id,
+        "flags": group_flags(group),
+        "candidates": [_candidate(response) for response in group.responses],
+        "conversational": group.query.conversational,
+        "meta": json.dumps(dict(group.query.meta), ensure_ascii=False, default=str),
+    }
+    if group.is_scored:
+        order = sorted(group.responses, key=lambda r: r.score or 0.0)
+        best = max(group.responses, key=lambda r: r.score or 0.0)
+        for name, response in (("chosen", best), ("rejected", order[0])):
+            row[name] = [{"role": "assistant", "content": response.text}]
+            row[f"score_{name}"] = response.score
+            row[f"steering_{name}"] = response.steering
+    return row
+
+
+def group_of_wide(row: Mapping[str, Any]) -> Group:
+    """The group that `wide_row` was given."""
+    messages = tuple(Message(m["role"], m["content"]) for m in row["prompt"])
+    query = Query(messages, json.loads(row["meta"]), row["conversational"])
+    return Group(query, tuple(_response(c) for c in row["candidates"]))
+
+
+def wide_bytes(groups: Iterable[Group]) -> bytes:
+    """A Parquet file of the groups."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    buffer = pa.BufferOutputStream()
+    table = pa.Table.from_pylist([wide_row(group) for group in groups], schema=wide_schema())
+    parquet.write_table(table, buffer, compression="zstd")
+    content: bytes = buffer.getvalue().to_pybytes()
+    return content
+
+
+def check_wide(path: Path) -> None:
+    """That a Parquet file is this table, of the version that is known.
+
+    Raises:
+        DataError: it is not, or cannot be read.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        metadata = parquet.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"data file {path}", f"not Parquet: {error}", "write it again") from error
+    version = metadata.get(VERSION_KEY, b"").decode()
+    if not version:
+        raise DataError(
+            f"data file {path}",
+            "it is no table of groups",
+            "give what `neat sample` or `neat score` wrote",
+        )
+    if version != str(VERSION):
+        raise DataError(
+            f"data file {path}",
+            f"its schema is version {version}, and this one reads {VERSION}",
+            "read it with the version of neat-align that wrote it",
+        )
+
+
+def _candidate(response: Response) -> dict[str, Any]:
+    return {
+        **{name: getattr(response, name) for name in FIELDS},
+        "source": str(response.source),
+        "scores": [{"name": name, "value": value} for name, value in response.scores.items()],
+        "token_ids": None if response.token_ids is None else list(response.token_ids),
+    }
+
+
+def _response(candidate: Mapping[str, Any]) -> Response:
+    scores = {entry["name"]: entry["value"] for entry in candidate["scores"]}
+    return Response.from_json({**candidate, "scores": scores})
