@@ -200,3 +200,8 @@ def test_the_installed_command_tells_errors_by_its_exit_code(tmp_path):
     assert done.returncode == 0
     assert "demo" in done.stdout
     refused(subprocess.run([command, "run", "hh_tiny_"], capture_output=True, text=True), "hh_tiny")
+
+
+def test_a_command_launched_as_several_processes_is_refused(neat, folder, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refused(neat("doctor", folder, cwd=folder), "2 processes", "NEATTrainer")

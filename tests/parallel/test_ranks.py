@@ -4,24 +4,34 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from accelerate.utils import DistributedType
+
+from neat_align.training.launch import launch_problems
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("train_ranks.py")
 
 
-def trained(directory, ranks, *arguments):
-    directory.mkdir()
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
-    done = subprocess.run(
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone")
+
+
+def launched(launcher, directory, *arguments, **environment):
+    return subprocess.run(
         [sys.executable, *launcher, str(SCRIPT), str(directory), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=120,
     )
+
+
+def trained(directory, ranks, *arguments):
+    directory.mkdir()
+    done = launched((*TORCHRUN, f"--nproc_per_node={ranks}"), directory, *arguments)
     assert done.returncode == 0, done.stderr[-4000:]
     return torch.load(directory / "result.pt")
 
@@ -36,3 +46,31 @@ def test_two_ranks_equal_one_with_the_same_global_batch(tmp_path, kind, max_toke
     assert two["losses"] == pytest.approx(one["losses"], rel=1e-4)
     for name, expected in one["weights"].items():
         torch.testing.assert_close(two["weights"][name], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_launcher_that_fell_back_to_one_process_is_refused(tmp_path):
+    accelerate = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
+    done = launched(accelerate, tmp_path, "offline", 2, 4096, NEAT_TEST_PROCESSES="2")
+    assert done.returncode != 0
+    assert "processes=2, and 1 take part" in done.stderr
+    assert not (tmp_path / "result.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "processes", "message"),
+    [
+        ({"WORLD_SIZE": "2"}, None, "2 processes launched, 1 of them together"),
+        ({"ACCELERATE_USE_FSDP": "true"}, None, "FSDP asked of the launcher, NO found"),
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, 1, "DEEPSPEED asked of the launcher"),
+        ({}, 4, "processes=4, and 1 take part"),
+    ],
+)
+def test_what_was_asked_and_not_given_is_told(monkeypatch, environment, processes, message):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    alone = SimpleNamespace(num_processes=1, distributed_type=DistributedType.NO)
+    (problem,) = launch_problems(alone, processes)
+    assert message in str(problem)
+    for name in environment:
+        monkeypatch.delenv(name)
+    assert launch_problems(alone, 1) == []

@@ -3,6 +3,7 @@
 python train_ranks.py DIRECTORY online|offline GROUPS_A_RANK MAX_TOKENS_PER_PASS
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def main(directory, kind, groups_a_rank, max_tokens):
         max_grad_norm=0,
         negative_context=0.5,
         save_strategy="no",
+        processes=int(os.environ.get("NEAT_TEST_PROCESSES", "0")) or None,
         use_cpu=True,
         disable_tqdm=True,
     )
@@ -64,6 +66,7 @@ def main(directory, kind, groups_a_rank, max_tokens):
         weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
         losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
         torch.save({"weights": weights, "losses": losses}, Path(directory) / "result.pt")
+    os._exit(0)  # the threads of gloo may abort, or block, a process that ends by itself
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from neat_align.cli.groups import DropKind
+from neat_align.cli.groups import GroupsTarget as _Target
 from neat_align.errors import InputError, OutputError, RecipeError, raise_all
 
 console = Console(soft_wrap=True, highlight=False)
@@ -28,7 +31,9 @@ QueriesOption = Annotated[
 def sample(
     model: ModelOption,
     queries: QueriesOption,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Groups: .jsonl or .parquet")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Groups: .jsonl, .parquet, or a directory.")
+    ],
     steering: SteeringOption = "harmless",
     positive: Annotated[int, typer.Option(min=0, help="Responses a query.")] = 2,
     negative: Annotated[int, typer.Option(min=0, help="Responses a query.")] = 2,
@@ -37,34 +42,52 @@ def sample(
     temperature: Temperature = 1.0,
     batch_size: Batch = 64,
     seed: Seed = 0,
+    num_shards: Annotated[int, typer.Option(min=1, help="Shards of the whole data set.")] = 1,
+    shard_index: Annotated[int, typer.Option(min=0, help="The shard to write.")] = 0,
 ) -> None:
     """Answer queries under positive and negative prompts; write groups.
 
+    A directory is written in parts: start the same command again to go on, and other
+    shards anywhere at the same time.
+
     Example: neat sample -m ./model -q queries.jsonl -o groups.jsonl --steering harmless
+    Example: neat sample -m ./model -q queries.jsonl -o groups/ --num-shards 8 --shard-index 3
     """
-    from neat_align.data import DataSpec, check_groups_path, load_queries, save_groups
+    from neat_align.data.shards import Shard
     from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
     from neat_align.sampling.base import Decoding
     from neat_align.sampling.groups import GroupPlan, sample_groups
     from neat_align.steering import Steering
 
-    _refuse_existing(output)
-    check_groups_path(output)
-    found = load_queries(DataSpec(queries))
+    shard = Shard(shard_index, num_shards)
     pair, plan = Steering.from_value(steering), GroupPlan(plain, positive, negative)
+    decoding = Decoding(max_new_tokens, temperature)
     raise_all(check_model_source(model))
+    target = _Target(output, shard)
+    count = target.count(queries)
+    target.check(
+        {
+            "sample": str(model),
+            "queries": str(queries),
+            "steering": {"name": pair.name, "positive": pair.positive, "negative": pair.negative},
+            "plan": asdict(plan),
+            "decoding": asdict(decoding),
+            "seed": seed,
+            "shards": num_shards,
+        }
+    )
 
     from neat_align.prompt_format import PromptFormat
     from neat_align.sampling.local import TransformersSampler
 
-    with _progress("sampling", len(found) * plan.size) as advance:
-        sampler = TransformersSampler(
-            load_causal_lm(model), PromptFormat(load_tokenizer(model)), model, batch_size, advance
+    sampler = TransformersSampler(
+        load_causal_lm(model), PromptFormat(load_tokenizer(model)), model, batch_size
+    )
+    with _progress("sampling", count) as advance:
+        told = target.write_queries(
+            queries, lambda part: sample_groups(sampler, part, pair, plan, decoding, seed), advance
         )
-        decoding = Decoding(max_new_tokens, temperature)
-        groups = sample_groups(sampler, found, pair, plan, decoding, seed)
-    save_groups(output, groups)
-    console.print(f"written: {output} ({len(groups)} groups of {plan.size})")
+    console.print(f"written: {output} ({told}, {plan.size} responses each)")
 
 
 def score(
@@ -73,29 +96,58 @@ def score(
         list[str],
         typer.Option("--reward", "-r", help="Model, file.py:function or polarity; repeatable."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Groups: .jsonl or .parquet")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Groups: .jsonl, .parquet, or a directory.")
+    ],
     weight: Annotated[
         list[float] | None, typer.Option("--weight", "-w", help="One for each reward.")
     ] = None,
+    drop: Annotated[
+        list[DropKind] | None, typer.Option(help="Responses to leave out; repeatable.")
+    ] = None,
+    min_gap: Annotated[
+        float | None, typer.Option(min=0.0, help="Leave out groups whose scores are closer.")
+    ] = None,
+    num_shards: Annotated[int, typer.Option(min=1, help="Shards of the files to score.")] = 1,
+    shard_index: Annotated[int, typer.Option(min=0, help="The shard to score.")] = 0,
 ) -> None:
     """Score groups with one or several rewards.
 
+    A directory of parts is scored part by part into another directory; start the same
+    command again to go on. Nothing is left out unless asked: what is odd is flagged.
+
     Example: neat score groups.jsonl -r rewards.py:politeness -r ./reward -o scored.jsonl
+    Example: neat score groups/ -r ./reward -o scored/ --drop duplicate --min-gap 0.1
     """
-    from neat_align.data import check_groups_path, load_groups, save_groups
+    from neat_align.data.flags import Filter
+    from neat_align.data.shards import Shard
     from neat_align.scoring import ScorerSet, check_scorer_value, resolve_scorer
 
-    _refuse_existing(output)
-    check_groups_path(output)
+    shard = Shard(shard_index, num_shards)
     raise_all([problem for name in reward for problem in check_scorer_value(name)])
     if weight and len(weight) != len(reward):
         raise RecipeError(
             f"{len(weight)} weights for {len(reward)} rewards", "each needs one", "give as many"
         )
-    found = load_groups(groups)
+    kept = Filter(frozenset(str(kind) for kind in drop or ()), min_gap)
+    target = _Target(output, shard)
+    target.check_source(groups)
+    target.check(
+        {
+            "score": str(groups),
+            "rewards": reward,
+            "weights": weight,
+            "drop": sorted(kept.drop),
+            "min_gap": min_gap,
+            "shards": num_shards,
+        }
+    )
     scorers = ScorerSet([resolve_scorer(name) for name in reward], weight or None)
-    save_groups(output, scorers.score(found))
-    console.print(f"written: {output} ({len(found)} groups)")
+    told = target.write_groups(groups, lambda part: list(kept(scorers.score(part))))
+    console.print(f"written: {output} ({told})")
+    for what, number in kept.dropped.items():
+        if number:
+            console.print(f"left out: {number} {what}")
 
 
 def train(

@@ -8,6 +8,8 @@ from neat_align.data.datasets import (
     load_preferences,
     load_queries,
     load_texts,
+    read_groups,
+    read_queries,
     save_groups,
     save_queries,
 )
@@ -22,6 +24,8 @@ __all__ = [
     "load_preferences",
     "load_queries",
     "load_texts",
+    "read_groups",
+    "read_queries",
     "save_groups",
     "save_queries",
 ]

@@ -160,10 +160,12 @@ def read_groups(path: Path | str) -> Iterator[Group]:
         DataError: it is missing, or holds something else.
     """
     for file in group_files(Path(path)):
-        convert = Group.from_json
+        convert: Callable[[Mapping[str, Any]], Group] = Group.from_json
         if file.suffix == ".parquet" and file.is_file():
-            check_wide(file)
+            rows = check_wide(file)
             convert = group_of_wide
+            if not rows and file != Path(path):
+                continue  # a part of which nothing was kept
         for place, row in read_rows(file):
             try:
                 yield convert(row)
@@ -175,6 +177,23 @@ def read_groups(path: Path | str) -> Iterator[Group]:
                     f"not a group: {error!r}",
                     "give what `neat sample` or `neat score` wrote",
                 ) from error
+
+
+def check_queries(spec: DataSpec, wanted: Callable[[Query], bool]) -> int:
+    """How many different queries are wanted; every row is looked at, none is kept.
+
+    Raises:
+        DataError: rows that cannot be used; the first few are reported together.
+    """
+    seen: set[int] = set()
+
+    def look(row: Mapping[str, Any]) -> None:
+        query = _query_or_chosen(row)
+        if wanted(query):
+            seen.add(int(query.id, 16))
+
+    _each(spec, look)
+    return len(seen)
 
 
 def read_queries(spec: DataSpec) -> Iterator[Query]:
@@ -214,11 +233,17 @@ def _query_or_chosen(row: Mapping[str, Any]) -> Query:
 def _collect(spec: DataSpec, convert: Callable[[Mapping[str, Any]], T]) -> list[T]:
     """Every row converted; the first few that fail are reported together."""
     found: list[T] = []
+    _each(spec, lambda row: found.append(convert(row)))
+    return found
+
+
+def _each(spec: DataSpec, do: Callable[[Mapping[str, Any]], None]) -> None:
+    """Do something with every row; the first few that fail are reported together."""
     errors: list[InputError] = []
     try:
         for place, row in _rows(spec):
             try:
-                found.append(convert(row))
+                do(row)
             except DataError as error:
                 errors.append(DataError(f"{place}: {error.given}", error.why, error.fix))
                 if len(errors) == SHOWN_ERRORS:
@@ -226,7 +251,6 @@ def _collect(spec: DataSpec, convert: Callable[[Mapping[str, Any]], T]) -> list[
     except InputError as error:  # the file cannot be read on; what was wrong before counts too
         errors += error.errors if isinstance(error, SeveralErrors) else [error]
     raise_all(errors)
-    return found
 
 
 def _rows(spec: DataSpec) -> Iterator[Row]:

@@ -19,7 +19,7 @@ def group_flags(group: Group) -> list[str]:
     response under a negative prompt scores above every one that was drawn otherwise; the
     reward is wrong there, or the prompt did nothing.
     """
-    found = {flag for flag in (DUPLICATE, EMPTY, TRUNCATED) if any(_odd(group, flag))}
+    found = {flag for flag in (DUPLICATE, EMPTY, TRUNCATED) if any(odd_responses(group, flag))}
     if group.is_scored:
         negative = [r.score for r in group.responses if r.source == Source.NEGATIVE]
         others = [r.score for r in group.responses if r.source != Source.NEGATIVE]
@@ -46,7 +46,7 @@ class Filter:
     def __call__(self, groups: Iterable[Group]) -> Iterator[Group]:
         """The groups that stay, with the responses that stay; at least two each."""
         for group in groups:
-            odd = [any(flags) for flags in zip(*(_odd(group, flag) for flag in self.drop))]
+            odd = [any(flags) for flags in zip(*(odd_responses(group, flag) for flag in self.drop))]
             left = group.responses
             if odd:
                 left = tuple(r for r, bad in zip(left, odd, strict=True) if not bad)
@@ -59,7 +59,7 @@ class Filter:
                 yield Group(group.query, left)
 
 
-def _odd(group: Group, flag: str) -> list[bool]:
+def odd_responses(group: Group, flag: str) -> list[bool]:
     """Of each response, whether the flag is true of it."""
     tests: dict[str, Callable[[Response, set[str]], bool]] = {
         DUPLICATE: lambda response, seen: response.text.strip() in seen,

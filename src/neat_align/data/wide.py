@@ -1,9 +1,10 @@
 """Groups as a wide table: the expanded preference data set.
 
 One row a query. `prompt`, `chosen` and `rejected` are what preference trainers read (TRL's
-conversational format); `candidates` holds every response with where it came from and what
-it was scored, so that a row turns back into its group without loss. The schema's version
-stands in the file's metadata.
+conversational format), `completion`, the chosen answer again, is what SFT reads;
+`candidates` holds every response with where it came from and what it was scored, so that a
+row turns back into its group without loss. The schema's version stands in the file's
+metadata.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def wide_schema() -> Any:
         "prompt": messages,
         "chosen": messages,
         "rejected": messages,
+        "completion": messages,
         "score_chosen": number,
         "score_rejected": number,
         "steering_chosen": text,
@@ -79,6 +81,7 @@ def wide_row(group: Group) -> dict[str, Any]:
             row[name] = [{"role": "assistant", "content": response.text}]
             row[f"score_{name}"] = response.score
             row[f"steering_{name}"] = response.steering
+        row["completion"] = row["chosen"]
     return row
 
 
@@ -101,8 +104,8 @@ def wide_bytes(groups: Iterable[Group]) -> bytes:
     return content
 
 
-def check_wide(path: Path) -> None:
-    """That a Parquet file is this table, of the version that is known.
+def check_wide(path: Path) -> int:
+    """The rows of a Parquet file, once it is seen to be this table in a known version.
 
     Raises:
         DataError: it is not, or cannot be read.
@@ -111,7 +114,8 @@ def check_wide(path: Path) -> None:
     from pyarrow import parquet
 
     try:
-        metadata = parquet.read_schema(path).metadata or {}
+        footer = parquet.read_metadata(path)
+        metadata = footer.metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"data file {path}", f"not Parquet: {error}", "write it again") from error
     version = metadata.get(VERSION_KEY, b"").decode()
@@ -127,6 +131,7 @@ def check_wide(path: Path) -> None:
             f"its schema is version {version}, and this one reads {VERSION}",
             "read it with the version of neat-align that wrote it",
         )
+    return int(footer.num_rows)
 
 
 def _candidate(response: Response) -> dict[str, Any]:

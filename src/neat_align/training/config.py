@@ -42,6 +42,8 @@ class NEATConfig(TrainingArguments):
         max_tokens_per_pass: tokens of one forward pass, padding included. A micro-batch
             beyond it is done in parts. A single group beyond it is split by its responses,
             whose activations are computed twice; the gradient stays exact.
+        processes: how many processes must take part; a launch that comes up with another
+            number is refused. None takes what comes.
         stop_kl: stop when the logged `kl` passes this: the mean log-ratio to the reference,
             in nats, of the responses drawn without a negative prompt.
         stop_distinct_2: stop when distinct-2 of the sampled responses falls below this.
@@ -68,6 +70,7 @@ class NEATConfig(TrainingArguments):
     plausibility: float = 0.0
     packed: bool = True
     max_tokens_per_pass: int = TOKENS
+    processes: int | None = None
     stop_kl: float | None = None
     stop_distinct_2: float | None = None
 
@@ -114,6 +117,7 @@ class NEATConfig(TrainingArguments):
             ("sampling_batch_size", 1, None),
             ("plausibility", 0, None),
             ("max_tokens_per_pass", 1, None),
+            ("processes", 1, None),
         ):
             value = getattr(self, name)
             if value is None:

@@ -1,0 +1,54 @@
+"""The command about data sets of groups."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+dataset_app = typer.Typer(help="Data sets of groups.", no_args_is_help=True)
+console = Console(soft_wrap=True, highlight=False)
+
+
+@dataset_app.command()
+def stats(
+    groups: Annotated[Path, typer.Argument(help="Groups: a file, or a directory of parts.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """What is in a data set of groups: responses by source, flags, score gaps.
+
+    Example: neat dataset stats scored/
+    """
+    from neat_align.data import read_groups
+    from neat_align.data.stats import group_stats
+
+    found = group_stats(read_groups(groups))
+    if as_json:
+        console.print_json(json.dumps(found))
+        return
+    totals = {k: v for k, v in found.items() if isinstance(v, int)}
+    console.print(", ".join(f"{value} {name}" for name, value in totals.items()))
+    console.print(_sources(found["sources"]))
+    console.print(_counts("flag", found["flags"]))
+    if found["gaps"]:
+        console.print(_counts("score gap from", found["gaps"]))
+
+
+def _sources(sources: dict[str, dict[str, Any]]) -> Table:
+    columns = list(dict.fromkeys(name for counts in sources.values() for name in counts))
+    table = Table("source", *columns)
+    for source, counts in sources.items():
+        cells = [counts.get(name, 0) for name in columns]
+        table.add_row(source, *(f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells))
+    return table
+
+
+def _counts(title: str, counts: dict[str, int]) -> Table:
+    table = Table(title, "groups")
+    for name, count in counts.items():
+        table.add_row(name, str(count))
+    return table
