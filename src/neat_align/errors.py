@@ -9,6 +9,7 @@
     │   ├── RewardError         a reward function or model that cannot be used
     │   ├── OutputError         an output directory that cannot be written
     │   └── SeveralErrors       all the problems found in one pass
+    ├── ServerError             a server that refused, or did not answer
     └── TrainingError           wrong while training
         └── NonFiniteLossError  the loss is NaN or infinite; the batch was saved
 
@@ -69,6 +70,10 @@ class SeveralErrors(InputError):
 
     def __str__(self) -> str:
         return "\n".join(str(error) for error in self.errors)
+
+
+class ServerError(NeatError):
+    """A server refused, or gave no proper answer in all attempts."""
 
 
 class TrainingError(NeatError):

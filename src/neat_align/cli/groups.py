@@ -34,6 +34,13 @@ class GroupsTarget:
         self.output, self.shard = output, shard
         self.in_parts = output.is_dir() or not output.suffix
 
+    @property
+    def journal(self) -> Path:
+        """Where answers of a server are kept as they come."""
+        if self.in_parts:
+            return self.output / f".journal-{self.shard.index:05d}.jsonl"
+        return self.output.with_name(f".{self.output.name}.journal.jsonl")
+
     def check(self, settings: Mapping[str, Any]) -> None:
         """Refuse an output that cannot be written, or that other settings have begun.
 

@@ -44,6 +44,13 @@ def sample(
     seed: Seed = 0,
     num_shards: Annotated[int, typer.Option(min=1, help="Shards of the whole data set.")] = 1,
     shard_index: Annotated[int, typer.Option(min=0, help="The shard to write.")] = 0,
+    server: Annotated[
+        str | None, typer.Option(help="Ask this chat endpoint (…/v1) for the model instead.")
+    ] = None,
+    key_variable: Annotated[
+        str, typer.Option(help="Environment variable with the server's key.")
+    ] = "OPENAI_API_KEY",
+    concurrency: Annotated[int, typer.Option(min=1, help="Open questions to a server.")] = 16,
 ) -> None:
     """Answer queries under positive and negative prompts; write groups.
 
@@ -52,22 +59,24 @@ def sample(
 
     Example: neat sample -m ./model -q queries.jsonl -o groups.jsonl --steering harmless
     Example: neat sample -m ./model -q queries.jsonl -o groups/ --num-shards 8 --shard-index 3
+    Example: neat sample -m NAME --server http://localhost:8000/v1 -q queries.jsonl -o groups/
     """
     from neat_align.data.shards import Shard
     from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
-    from neat_align.sampling.base import Decoding
+    from neat_align.sampling.base import Decoding, Sampler
     from neat_align.sampling.groups import GroupPlan, sample_groups
     from neat_align.steering import Steering
 
     shard = Shard(shard_index, num_shards)
     pair, plan = Steering.from_value(steering), GroupPlan(plain, positive, negative)
     decoding = Decoding(max_new_tokens, temperature)
-    raise_all(check_model_source(model))
+    raise_all([] if server else check_model_source(model))
     target = _Target(output, shard)
     count = target.count(queries)
     target.check(
         {
             "sample": str(model),
+            "server": server,
             "queries": str(queries),
             "steering": {"name": pair.name, "positive": pair.positive, "negative": pair.negative},
             "plan": asdict(plan),
@@ -77,12 +86,19 @@ def sample(
         }
     )
 
-    from neat_align.prompt_format import PromptFormat
-    from neat_align.sampling.local import TransformersSampler
+    sampler: Sampler
+    if server:
+        from neat_align.chat_client import ChatClient
+        from neat_align.sampling.server import ServerSampler
 
-    sampler = TransformersSampler(
-        load_causal_lm(model), PromptFormat(load_tokenizer(model)), model, batch_size
-    )
+        client = ChatClient(server, str(model), key_variable)
+        sampler = ServerSampler(client, concurrency, target.journal)
+    else:
+        from neat_align.prompt_format import PromptFormat
+        from neat_align.sampling.local import TransformersSampler
+
+        loaded, tokenizer = load_causal_lm(model), load_tokenizer(model)
+        sampler = TransformersSampler(loaded, PromptFormat(tokenizer), model, batch_size)
     with _progress("sampling", count) as advance:
         told = target.write_queries(
             queries, lambda part: sample_groups(sampler, part, pair, plan, decoding, seed), advance

@@ -1,0 +1,144 @@
+"""A client of any OpenAI-compatible chat endpoint: vLLM, SGLang, llama.cpp, Ollama, hosted ones.
+
+What fails in passing (429, 5xx, a timeout, a broken answer, a dropped connection) is asked
+again with growing pauses, or after what `Retry-After` says; anything else is an error at
+once. The key comes from the environment, and is in no message, file or log of ours.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import os
+import random
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from neat_align.errors import ServerError
+from neat_align.types import Finish, Message
+
+PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+SHOWN = 300  # characters of a server's answer in an error
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One choice of a completion."""
+
+    text: str
+    finish: Finish
+
+
+@dataclass
+class ChatClient:
+    """Asks one model of one server; safe to use from several threads.
+
+    Attributes:
+        url: up to and including the version, e.g. http://localhost:8000/v1.
+        model: as the server calls it.
+        key_variable: environment variable that holds the key; none is sent where it is unset.
+        timeout: seconds for one answer.
+        attempts: how often a question is asked at most.
+        first_pause, longest_pause: seconds between attempts, doubled from one to the next.
+    """
+
+    url: str
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+    timeout: float = 120.0
+    attempts: int = 6
+    first_pause: float = 0.5
+    longest_pause: float = 60.0
+    http: httpx.Client = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.http = httpx.Client(timeout=self.timeout, limits=httpx.Limits(max_connections=None))
+        weakref.finalize(self, self.http.close)  # connections end with the client
+
+    def ask(
+        self, messages: Sequence[Message], count: int, options: Mapping[str, Any]
+    ) -> list[Answer]:
+        """The answers of one request: at least one, and `count` where the server heeds `n`.
+
+        Args:
+            options: further fields of the request, e.g. max_tokens.
+
+        Raises:
+            ServerError: the server refused, or did not answer properly in all attempts.
+        """
+        body = {
+            "model": self.model,
+            "messages": [m.to_json() for m in messages],
+            **options,
+            **({"n": count} if count > 1 else {}),
+        }
+        problem, pause = "", self.first_pause
+        for attempt in range(self.attempts):
+            if attempt:
+                time.sleep(pause * random.uniform(0.75, 1.0))
+            pause = min(2 * pause, self.longest_pause)
+            try:
+                response = self.http.post(
+                    f"{self.url.rstrip('/')}/chat/completions", json=body, headers=self._headers()
+                )
+            except httpx.TransportError as error:
+                problem = f"{type(error).__name__}: {error}"
+                continue
+            if response.status_code in PASSING:
+                problem = f"status {response.status_code}: {response.text[:SHOWN]}"
+                pause = max(pause, min(_retry_after(response), self.longest_pause))
+                continue
+            if response.status_code != httpx.codes.OK:
+                raise self._error(
+                    f"status {response.status_code}: {response.text[:SHOWN]}",
+                    "correct what the server names: the model's name, the key, an option",
+                )
+            try:
+                return _answers(response.json())[:count]
+            except (ValueError, KeyError, TypeError, IndexError) as error:
+                problem = f"an answer that is no chat completion ({error!r}): {response.text[:80]}"
+        raise self._error(
+            f"{self.attempts} attempts, the last one: {problem}",
+            "see whether the server is well, and start again: what was answered is kept",
+        )
+
+    def _headers(self) -> dict[str, str]:
+        key = os.environ.get(self.key_variable, "")
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def _error(self, why: str, fix: str) -> ServerError:
+        key = os.environ.get(self.key_variable, "")
+        if key:  # some servers repeat it in their answer
+            why = why.replace(key, "***")
+        return ServerError(f"model {self.model!r} at {self.url}", why, fix)
+
+
+def _answers(content: Any) -> list[Answer]:
+    found = [
+        Answer(
+            str(choice["message"]["content"] or ""),
+            "length" if choice.get("finish_reason") == "length" else "stop",
+        )
+        for choice in content["choices"]
+    ]
+    if not found:
+        raise ValueError("no choices")
+    return found
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds that the server asks to wait; 0 where it does not say."""
+    value = response.headers.get("Retry-After", "")
+    try:
+        seconds = float(value)
+        return seconds if seconds > 0 else 0.0  # not NaN either
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return 0.0

@@ -1,0 +1,204 @@
+"""Sampling from a chat endpoint: a stub server on bad days, and nothing asked twice."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from neat_align.chat_client import ChatClient
+from neat_align.errors import ServerError
+from neat_align.sampling.base import Decoding
+from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.server import ServerSampler
+from neat_align.types import Message, Query
+
+QUERIES = [Query.from_text(f"query {i}") for i in range(6)]
+KEY = "sk-very-secret"
+
+
+class Stub:
+    """A server whose behaviour is a list of what to do with the next requests."""
+
+    def __init__(self):
+        self.plan, self.bodies, self.headers = [], [], []
+        self.heeds_n, self.delay, self.open, self.most_open = True, 0.0, 0, 0
+        self.lock = threading.Lock()
+        self.fails_for = ""
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                stub.answer(self)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+
+    def answer(self, handler):
+        body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        with self.lock:
+            self.open += 1
+            self.most_open = max(self.open, self.most_open)
+            self.bodies.append(body)
+            self.headers.append(dict(handler.headers))
+            what = self.plan.pop(0) if self.plan else "good"
+        time.sleep(self.delay)
+        last = body["messages"][-1]["content"]
+        if self.fails_for and self.fails_for in last:
+            what = 400
+        with self.lock:
+            self.open -= 1
+        self.send(handler, what, body, last)
+
+    def send(self, handler, what, body, last):
+        count = body.get("n", 1) if self.heeds_n else 1
+        count = {"too many": count + 3, "none": 0}.get(what, count)
+        choice = {"message": {"content": f" re: {last} "}, "finish_reason": "stop"}
+        content = json.dumps({"choices": [choice] * count}).encode()
+        status = what if isinstance(what, int) else 200
+        if isinstance(what, int):
+            content = f"no, {handler.headers.get('Authorization')}".encode()
+        if what == "dropped":
+            handler.connection.close()
+            return
+        if what == "slow":
+            time.sleep(1.5)
+        handler.send_response(status)
+        if what == 429:
+            handler.send_header("Retry-After", "0.3")
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content[:-20] if what == "truncated" else content)
+        if what == "truncated":
+            handler.connection.close()
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    stub = Stub()
+    yield stub
+    stub.server.shutdown()
+    stub.server.server_close()
+
+
+def client(stub, **more):
+    return ChatClient(stub.url, "m", first_pause=0.01, timeout=1.0, **more)
+
+
+def draw(stub, queries=QUERIES, plan=None, journal=None, steering=None, **more):
+    sampler = ServerSampler(client(stub, **more), concurrency=3, journal=journal)
+    decoding = Decoding(16, 0.7, stop_strings=("END",))
+    return sample_groups(sampler, queries, steering, plan or GroupPlan(0, 2, 2), decoding, 0)
+
+
+@pytest.mark.parametrize("heeds_n", [True, False])
+def test_as_many_answers_as_asked_for_even_where_n_is_ignored(stub, steering, heeds_n):
+    stub.heeds_n = heeds_n
+    groups = draw(stub, plan=GroupPlan(3, 1, 2), steering=steering)
+    assert [len(g.responses) for g in groups] == [6] * 6
+    for group in groups:
+        for response in group.responses:
+            assert response.text == f"re: {group.query.text}"
+            assert (response.sampler, response.finish, response.token_ids) == ("m", "stop", None)
+    plain = [b for b in stub.bodies if b["messages"][0]["role"] == "user"]
+    assert len(plain) == (6 if heeds_n else 18)
+    assert plain[0]["n"] == 3
+    assert {b["messages"][0]["content"] for b in stub.bodies if b not in plain} == {
+        *steering.positive,
+        *steering.negative,
+    }
+    assert stub.bodies[0]["stop"] == ["END"]
+    assert "top_k" not in stub.bodies[0]
+
+
+def test_the_number_of_open_questions_is_bounded(stub, steering):
+    stub.delay = 0.05
+    draw(stub, steering=steering)
+    assert stub.most_open == 3
+
+
+@pytest.mark.parametrize("bad", [429, 500, 503, "truncated", "dropped", "slow", "none"])
+def test_what_fails_in_passing_is_asked_again(stub, steering, bad):
+    stub.plan = [bad, "good", bad]
+    groups = draw(stub, QUERIES[:3], steering=steering)
+    assert [len(g.responses) for g in groups] == [4] * 3
+    assert len(stub.bodies) == 12 + 2
+
+
+def test_more_answers_than_asked_for_are_left(stub, steering):
+    stub.plan = ["too many"] * 12
+    assert [len(g.responses) for g in draw(stub, QUERIES[:3], steering=steering)] == [4] * 3
+
+
+def test_retry_after_is_waited_for(stub, steering):
+    stub.plan = [429]
+    start = time.monotonic()
+    draw(stub, QUERIES[:1], GroupPlan(2, 0, 0), steering=steering)
+    assert time.monotonic() - start > 0.2
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-3", "soon", "", "Wed, 99 Oct 2015"])
+def test_a_retry_after_that_says_nothing_does_no_harm(stub, steering, value):
+    import httpx
+
+    from neat_align.chat_client import _retry_after
+
+    assert _retry_after(httpx.Response(429, headers={"Retry-After": value})) in (0.0, float("inf"))
+
+
+def test_a_refusal_is_told_at_once_and_without_the_key(stub, steering, tmp_path):
+    stub.plan = [401]
+    journal = tmp_path / "journal.jsonl"
+    with pytest.raises(ServerError, match="status 401") as caught:
+        draw(stub, QUERIES[:1], GroupPlan(2, 0, 0), journal, steering)
+    assert len(stub.bodies) == 1
+    assert KEY not in str(caught.value)
+    assert "***" in str(caught.value)
+    assert stub.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert KEY not in repr(client(stub))
+
+
+def test_a_server_that_stays_away_is_given_up(stub, steering):
+    stub.plan = [500] * 99
+    with pytest.raises(ServerError, match="3 attempts, the last one: status 500"):
+        draw(stub, QUERIES[:1], GroupPlan(2, 0, 0), steering=steering, attempts=3)
+    stub.server.shutdown()
+    stub.server.server_close()
+    with pytest.raises(ServerError, match="ConnectError"):
+        draw(stub, QUERIES[:1], GroupPlan(2, 0, 0), steering=steering, attempts=2)
+
+
+def test_what_was_answered_is_kept_and_not_asked_again(stub, steering, tmp_path):
+    journal = tmp_path / "new" / "journal.jsonl"
+    stub.heeds_n, stub.fails_for = False, "query 4"
+    with pytest.raises(ServerError):
+        draw(stub, plan=GroupPlan(3, 0, 0), journal=journal, steering=steering)
+    answered = len(journal.read_text().split())
+    paid = [b for b in stub.bodies if "query 4" not in b["messages"][-1]["content"]]
+    with journal.open("a") as file:
+        file.write('\n{"question": "cut sho')  # killed while it wrote
+    stub.fails_for = ""
+    groups = draw(stub, plan=GroupPlan(3, 0, 0), journal=journal, steering=steering)
+    assert [len(g.responses) for g in groups] == [3] * 6
+    again = [b["messages"][-1]["content"] for b in stub.bodies]
+    assert answered
+    assert len([c for c in again if "query 4" not in c]) == 15
+    assert len(paid) <= 15
+    before = len(stub.bodies)
+    assert draw(stub, plan=GroupPlan(3, 0, 0), journal=journal, steering=steering) == groups
+    assert len(stub.bodies) == before
+    assert KEY not in journal.read_text()
+
+
+def test_a_system_message_of_the_query_stays_behind_the_steering_prompt(stub, steering):
+    query = Query((Message("system", "You sell lamps."), Message("user", "Hi")))
+    draw(stub, [query], GroupPlan(0, 1, 1), steering=steering)
+    contents = {b["messages"][0]["content"] for b in stub.bodies}
+    assert all(c.endswith("\n\nYou sell lamps.") for c in contents)
+    assert {c.partition("\n\n")[0] for c in contents} <= {*steering.positive, *steering.negative}
