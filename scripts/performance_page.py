@@ -43,7 +43,8 @@ ABOUT = {
     "the same weights.",
     "scaling": "How the cost of a training step grows with the responses of a group and with "
     "the query (responses of 64 tokens), and the data path: from rows on disk to token ids, "
-    "with scripted answers.",
+    "with scripted answers. Its rows are mapped from disk, and what was read of them counts as "
+    "memory here.",
     "demo": "`neat demo` with the fast paths, and without them: a row for each response, each "
     "with a copy of its prompt's cache. Wall time on two threads, one run each.",
 }

@@ -72,16 +72,17 @@ def run_stages(
     plan: Sequence[tuple[str, Stage]], recipe: Recipe, run: RunDirectory, say: Say
 ) -> None:
     """Do each stage that is not finished; say what begins and how long it took."""
-    for name, stage in plan:
-        if run.is_done(name):
-            say(f"{name}: done before")
-            continue
-        say(f"{name} …")
-        start = time.perf_counter()
-        info = stage(recipe, run)
-        seconds = time.perf_counter() - start
-        run.mark_done(name, {"seconds": seconds, **info})
-        say(f"{name}: {seconds:.0f} s{_phases(info)}")
+    with run.held():
+        for name, stage in plan:
+            if run.is_done(name):
+                say(f"{name}: done before")
+                continue
+            say(f"{name} …")
+            start = time.perf_counter()
+            info = stage(recipe, run)
+            seconds = time.perf_counter() - start
+            run.mark_done(name, {"seconds": seconds, **info})
+            say(f"{name}: {seconds:.0f} s{_phases(info)}")
 
 
 def _phases(info: Mapping[str, Any]) -> str:
@@ -109,7 +110,8 @@ def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: boo
         _ = group.scores  # refuses unscored groups before a model is loaded
     asked = {**recipe.model_dump(mode="json"), "groups": str(groups) if groups else None}
     run = RunDirectory.open(directory, asked, resume)
-    run.mark_done("train", align(recipe, run, stored))
+    with run.held():
+        run.mark_done("train", align(recipe, run, stored))
 
 
 # ---------------------------------------------------------------------------- the stages

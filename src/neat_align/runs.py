@@ -6,6 +6,7 @@ A file that exists is complete: everything is written to a sibling and renamed.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import platform
@@ -19,7 +20,7 @@ from typing import Any
 
 from neat_align.errors import OutputError
 
-MANIFEST, STAGES = "run.json", "stages.json"
+MANIFEST, STAGES, LOCK = "run.json", "stages.json", ".lock"
 SCHEMA = 1
 SHOWN = 5  # differences named in an error
 ABSENT = "absent"
@@ -190,6 +191,24 @@ class RunDirectory:
             raise OutputError(
                 given, "it already holds this run", "add --resume, or name another directory"
             )
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """The directory for this process alone; released by the system if the process dies.
+
+        Raises:
+            OutputError: another process is at work in it.
+        """
+        with self.path(LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise OutputError(
+                    f"output directory {self.directory}",
+                    "another run is at work in it",
+                    "wait for that one, or name another directory",
+                ) from error
+            yield
 
     def stages(self) -> dict[str, Any]:
         """The finished stages and what each told of itself."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Console
 
@@ -23,14 +28,41 @@ def _refuse_ranks() -> None:
         )
 
 
+class Interrupted(BaseException):
+    """A signal asked the process to stop; carries the exit status that shells expect."""
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise Interrupted(128 + number)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM (pre-emption) raise `Interrupted`, so that files are left whole."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, _interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def main() -> None:
     """Entry point: a `NeatError` becomes its three parts on stderr, and exit code 2."""
     try:
-        _refuse_ranks()
-        app()
+        with _interruptible():
+            _refuse_ranks()
+            app()
     except NeatError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; what is finished stays")
-        sys.exit(130)
+    except Interrupted as stopped:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            "interrupted; what is finished stays: start the same command again to go on "
+            "(with --resume where it has that option)"
+        )
+        sys.exit(stopped.args[0])
