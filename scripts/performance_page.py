@@ -119,18 +119,23 @@ def ratio_row(name: str, row: dict) -> list[str]:
         row["dtype"],
         f"{row['ratio']:.2f}",
         f"{aim:g}" if aim else "–",
-        f"{units['neat'] * scale:.3g} {unit}",
-        f"{units[rival] * scale:.3g} ({rival})",
+        f"{number(units['neat'] * scale)} {unit}",
+        f"{number(units[rival] * scale)} ({rival})",
         f"{row['floor_seconds'] * 1e3:.0f} ms" if "floor_seconds" in row else "–",
         f"{row['mfu']:.0%}" if "mfu" in row else "–",
         f"{row['memory_ratio']:.2f}" if "memory_ratio" in row else "–",
     ]
 
 
+def number(value: float) -> str:
+    """Three digits, or all of them before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def behind(told: dict) -> list[str]:
     """The aims that are missed, by name."""
     name = told["benchmark"]
-    aims = [(row, TARGETS.get((name, row["workload"], row["dtype"]))) for row in told["rows"]]
+    aims = [(row, TARGETS.get((name, row["workload"], row.get("dtype")))) for row in told["rows"]]
     short = [
         f"{row['workload']} {row['dtype']} ({row['ratio']:.2f} of {aim:g})"
         for row, aim in aims
