@@ -56,7 +56,7 @@ def main() -> None:
     for name, about in ABOUT.items():
         path = RESULTS / f"{name}.json"
         if path.exists():
-            title = name.replace("_", " ").capitalize()
+            title = name.replace("_", " ").capitalize().replace("Dpo", "DPO")
             parts += [f"## {title}", about, *section(json.loads(path.read_text()))]
     text = "\n\n".join(parts) + "\n"
     if "--check" in sys.argv:
