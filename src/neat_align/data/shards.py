@@ -2,7 +2,7 @@
 
 A query belongs to a shard by its content, wherever it stands in the input. A shard is
 written in parts of some hundred queries, each whole or not at all, so what is killed goes
-on with the part it was at, and memory does not grow with the data set:
+on with the part it was at, and no more than a part is in memory, and the ids seen so far:
 
     DIRECTORY/run.json
     DIRECTORY/shard-00001-of-00004-part-000000.parquet
@@ -97,7 +97,7 @@ def group_files(path: Path) -> list[Path]:
 
 
 def _once(queries: Iterable[Query], shard: Shard) -> Iterator[Query]:
-    """The shard's queries, each once; eight bytes are kept of each that was seen."""
+    """The shard's queries, each once; the id of each is kept, some 80 bytes."""
     seen: set[int] = set()
     for query in queries:
         number = int(query.id, 16)
