@@ -9,8 +9,10 @@ import pytest
 from pyarrow import parquet
 
 from neat_align.data import load_groups, read_groups, save_groups
+from neat_align.data import seen as seen_module
 from neat_align.data import shards as module
 from neat_align.data.flags import Filter, group_flags
+from neat_align.data.seen import SeenIds
 from neat_align.data.shards import Shard, write_shard
 from neat_align.data.stats import group_stats
 from neat_align.data.wide import VERSION_KEY
@@ -63,6 +65,18 @@ def test_what_is_written_is_not_made_again(tmp_path):
     assert asked == QUERIES[8:12]
     assert sum(told) == len(QUERIES)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_ids_are_told_apart_across_merges(monkeypatch):
+    monkeypatch.setattr(seen_module, "RECENT", 8)
+    seen = SeenIds()
+    ids = [Query.from_text(str(i)).id for i in range(100)]
+    assert all(seen.add(i) for i in ids)
+    assert not any(seen.add(i) for i in ids)
+    assert len(seen) == 100
+    assert seen.add("ffffffffffffffff")
+    assert seen.add("0" * 16)
+    assert not seen.add("ffffffffffffffff")
 
 
 def test_a_part_that_could_not_be_made_leaves_the_others(tmp_path):

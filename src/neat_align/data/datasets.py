@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from neat_align.data.files import Row, read_rows
 from neat_align.data.formats import Diverging, NoPreference, Preference, preference_of, query_of
+from neat_align.data.seen import SeenIds
 from neat_align.data.shards import group_files
 from neat_align.data.wide import check_wide, group_of_wide, wide_bytes
 from neat_align.errors import DataError, InputError, OutputError, SeveralErrors, nearest, raise_all
@@ -185,12 +186,12 @@ def check_queries(spec: DataSpec, wanted: Callable[[Query], bool]) -> int:
     Raises:
         DataError: rows that cannot be used; the first few are reported together.
     """
-    seen: set[int] = set()
+    seen = SeenIds()
 
     def look(row: Mapping[str, Any]) -> None:
         query = _query_or_chosen(row)
         if wanted(query):
-            seen.add(int(query.id, 16))
+            seen.add(query.id)
 
     _each(spec, look)
     return len(seen)

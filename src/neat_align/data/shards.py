@@ -2,7 +2,7 @@
 
 A query belongs to a shard by its content, wherever it stands in the input. A shard is
 written in parts of some hundred queries, each whole or not at all, so what is killed goes
-on with the part it was at, and no more than a part is in memory, and the ids seen so far:
+on with the part it was at. A part is in memory, and eight bytes of each query seen:
 
     DIRECTORY/run.json
     DIRECTORY/shard-00001-of-00004-part-000000.parquet
@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from neat_align.data.seen import SeenIds
 from neat_align.data.wide import wide_bytes
 from neat_align.errors import DataError, RecipeError
 from neat_align.runs import atomic_write_bytes
@@ -97,12 +98,10 @@ def group_files(path: Path) -> list[Path]:
 
 
 def _once(queries: Iterable[Query], shard: Shard) -> Iterator[Query]:
-    """The shard's queries, each once; the id of each is kept, some 80 bytes."""
-    seen: set[int] = set()
+    """The shard's queries, each once."""
+    seen = SeenIds()
     for query in queries:
-        number = int(query.id, 16)
-        if shard.holds(query) and number not in seen:
-            seen.add(number)
+        if shard.holds(query) and seen.add(query.id):
             yield query
 
 
