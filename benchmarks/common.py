@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import json
 import os
@@ -123,6 +124,7 @@ def in_fresh_process(script: str, *words: str) -> int:
     return int(done.stdout.split()[-1])
 
 
+@functools.cache
 def gemm_peak(dtype: torch.dtype) -> float:
     """FLOP a second of the largest product this process reaches, [2048]³."""
     a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
@@ -161,6 +163,18 @@ def arguments(description: str) -> argparse.Namespace:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     return asked
+
+
+def measured(
+    asked: argparse.Namespace, measure: Callable[[Workload, torch.dtype, int], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A row for each workload in each dtype that was asked for, shown as it comes."""
+    rows = []
+    for name in asked.dtypes.split(","):
+        for workload in chosen(asked.workloads):
+            rows.append(measure(workload, getattr(torch, name), asked.repeats))
+            show(rows[-1])
+    return rows
 
 
 def chosen(names: str) -> list[Workload]:

@@ -34,16 +34,14 @@ def main() -> None:
     asked = common.arguments(__doc__ or "")
     warnings.simplefilter("ignore")
     disable_progress_bars()
-    rows = []
-    for dtype in (getattr(torch, name) for name in asked.dtypes.split(",")):
-        for workload in common.chosen(asked.workloads):
-            rows.append(measure(workload, dtype))
-            common.show(rows[-1])
-    common.save("dpo_step", rows, asked)
+    common.save("dpo_step", common.measured(asked, measure), asked)
 
 
-def measure(workload: common.Workload, dtype: torch.dtype) -> dict[str, Any]:
-    """One row: seconds a step of each side, and how far their weights are apart."""
+def measure(workload: common.Workload, dtype: torch.dtype, repeats: int) -> dict[str, Any]:
+    """One row: seconds a step of each side, and how far their weights are apart.
+
+    A run has several steps, and is done once whatever `repeats` says: TRL's takes minutes.
+    """
     pairs = make_pairs(workload)
     ours, our_seconds = neat_run(pairs, dtype)
     theirs, their_seconds = trl_run(pairs, dtype)

@@ -65,12 +65,7 @@ def main() -> None:
     asked = common.arguments(__doc__ or "")
     warnings.simplefilter("ignore")
     disable_progress_bars()
-    rows = []
-    for dtype in (getattr(torch, name) for name in asked.dtypes.split(",")):
-        for workload in common.chosen(asked.workloads):
-            rows.append(measure(workload, dtype, asked.repeats))
-            common.show(rows[-1])
-    common.save("online_step", rows, asked)
+    common.save("online_step", common.measured(asked, measure), asked)
 
 
 def measure(workload: common.Workload, dtype: torch.dtype, repeats: int) -> dict[str, Any]:

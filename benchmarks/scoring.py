@@ -24,19 +24,11 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 6e-2}
 def main() -> None:
     """Each workload in each dtype."""
     asked = common.arguments(__doc__ or "")
-    rows = []
-    for dtype in (getattr(torch, name) for name in asked.dtypes.split(",")):
-        peak = common.gemm_peak(dtype)
-        for workload in common.chosen(asked.workloads):
-            rows.append(measure(workload, dtype, peak, asked.repeats))
-            common.show(rows[-1])
-    common.save("scoring", rows, asked)
+    common.save("scoring", common.measured(asked, measure), asked)
 
 
 @torch.no_grad()
-def measure(
-    workload: common.Workload, dtype: torch.dtype, peak: float, repeats: int
-) -> dict[str, Any]:
+def measure(workload: common.Workload, dtype: torch.dtype, repeats: int) -> dict[str, Any]:
     """One row: times, ratio, share of the peak."""
     model = make_reward_model(dtype)
     group = workload.group(seed=2)
@@ -44,7 +36,7 @@ def measure(
     difference = float((packed(model, group) - padded(model, group)).abs().max())
     assert difference < TOLERANCE[dtype], f"the sides differ by {difference:.2g}"
     times = common.interleaved(sides, repeats)
-    floor = scoring_flops(workload) / peak
+    floor = scoring_flops(workload) / common.gemm_peak(dtype)
     return {
         "workload": workload.name,
         "dtype": str(dtype).removeprefix("torch."),

@@ -32,18 +32,10 @@ def main() -> None:
         print(memory_of(*sys.argv[2:]))
         return
     asked = common.arguments(__doc__ or "")
-    rows = []
-    for dtype in (getattr(torch, name) for name in asked.dtypes.split(",")):
-        peak = common.gemm_peak(dtype)
-        for workload in common.chosen(asked.workloads):
-            rows.append(measure(workload, dtype, peak, asked.repeats))
-            common.show(rows[-1])
-    common.save("training", rows, asked)
+    common.save("training", common.measured(asked, measure), asked)
 
 
-def measure(
-    workload: common.Workload, dtype: torch.dtype, peak: float, repeats: int
-) -> dict[str, Any]:
+def measure(workload: common.Workload, dtype: torch.dtype, repeats: int) -> dict[str, Any]:
     """One row: times, ratio, share of the peak, memory."""
     model = common.make_model(dtype)
     fused = with_fused_head(common.make_model(dtype))
@@ -69,10 +61,10 @@ def measure(
         "dtype": str(dtype).removeprefix("torch."),
         "ratio": times[rival] / times["neat"],
         "rival": rival,
-        "mfu": common.training_flops(workload) / times["neat"] / peak,
+        "mfu": common.training_flops(workload) / times["neat"] / common.gemm_peak(dtype),
         "memory_ratio": memory["neat"] / max(memory[rival], 1),
         "seconds": times,
-        "floor_seconds": common.training_flops(workload) / peak,
+        "floor_seconds": common.training_flops(workload) / common.gemm_peak(dtype),
         "memory_bytes": memory,
         "largest_difference": difference,
     }

@@ -17,15 +17,13 @@ from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model
-from torch.utils.checkpoint import checkpoint
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from neat_align.data import load_groups, save_groups
 from neat_align.errors import NonFiniteLossError, RecipeError, TrainingError, raise_all
 from neat_align.modeling import load_causal_lm, load_tokenizer
-from neat_align.modeling.budget import passes, split_group
-from neat_align.modeling.logprobs import group_sums, token_logps, tokenized_logps
-from neat_align.modeling.packing import lay_out, prepare_for_packing
+from neat_align.modeling.logprobs import group_sums, tokenized_logps
+from neat_align.modeling.packing import prepare_for_packing
 from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.objectives import NEAT, GroupLogps, Objective
 from neat_align.prompt_format import PromptFormat
@@ -43,6 +41,7 @@ from neat_align.training.launch import launch_problems
 from neat_align.training.metrics import group_metrics, logp_metrics
 from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.online import GroupMaker, tokenize_for_training, trainable
+from neat_align.training.passes import collated_passes, pass_logps
 from neat_align.training.records import Records
 from neat_align.training.reference import Reference
 from neat_align.training.requirements import (
@@ -51,7 +50,7 @@ from neat_align.training.requirements import (
     stored_needs,
 )
 from neat_align.training.stopwatch import Phases, Stopwatch
-from neat_align.types import Group, Query, Source
+from neat_align.types import Group, Query
 
 
 class NEATTrainer(Trainer):
@@ -229,35 +228,10 @@ class NEATTrainer(Trainer):
             yield ids[-self.args.max_query_tokens :] if self.args.max_query_tokens else ids
 
     def _collate(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
-        """`passes`: the groups in parts, each within the token budget of a forward pass."""
+        """`passes`: the micro-batch in parts, each within the token budget."""
         model = self.accelerator.unwrap_model(self.model)
-        by_length = sorted(groups, key=lambda g: len(g.query_ids))
         limit, packed = self.args.max_tokens_per_pass, self.args.packed
-        return {"passes": [self._pass(p) for p in passes(model, by_length, limit, packed)]}
-
-    def _pass(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
-        """Layouts of the forward, and what the objective needs, as [G, K] tensors.
-
-        More than one layout where a single group is beyond the budget and was split.
-        """
-        model = self.accelerator.unwrap_model(self.model)
-        pieces = [list(groups)]
-        limit, packed = self.args.max_tokens_per_pass, self.args.packed
-        if len(groups) == 1:
-            pieces = [[piece] for piece in split_group(model, groups[0], limit, packed)]
-        sizes = [len(g.response_ids) for g in groups]
-        batch: dict[str, Any] = {
-            "layouts": [lay_out(model, p, self._pad_id, packed) for p in pieces],
-            "sizes": sizes,
-            "weight": torch.tensor([g.weight for g in groups]),
-            # float64 until the objective: frameworks that cast batches must not create ties.
-            "score": _ragged([g.scores for g in groups]),
-            "is_negative": _ragged([[s == Source.NEGATIVE for s in g.sources] for g in groups]),
-            "present": _ragged([[True] * n for n in sizes]),
-        }
-        if groups[0].reference is not None:
-            batch["reference"] = _ragged([g.reference or [] for g in groups])
-        return batch
+        return {"passes": collated_passes(model, groups, self._pad_id, limit, packed)}
 
     @property
     def _pad_id(self) -> int:
@@ -302,7 +276,8 @@ class NEATTrainer(Trainer):
 
     def _group_logps(self, model: Any, inputs: dict[str, Any]) -> GroupLogps:
         sizes = inputs["sizes"]
-        tokens, mask = self._token_logps(model, inputs["layouts"])
+        bare = self.accelerator.unwrap_model(model)
+        tokens, mask = pass_logps(model, bare, inputs["layouts"])
         return GroupLogps(
             policy=group_sums(tokens.sum(-1), sizes),
             length=group_sums(mask.sum(-1), sizes),
@@ -314,24 +289,6 @@ class NEATTrainer(Trainer):
             token_mask=group_sums(mask, sizes) if self.objective.needs_tokens else None,
             kl=inputs.get("kl"),
         )
-
-    def _token_logps(
-        self, model: Any, layouts: Sequence[dict[str, Any]]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token log-probs and their mask, [R, T].
-
-        The pieces of a split group are computed again one by one in the backward: the loss
-        ties them together, and all at once are what the budget forbids. The first goes
-        through the wrapper, which must see one forward before a backward.
-        """
-        if len(layouts) == 1:
-            return token_logps(model, layouts[0]), layouts[0]["response_mask"]
-        bare = self.accelerator.unwrap_model(model)
-        logps = [
-            checkpoint(token_logps, bare if i else model, layout, use_reentrant=False)
-            for i, layout in enumerate(layouts)
-        ]
-        return _stack(logps), _stack([layout["response_mask"] for layout in layouts])
 
     def _refuse_loss(self, loss: torch.Tensor, inputs: dict[str, Any]) -> None:
         path = Path(str(self.args.output_dir)) / f"non_finite_step_{self.state.global_step}.pt"
@@ -511,21 +468,5 @@ def _with_adapter(model: Any, peft_config: Any) -> tuple[Any, bool]:
     return get_peft_model(model, peft_config), False
 
 
-def _stack(rows: Sequence[torch.Tensor]) -> torch.Tensor:
-    """[R_i, T_i] → [ΣR_i, max T_i]; responses end at the last column."""
-    width = max(row.shape[1] for row in rows)
-    return torch.cat([torch.nn.functional.pad(row, (width - row.shape[1], 0)) for row in rows])
-
-
 def _weighted_mean(values: Sequence[tuple[float, int]]) -> float:
     return math.fsum(v * n for v, n in values) / sum(n for _, n in values)
-
-
-def _ragged(rows: Sequence[Sequence[Any]]) -> torch.Tensor:
-    """Ragged lists as one tensor [G, K], filled with 0 or False."""
-    tensors = [torch.tensor(row, dtype=_dtype(row[0])) for row in rows]
-    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)
-
-
-def _dtype(value: Any) -> torch.dtype:
-    return torch.bool if isinstance(value, bool) else torch.float64
