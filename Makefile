@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 SEED ?= 0
 OUTPUT ?= runs/demo
 
-.PHONY: demo compare test lint format clean
+.PHONY: demo compare test nightly lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/neat demo --output $(OUTPUT) --seed $(SEED) --resume
@@ -16,6 +16,10 @@ compare: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2
+
+nightly: $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints-cpu.txt --editable '.[test,lint,nightly]'
+	$(BIN)/python -m pytest -m nightly
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
