@@ -20,6 +20,7 @@ from rich.table import Table
 from neat_align import pipeline, stages
 from neat_align.comparison.methods import load_methods
 from neat_align.evaluation import Evaluation
+from neat_align.pipeline import Stage
 from neat_align.recipe import Recipe, load_recipe, recipe_from
 from neat_align.report.glossary import entry, shown
 from neat_align.runs import RunDirectory, read_json
@@ -66,15 +67,13 @@ def run_demo(
     paths = {"base": run.path("model"), "neat": run.path("policy")}
     paths |= {name: run.path("methods", name) for name in rivals}
     start = time.perf_counter()
-    plan: list[tuple[str, pipeline.Stage]] = [
+    evaluate = partial(pipeline.evaluate_models, paths=paths, progress=partial(_show, console))
+    plan = [
         *pipeline.model_stages(recipe),
-        ("train", pipeline.align),
-        *((name, partial(_align_rival, name=name)) for name in rivals),
-        (
-            "evaluate " + ", ".join(paths),
-            partial(pipeline.evaluate_models, paths=paths, progress=partial(_show, console)),
-        ),
-        ("report of " + ", ".join(paths), report),
+        Stage("train", pipeline.align, pipeline.TRAINED),
+        *(Stage(n, partial(_align_rival, name=n), (f"methods/{n}",)) for n in rivals),
+        Stage("evaluate " + ", ".join(paths), evaluate, pipeline.EVALUATED),
+        Stage("report of " + ", ".join(paths), report, ("report.html",)),
     ]
     pipeline.run_stages(plan, recipe, run, console.print)
     console.print(f"finished in {time.perf_counter() - start:.0f} s: {run.path('report.html')}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tqdm import tqdm
 
 from neat_align import inputs, stages
 from neat_align.data import load_groups
-from neat_align.errors import RecipeError, raise_all
+from neat_align.errors import OutputError, RecipeError, raise_all
 from neat_align.evaluation import Evaluated, Evaluation, evaluate, resolve_checker
 from neat_align.evaluation.safety import check_kinds
 from neat_align.recipe import Recipe, RewardTraining, check_recipe
@@ -30,7 +31,26 @@ from neat_align.stages import HELD_OUT, policy_name
 from neat_align.steering import Steering
 
 Say = Callable[[str], None]
-Stage = Callable[[Recipe, RunDirectory], Mapping[str, Any]]
+SHOWN = 3  # damaged files named in an error
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run that is done once.
+
+    Attributes:
+        do: does it, and tells of it what `stages.json` is to keep.
+        outputs: the files and directories it leaves in the run's directory; without the
+            first one, it is not done.
+    """
+
+    name: str
+    do: Callable[[Recipe, RunDirectory], Mapping[str, Any]]
+    outputs: tuple[str, ...]
+
+
+TRAINED = ("policy", "train/metrics.jsonl")
+EVALUATED = ("evaluation.json", "results.json", "samples")
 
 
 def run_recipe(
@@ -48,41 +68,59 @@ def run_recipe(
     """
     raise_all(check_recipe(recipe) or stages.needs(recipe))
     run = RunDirectory.open(directory, recipe.model_dump(mode="json"), resume)
-    plan = [*model_stages(recipe), ("train", align)]
+    plan = [*model_stages(recipe), Stage("train", align, TRAINED)]
     if recipe.evaluate:
-        plan += [("evaluate", evaluate_models), ("report", report)]
+        plan.append(Stage("evaluate", evaluate_models, EVALUATED))
+        plan.append(Stage("report", report, ("report.html",)))
     run_stages(plan, recipe, run, say)
     results = run.path("results.json")
     return read_json(results) if results.exists() else {}
 
 
-def model_stages(recipe: Recipe) -> list[tuple[str, Stage]]:
+def model_stages(recipe: Recipe) -> list[Stage]:
     """The stages that train what alignment and evaluation start from."""
-    plan: list[tuple[str, Stage]] = []
+    plan: list[Stage] = []
     if recipe.model.from_scratch:
-        plan.append(("model", lambda r, run: stages.train_base(r, run.path("model"))))
+        plan.append(Stage("model", train_model, ("model",)))
     if recipe.reward.train:
-        plan.append(("reward", train_reward))
+        plan.append(Stage("reward", train_reward, ("reward",)))
     if recipe.evaluate and isinstance(recipe.evaluate.heldout_reward, RewardTraining):
-        plan.append(("heldout_reward", train_heldout_reward))
+        plan.append(Stage("heldout_reward", train_heldout_reward, ("heldout_reward",)))
     return plan
 
 
-def run_stages(
-    plan: Sequence[tuple[str, Stage]], recipe: Recipe, run: RunDirectory, say: Say
-) -> None:
-    """Do each stage that is not finished; say what begins and how long it took."""
+def run_stages(plan: Sequence[Stage], recipe: Recipe, run: RunDirectory, say: Say) -> None:
+    """Do each stage that is not finished; say what begins and how long it took.
+
+    Raises:
+        OutputError: what a finished stage wrote is not what is there now.
+    """
     with run.held():
-        for name, stage in plan:
-            if run.is_done(name):
-                say(f"{name}: done before")
+        done = [stage for stage in plan if run.is_done(stage.name)]
+        gone = [stage for stage in done if not run.path(stage.outputs[0]).exists()]
+        raise_all([error for stage in done if stage not in gone for error in _damage(stage, run)])
+        for stage in plan:
+            if stage in done and stage not in gone:
+                say(f"{stage.name}: done before")
                 continue
-            say(f"{name} …")
+            say(f"{stage.name} …" + (f" again: {stage.outputs[0]} is gone" * (stage in gone)))
             start = time.perf_counter()
-            info = stage(recipe, run)
+            info = stage.do(recipe, run)
             seconds = time.perf_counter() - start
-            run.mark_done(name, {"seconds": seconds, **info})
-            say(f"{name}: {seconds:.0f} s{_phases(info)}")
+            run.mark_done(stage.name, {"seconds": seconds, **info}, stage.outputs)
+            say(f"{stage.name}: {seconds:.0f} s{_phases(info)}")
+
+
+def _damage(stage: Stage, run: RunDirectory) -> Iterator[OutputError]:
+    """An error if a finished stage's files have changed."""
+    wrong = run.damage(stage.name)
+    if wrong:
+        shown = "; ".join(f"{path}: {why}" for path, why in list(wrong.items())[:SHOWN])
+        yield OutputError(
+            f"what the stage {stage.name!r} wrote in {run.directory}",
+            f"{len(wrong)} files are not as they were written ({shown})",
+            f"restore them, or remove {stage.outputs[0]}: the stage is then done again",
+        )
 
 
 def _phases(info: Mapping[str, Any]) -> str:
@@ -111,10 +149,15 @@ def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: boo
     asked = {**recipe.model_dump(mode="json"), "groups": str(groups) if groups else None}
     run = RunDirectory.open(directory, asked, resume)
     with run.held():
-        run.mark_done("train", align(recipe, run, stored))
+        run.mark_done("train", align(recipe, run, stored), TRAINED)
 
 
 # ---------------------------------------------------------------------------- the stages
+
+
+def train_model(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:
+    """The base model, from scratch."""
+    return stages.train_base(recipe, run.path("model"))
 
 
 def train_reward(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:

@@ -6,24 +6,27 @@ A file that exists is complete: everything is written to a sibling and renamed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from neat_align.artefacts import damage, record
 from neat_align.errors import OutputError
 
-MANIFEST, STAGES, LOCK = "run.json", "stages.json", ".lock"
+MANIFEST, STAGES, FILES, LOCK = "run.json", "stages.json", "files.json", ".lock"
 SCHEMA = 1
 SHOWN = 5  # differences named in an error
 ABSENT = "absent"
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 PACKAGES = ("neat-align", "torch", "transformers", "accelerate", "peft", "datasets", "numpy")
 
 
@@ -52,10 +55,21 @@ def atomic_write_bytes(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Failures of the disk within the block as `OutputError`, whichever library met them."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_of_disk(error):
+            raise
+        raise cannot_write(path, error) from error
 
 
 @contextlib.contextmanager
@@ -65,15 +79,17 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     What `path` held before stays until then, and is replaced as a whole.
 
     Raises:
-        OutputError: it cannot be written. Errors of the block itself pass through.
+        OutputError: it, or what the block writes, cannot be written. Other errors of the
+            block pass through.
     """
     temporary = _sibling(path)
     try:
         temporary.mkdir(parents=True)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     try:
-        yield temporary
+        with writing(path):
+            yield temporary
         _take_name(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -218,8 +234,34 @@ class RunDirectory:
     def is_done(self, stage: str) -> bool:
         return stage in self.stages()
 
-    def mark_done(self, stage: str, info: Mapping[str, Any] | None = None) -> None:
+    def mark_done(
+        self, stage: str, info: Mapping[str, Any] | None = None, outputs: Iterable[str] = ()
+    ) -> None:
+        """Note that a stage is finished, and what its outputs (files, directories) are now."""
+        written = record(self.directory, [self.path(name) for name in outputs])
+        others = {  # what was written over belongs to the stage that did so
+            name: {path: of for path, of in files.items() if path not in written}
+            for name, files in self._files().items()
+        }
+        atomic_write_json(self.path(FILES), {**others, stage: written})
         atomic_write_json(self.path(STAGES), {**self.stages(), stage: dict(info or {})})
+
+    def rewritten(self, output: str) -> None:
+        """Note that a finished stage's output was written again."""
+        now = record(self.directory, [self.path(output)])
+        files = {
+            stage: {path: now.get(path, of) for path, of in files.items()}
+            for stage, files in self._files().items()
+        }
+        atomic_write_json(self.path(FILES), files)
+
+    def damage(self, stage: str) -> dict[str, str]:
+        """What is wrong with the files that a finished stage wrote, by path."""
+        return damage(self.directory, self._files().get(stage, {}))
+
+    def _files(self) -> dict[str, dict[str, Any]]:
+        path = self.path(FILES)
+        return read_json(path) if path.exists() else {}
 
 
 def _sibling(path: Path, use: str = "new") -> Path:
@@ -243,7 +285,7 @@ def _take_name(new: Path, path: Path) -> None:
                 old.rename(path)
             raise
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -260,9 +302,20 @@ def _leaves(value: Any, place: str = "") -> dict[str, Any]:
     return {k: v for where, child in children for k, v in _leaves(child, where).items()}
 
 
-def _cannot_write(path: Path, error: OSError) -> OutputError:
+def _is_of_disk(error: Exception) -> bool:
+    """Whether the disk is full, read-only or broken, or has come to a quota.
+
+    torch and safetensors have errors of their own for it.
+    """
+    if isinstance(error, OSError):
+        return error.errno in DISK
+    return type(error).__name__ == "SafetensorError" or "PytorchStreamWriter" in str(error)
+
+
+def cannot_write(path: Path | str, error: Exception) -> OutputError:
+    """The error of a disk that does not take what was to be written at `path`."""
     return OutputError(
         f"writing {path}",
-        error.strerror or str(error),
+        getattr(error, "strerror", None) or str(error).splitlines()[0],
         "free some space or choose a directory that can be written; what is finished stays",
     )

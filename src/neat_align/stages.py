@@ -54,7 +54,7 @@ def align(
         groups: stored, scored groups to train on instead of the recipe's queries.
     """
     from neat_align.modeling import load_causal_lm, load_tokenizer
-    from neat_align.training.checkpoints import last_checkpoint
+    from neat_align.training.checkpoints import train_to_end
     from neat_align.training.trainer import NEATTrainer
 
     offline = groups is not None
@@ -69,7 +69,7 @@ def align(
         processing_class=load_tokenizer(base),
         peft_config=_lora(recipe.train.get("lora")),
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    train_to_end(trainer, folder)
     return trainer
 
 

@@ -1,7 +1,4 @@
-"""`neat run` killed for real, at any moment, and resumed: the same policy, bit for bit.
-
-NEAT_KILLS sets how many moments are tried; a nightly run takes 20.
-"""
+"""`neat run` and `neat demo` killed for real, at any moment, and resumed: the same, bit for bit."""
 
 import json
 import os
@@ -18,14 +15,12 @@ from tests.end_to_end.test_runs import folder, recipe  # noqa: F401
 
 from neat_align.cli import main
 
-KILLS = int(os.environ.get("NEAT_KILLS", "3"))
-LEFT_BEHIND = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
-def start(recipe_path, output, *words):
-    command = [sys.executable, "-m", "neat_align", "run", recipe_path, "-o", output, *words]
+def start(*words):
     return subprocess.Popen(
-        [str(word) for word in command],
+        [sys.executable, "-m", "neat_align", *map(str, words)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -41,22 +36,42 @@ def wait_for(process, line):
     pytest.fail(f"the run ended without {line!r}")
 
 
-def finished(recipe_path, output, *words):
-    process = start(recipe_path, output, *words)
-    told, _ = process.communicate(timeout=300)
+def finished(*words):
+    process = start(*words)
+    told, _ = process.communicate(timeout=900)
     assert process.returncode == 0, told
     return told
 
 
 def result(output):
-    """What must not depend on having been killed: weights, figures, the metrics' rows."""
+    """What must not depend on having been killed: all that was trained, told and measured."""
     rows = [json.loads(r) for r in (output / "train" / "metrics.jsonl").read_text().splitlines()]
     timeless = [
         {k: v for k, v in row.items() if "seconds" not in k and "per_second" not in k}
         for row in rows
     ]
+    weights = {p.parent.name: p.read_bytes() for p in output.glob("*/model.safetensors")}
+    last = max((output / "train").glob("checkpoint-*"), key=lambda p: int(p.name[11:]))
+    state = {p.name: p.read_bytes() for p in last.glob("*.pt*")}  # optimiser, scheduler, RNG
+    groups = (last / "pending_groups_0.jsonl").read_bytes()
     figures = json.loads((output / "evaluation.json").read_text())["models"]
-    return (output / "policy" / "model.safetensors").read_bytes(), timeless, figures
+    return weights, timeless, last.name, state, groups, figures
+
+
+def kill_and_resume(words, output, seconds, rng, times):
+    """Start, kill and resume `times`, at moments of a run that takes `seconds`; then finish it.
+
+    Returns how often it was still running when the signal came.
+    """
+    interrupted = 0
+    for how in SIGNALS[:times]:
+        process = start(*words, "-o", output, *["--resume"] * output.exists())
+        time.sleep(rng.uniform(0.3, 1.0) * seconds)
+        interrupted += process.poll() is None
+        process.send_signal(how)
+        process.communicate(timeout=60)
+    finished(*words, "-o", output, *["--resume"] * output.exists())
+    return interrupted
 
 
 @pytest.fixture
@@ -67,43 +82,66 @@ def whole(recipe, folder):  # noqa: F811
     path = folder / "killed.yaml"
     path.write_text(yaml.safe_dump(content))
     begin = time.monotonic()
-    finished(path, folder / "whole")
+    finished("run", path, "-o", folder / "whole")
     return path, result(folder / "whole"), time.monotonic() - begin
 
 
-def test_a_run_killed_at_any_moment_ends_as_if_it_had_not_been(whole, folder):  # noqa: F811
+@pytest.mark.parametrize("attempts", [3, pytest.param(20, marks=pytest.mark.nightly)])
+def test_a_run_killed_at_any_moment_ends_as_if_it_had_not_been(whole, folder, attempts):  # noqa: F811
     path, expected, seconds = whole
-    rng = random.Random(KILLS)
+    rng = random.Random(attempts)
     interrupted = 0
-    for attempt in range(KILLS):
+    for attempt in range(attempts):
         output = folder / f"killed_{attempt}"
-        for how in LEFT_BEHIND[: 1 + attempt % 3]:  # some are killed again while they resume
-            words = ["--resume"] if output.exists() else []
-            process = start(path, output, *words)
-            time.sleep(rng.uniform(0.3, 1.0) * seconds)
-            interrupted += process.poll() is None
-            process.send_signal(how)
-            process.communicate(timeout=60)
-        finished(path, output, *(["--resume"] if output.exists() else []))
+        interrupted += kill_and_resume(("run", path), output, seconds, rng, 1 + attempt % 3)
         assert result(output) == expected, f"attempt {attempt}"
         shutil.rmtree(output)
     assert interrupted
 
 
+@pytest.mark.nightly
+def test_a_demo_killed_at_any_moment_ends_as_if_it_had_not_been(tmp_path):
+    begin = time.monotonic()
+    finished("demo", "-o", tmp_path / "whole")
+    seconds, expected = time.monotonic() - begin, result(tmp_path / "whole")
+    assert {"model", "reward", "heldout_reward", "policy"} <= set(expected[0])
+    interrupted = kill_and_resume(("demo",), tmp_path / "killed", seconds, random.Random(0), 3)
+    assert interrupted
+    assert result(tmp_path / "killed") == expected
+
+
+def test_a_run_told_to_stop_saves_the_step_it_was_at(recipe, folder):  # noqa: F811
+    more = ("train.max_steps=60", "train.save_steps=1000")
+    finished("run", recipe, *more, "-o", folder / "whole")
+    output = folder / "stopped"
+    process = start("run", recipe, *more, "-o", output)
+    metrics = output / "train" / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") > 2):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, told
+    assert "finished and saved" in told
+    (saved,) = (output / "train").glob("checkpoint-*")
+    assert 3 <= int(saved.name[11:]) < 60
+    finished("run", recipe, *more, "-o", output, "--resume")
+    assert result(output) == result(folder / "whole")
+
+
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_how_to_go_on(recipe, folder, how, status):  # noqa: F811
-    process = start(recipe, folder / "stopped")
+    process = start("run", recipe, "-o", folder / "stopped")
     wait_for(process, "train")
     process.send_signal(how)
     told, _ = process.communicate(timeout=60)
     assert process.returncode == status, told
     assert "--resume" in told
     assert "Traceback" not in told
-    finished(recipe, folder / "stopped", "--resume")
+    finished("run", recipe, "-o", folder / "stopped", "--resume")
 
 
 def test_two_runs_on_one_directory_are_refused(recipe, folder, monkeypatch, capsys):  # noqa: F811
-    first = start(recipe, folder / "both")
+    first = start("run", recipe, "-o", folder / "both")
     wait_for(first, "train")
     os.kill(first.pid, signal.SIGSTOP)  # it is at work as long as this test wants
     words = ["neat", "run", str(recipe), "-o", str(folder / "both"), "--resume"]

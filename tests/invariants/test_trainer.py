@@ -241,6 +241,20 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     assert [row["step"] for row in timeless[1]] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("end", [{"max_steps": 2}, {"max_steps": 5, "stop_kl": -100.0}])
+def test_what_had_ended_takes_no_further_step(tmp_path, tokenizer, steering, queries, end):
+    settings = {**end, "save_strategy": "steps", "save_steps": 1}
+    whole = trainer_of(tmp_path, tokenizer, steering, queries, **settings)
+    whole.train()
+    told, steps = rows(tmp_path), whole.state.global_step
+    assert steps < 3
+    resumed = trainer_of(tmp_path, tokenizer, steering, queries, **settings)
+    resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{steps}"))
+    assert resumed.state.global_step == steps
+    assert_same(weights(whole), weights(resumed), rtol=0, atol=0)
+    assert rows(tmp_path) == told
+
+
 def test_reference_is_the_initial_policy(tmp_path, tokenizer, steering, queries):
     trainer = trainer_of(tmp_path, tokenizer, steering, queries, max_steps=1)
     trainer.train()

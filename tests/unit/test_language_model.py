@@ -1,11 +1,13 @@
 """Training a small language model from scratch."""
 
+import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from neat_align.prompt_format import PromptFormat
 from neat_align.training.language_model import (
     LanguageModelSettings,
+    _LanguageModelTrainer,
     encode_document,
     train_language_model,
 )
@@ -65,3 +67,26 @@ def test_a_long_document_keeps_its_end(tokenizer):
     row = encode_document(Document(None, "clean the lamp " * 9), PromptFormat(tokenizer), short)
     assert len(row["input_ids"]) == len(row["weights"]) == 5
     assert row["input_ids"][-1] == tokenizer.eos_token_id
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    whole = train_language_model(documents(), tmp_path / "whole", TINY)
+    step = _LanguageModelTrainer.training_step
+    steps = 0
+
+    def stop_after_thirty(*args, **kwargs):
+        nonlocal steps
+        steps += 1
+        if steps == 31:
+            raise KeyboardInterrupt
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(_LanguageModelTrainer, "training_step", stop_after_thirty)
+    with pytest.raises(KeyboardInterrupt):
+        train_language_model(documents(), tmp_path / "cut", TINY)
+    assert [p.name[:5] for p in tmp_path.iterdir() if "cut" in p.name] == [".cut-"]
+    cut = train_language_model(documents(), tmp_path / "cut", TINY)
+    assert steps == 31 + 60 - 24  # the last checkpoint was that of step 24
+    weights = [(path / "model.safetensors").read_bytes() for path in (whole, cut)]
+    assert weights[0] == weights[1]
+    assert [p.name for p in tmp_path.iterdir() if "cut" in p.name] == ["cut"]

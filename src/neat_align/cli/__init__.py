@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from typing import Any
 
 from rich.console import Console
 
 from neat_align.cli.app import app
 from neat_align.errors import NeatError, RecipeError
+from neat_align.interruption import Interrupted, interruptible
 
 __all__ = ["app", "main"]
 
@@ -28,33 +24,10 @@ def _refuse_ranks() -> None:
         )
 
 
-class Interrupted(BaseException):
-    """A signal asked the process to stop; carries the exit status that shells expect."""
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise Interrupted(128 + number)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM (pre-emption) raise `Interrupted`, so that files are left whole."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, _interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def main() -> None:
     """Entry point: a `NeatError` becomes its three parts on stderr, and exit code 2."""
     try:
-        with _interruptible():
+        with interruptible():
             _refuse_ranks()
             app()
     except NeatError as error:

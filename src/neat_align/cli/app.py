@@ -11,6 +11,7 @@ from rich.console import Console
 from neat_align.cli import catalogue, stages
 from neat_align.cli.compare import compare
 from neat_align.cli.dataset import dataset_app
+from neat_align.cli.doctor import doctor
 
 app = typer.Typer(
     help="Tell a language model in plain words what it must not do, and train it not to.",
@@ -23,8 +24,15 @@ app.add_typer(catalogue.recipe_app, name="recipe")
 app.add_typer(catalogue.steering_app, name="steering")
 app.add_typer(catalogue.method_app, name="method")
 app.add_typer(dataset_app, name="dataset")
-app.command()(catalogue.doctor)
-for command in (compare, stages.sample, stages.score, stages.train, stages.evaluate, stages.reward):
+for command in (
+    doctor,
+    compare,
+    stages.sample,
+    stages.score,
+    stages.train,
+    stages.evaluate,
+    stages.reward,
+):
     app.command()(command)
 
 console = Console(soft_wrap=True, highlight=False)

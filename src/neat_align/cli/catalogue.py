@@ -1,4 +1,4 @@
-"""What there is: recipes, steering pairs, and the state of the machine."""
+"""What there is: recipes, steering pairs, methods."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from neat_align.errors import OutputError, raise_all
 from neat_align.recipe import check_recipe, load_recipe, recipe_names, recipe_text
-from neat_align.runs import RunDirectory, versions
 from neat_align.steering import Steering, steering_names
 
 console = Console(soft_wrap=True, highlight=False)
@@ -116,31 +114,3 @@ def steering_show(name: Name) -> None:
         console.print(f"{title}:", markup=False)
         for text in texts:
             console.print(f"  - {text}", markup=False)
-
-
-def doctor(
-    directory: Annotated[
-        Path | None, typer.Argument(help="A run directory to look into as well.")
-    ] = None,
-) -> None:
-    """Tell what this machine has, and in what state a run directory is.
-
-    Example: neat doctor runs/hh
-    """
-    import torch
-
-    table = Table("what", "found")
-    for name, version in versions().items():
-        table.add_row(name, version)
-    table.add_row("torch threads", str(torch.get_num_threads()))
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    table.add_row("GPU", gpu)
-    if directory is not None:
-        run = RunDirectory(directory)
-        if not run.path("run.json").exists():
-            raise OutputError(f"directory {directory}", "it is no run", "name a run's directory")
-        for stage, info in run.stages().items():
-            table.add_row(f"stage {stage}", f"done in {info.get('seconds', 0):.0f} s")
-        for name in ("policy/config.json", "results.json", "report.html"):
-            table.add_row(name, "there" if run.path(name).exists() else "missing")
-    console.print(table)

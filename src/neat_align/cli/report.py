@@ -32,4 +32,5 @@ def rebuild(directory: Path) -> Path:
         from neat_align.pipeline import report as pipeline_report
 
         pipeline_report(Recipe.model_validate(manifest), run)
+    run.rewritten("report.html")
     return run.path("report.html")

@@ -29,6 +29,8 @@ class GuardRails(TrainerCallback):
                 f"likelihood of good answers fall; {self.objective.name} degenerates easily",
                 stacklevel=2,
             )
+        if state.log_history and self._reason(state.log_history[-1]):
+            control.should_training_stop = True  # resumed where it had stopped
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         reason = self._reason(logs or {})

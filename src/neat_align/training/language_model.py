@@ -6,6 +6,7 @@ For the demo's world and for tiny runs on real text. It is an ordinary
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
-    Trainer,
     TrainingArguments,
     set_seed,
 )
@@ -27,6 +27,12 @@ from neat_align.modeling.tokenized import document_ids
 from neat_align.prompt_format import PromptFormat
 from neat_align.runs import atomic_directory
 from neat_align.training.batches import SimilarLength
+from neat_align.training.checkpoints import (
+    INTERVAL,
+    SealedCheckpoints,
+    train_to_end,
+    training_folder,
+)
 from neat_align.types import Document
 
 EOS, PAD = "<|end|>", "<|pad|>"
@@ -62,23 +68,26 @@ def train_language_model(
     """Train a tokenizer and a Llama on `documents` and save both in `output_dir`.
 
     The documents are passed over as often as `settings.steps` needs. Same documents, same
-    settings and same thread count give the same weights.
+    settings and same thread count give the same weights, also where the training was
+    interrupted: called again, it goes on from its last checkpoint.
     """
     set_seed(settings.seed)
     tokenizer = train_tokenizer(documents, settings)
     prompt_format = PromptFormat(tokenizer)
     rows = [encode_document(d, prompt_format, settings) for d in documents]
     model = LlamaForCausalLM(_config(tokenizer, settings))
+    checkpoints = training_folder(output_dir, settings, rows)
     trainer = _LanguageModelTrainer(
         model=model,
-        args=_arguments(output_dir, settings),
+        args=_arguments(checkpoints, settings),
         train_dataset=rows,
         data_collator=_collate,
     )
-    trainer.train()
+    train_to_end(trainer, checkpoints)
     with atomic_directory(output_dir) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return output_dir
 
 
@@ -128,7 +137,7 @@ def encode_document(
     return {"input_ids": ids, "weights": weights}
 
 
-class _LanguageModelTrainer(Trainer):
+class _LanguageModelTrainer(SealedCheckpoints):
     """Next-token loss with a weight for each token; batches of similar length."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
@@ -185,7 +194,9 @@ def _arguments(output_dir: Path, settings: LanguageModelSettings) -> TrainingArg
         warmup_steps=settings.steps // 20,
         adam_beta2=0.99,
         weight_decay=0.0,
-        save_strategy="no",
+        save_strategy="steps",
+        save_steps=INTERVAL,
+        save_total_limit=1,
         logging_strategy="no",
         report_to="none",
         remove_unused_columns=False,

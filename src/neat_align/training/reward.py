@@ -7,6 +7,7 @@ a causal language model's weights with a new one-score head.
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from torch.nn.functional import softplus
 from torch.utils.data import Sampler
 from transformers import (
     AutoModelForSequenceClassification,
-    Trainer,
     TrainingArguments,
     set_seed,
 )
@@ -29,6 +29,12 @@ from neat_align.modeling import load_tokenizer
 from neat_align.prompt_format import PromptFormat
 from neat_align.runs import atomic_directory
 from neat_align.training.batches import SimilarLength
+from neat_align.training.checkpoints import (
+    INTERVAL,
+    SealedCheckpoints,
+    train_to_end,
+    training_folder,
+)
 
 Pair = tuple[list[int], list[int]]
 
@@ -90,17 +96,19 @@ def train_reward_model(
     train_rows, heldout_rows = (
         [_encode(p, prompt_format, settings) for p in part] for part in (train, heldout)
     )
+    checkpoints = training_folder(output_dir, str(source), settings, train_rows)
     trainer = _RewardTrainer(
         model=model,
-        args=_arguments(output_dir, settings),
+        args=_arguments(checkpoints, settings),
         train_dataset=train_rows,
         data_collator=_Collator(_pad_id(tokenizer)),
     )
     trainer.center_weight = settings.center_weight
-    trainer.train()
+    train_to_end(trainer, checkpoints)
     with atomic_directory(output_dir) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return RewardModelReport(
         accuracy_train=_accuracy(trainer, train_rows[: len(heldout_rows)]),
         accuracy_heldout=_accuracy(trainer, heldout_rows),
@@ -110,7 +118,7 @@ def train_reward_model(
     )
 
 
-class _RewardTrainer(Trainer):
+class _RewardTrainer(SealedCheckpoints):
     """Chosen and rejected of a batch in one forward pass, chosen first."""
 
     center_weight = 0.0
@@ -206,7 +214,9 @@ def _arguments(output_dir: Path, settings: RewardModelSettings) -> TrainingArgum
         weight_decay=settings.weight_decay,
         warmup_steps=settings.warmup_ratio,
         lr_scheduler_type="linear",
-        save_strategy="no",
+        save_strategy="steps",
+        save_steps=INTERVAL,
+        save_total_limit=1,
         logging_strategy="no",
         report_to="none",
         remove_unused_columns=False,

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model
-from transformers import PrinterCallback, ProgressCallback, Trainer
+from transformers import PrinterCallback, ProgressCallback
 
 from neat_align.data import load_groups, save_groups
 from neat_align.errors import NonFiniteLossError, RecipeError, TrainingError, raise_all
@@ -36,6 +36,7 @@ from neat_align.scoring.resolve import SELF_JUDGE
 from neat_align.scoring.self_judge import SelfJudge
 from neat_align.steering import Steering
 from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
+from neat_align.training.checkpoints import SealedCheckpoints
 from neat_align.training.config import NEATConfig
 from neat_align.training.launch import launch_problems
 from neat_align.training.metrics import group_metrics, logp_metrics
@@ -53,7 +54,7 @@ from neat_align.training.stopwatch import Phases, Stopwatch
 from neat_align.types import Group, Query
 
 
-class NEATTrainer(Trainer):
+class NEATTrainer(SealedCheckpoints):
     """Aligns a causal language model with groups of its own answers.
 
     Args:
@@ -144,6 +145,8 @@ class NEATTrainer(Trainer):
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
     ) -> tuple[list[dict[str, torch.Tensor]], int]:
         """The micro-batches of one optimiser step, and the groups of the global batch."""
+        if self.is_at_end():
+            return [], 0
         for _ in range(self._resumed_batches):  # their groups came with the checkpoint
             next(epoch_iterator)
         self._resumed_batches = 0
@@ -313,14 +316,11 @@ class NEATTrainer(Trainer):
         for name, value in metrics.items():
             self._metrics.setdefault(name, []).append((value, groups))
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        folder.mkdir(parents=True, exist_ok=True)
+    def save_beside(self, folder: Path) -> None:
+        """The groups sampled for steps to come."""
         save_groups(folder / self._pending_file, [g for batch in self._pending for g in batch])
         sizes = json.dumps([len(batch) for batch in self._pending])
         (folder / self._pending_file).with_suffix(".sizes.json").write_text(sizes)
-        # Last, since the Trainer's state file marks a checkpoint as complete.
-        super()._save_checkpoint(model, trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -1,0 +1,110 @@
+"""`neat doctor`: what the machine has, and whether a directory is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from neat_align.errors import InputError, OutputError, raise_all
+from neat_align.runs import MANIFEST, RunDirectory, versions
+
+console = Console(soft_wrap=True, highlight=False)
+
+Finding = tuple[str, str, list[InputError]]
+"""What was looked at, how it is, and what is wrong with it."""
+
+
+def doctor(
+    directory: Annotated[
+        Path | None, typer.Argument(help="A directory of a run, or of groups, to look into.")
+    ] = None,
+) -> None:
+    """Tell what this machine has; or whether all that a directory should hold is there, whole.
+
+    Every file is read. Exit code 2 if something is damaged; what is merely not finished
+    is told, and is no error.
+
+    Example: neat doctor runs/hh
+    """
+    if directory is None:
+        console.print(_machine())
+        return
+    run = RunDirectory(directory)
+    if not run.path(MANIFEST).exists():
+        raise OutputError(
+            f"directory {directory}",
+            f"it has no {MANIFEST}, so no command of ours wrote it",
+            "name the directory given to --output",
+        )
+    run.manifest()
+    table, errors = Table("what", "state"), []
+    for what, state, wrong in _findings(run):
+        table.add_row(what, state)
+        errors += wrong
+    console.print(table)
+    raise_all(errors)
+
+
+def _machine() -> Table:
+    import torch
+
+    table = Table("what", "found")
+    for name, version in versions().items():
+        table.add_row(name, version)
+    table.add_row("torch threads", str(torch.get_num_threads()))
+    table.add_row("GPU", torch.cuda.get_device_name() if torch.cuda.is_available() else "none")
+    return table
+
+
+def _findings(run: RunDirectory) -> Iterator[Finding]:
+    yield from _stages(run)
+    for folder in sorted(run.directory.glob("**/checkpoint-*")):
+        yield _checkpoint(folder)
+    for path in sorted(run.directory.glob("*.parquet")):
+        yield _part(path)
+    for path in sorted(run.directory.glob(".*-new-*")):
+        yield path.name, "left by a write that was cut short; it can be removed", []
+
+
+def _stages(run: RunDirectory) -> Iterator[Finding]:
+    for stage, info in run.stages().items():
+        wrong = run.damage(stage)
+        errors: list[InputError] = [
+            OutputError(
+                f"{run.path(path)}",
+                why,
+                f"restore it, or remove what the stage {stage!r} wrote and resume",
+            )
+            for path, why in wrong.items()
+        ]
+        took = f" in {info['seconds']:.0f} s" if "seconds" in info else ""
+        state = f"{len(wrong)} files are damaged" if wrong else "whole"
+        yield f"stage {stage}", f"done{took}, {state}", errors
+
+
+def _checkpoint(folder: Path) -> Finding:
+    from neat_align.training.checkpoints import SEAL, check_checkpoint
+
+    if not (folder / SEAL).exists():
+        return folder.name, "cut short; it is not used", []
+    try:
+        check_checkpoint(folder)
+    except OutputError as error:
+        return folder.name, "damaged", [error]
+    return folder.name, "whole", []
+
+
+def _part(path: Path) -> Finding:
+    """A part of a data set; every group of it is read."""
+    from neat_align.data import read_groups
+
+    try:
+        count = sum(1 for _ in read_groups(path))
+    except InputError as error:
+        return path.name, "damaged", [error]
+    return path.name, f"{count} groups", []
