@@ -22,6 +22,7 @@ from neat_align.errors import ServerError
 from neat_align.types import Finish, Message
 
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+LARGEST = 1 << 26  # bytes of an answer
 SHOWN = 300  # characters of a server's answer in an error
 
 
@@ -82,10 +83,8 @@ class ChatClient:
                 time.sleep(pause * random.uniform(0.75, 1.0))
             pause = min(2 * pause, self.longest_pause)
             try:
-                response = self.http.post(
-                    f"{self.url.rstrip('/')}/chat/completions", json=body, headers=self._headers()
-                )
-            except httpx.TransportError as error:
+                response = self._post(f"{self.url.rstrip('/')}/chat/completions", body)
+            except httpx.RequestError as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue
             if response.status_code in PASSING:
@@ -99,12 +98,24 @@ class ChatClient:
                 )
             try:
                 return _answers(response.json())[:count]
-            except (ValueError, KeyError, TypeError, IndexError) as error:
+            except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
                 problem = f"an answer that is no chat completion ({error!r}): {response.text[:80]}"
         raise self._error(
             f"{self.attempts} attempts, the last one: {problem}",
             "see whether the server is well, and start again: what was answered is kept",
         )
+
+    def _post(self, address: str, body: Mapping[str, Any]) -> httpx.Response:
+        """One whole answer; its time is bounded also where it comes drop by drop."""
+        deadline, content = time.monotonic() + self.timeout, b""
+        with self.http.stream("POST", address, json=body, headers=self._headers()) as response:
+            for chunk in response.iter_bytes():
+                content += chunk
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout(f"no whole answer within {self.timeout} s")
+                if len(content) > LARGEST:
+                    raise httpx.ReadError(f"an answer of more than {LARGEST} bytes")
+        return httpx.Response(response.status_code, headers=_plain(response), content=content)
 
     def _headers(self) -> dict[str, str]:
         key = os.environ.get(self.key_variable, "")
@@ -120,7 +131,7 @@ class ChatClient:
 def _answers(content: Any) -> list[Answer]:
     found = [
         Answer(
-            str(choice["message"]["content"] or ""),
+            _text(choice["message"]["content"]),
             "length" if choice.get("finish_reason") == "length" else "stop",
         )
         for choice in content["choices"]
@@ -128,6 +139,18 @@ def _answers(content: Any) -> list[Answer]:
     if not found:
         raise ValueError("no choices")
     return found
+
+
+def _text(content: Any) -> str:
+    """An answer's text; half characters, which no file can hold, become "?"."""
+    if not isinstance(content, str | None):
+        raise TypeError(f"content of type {type(content).__name__}")
+    return (content or "").encode(errors="replace").decode()
+
+
+def _plain(response: httpx.Response) -> dict[str, str]:
+    """The headers that are still needed once the content is decoded."""
+    return {k: v for k, v in response.headers.items() if k.lower() == "retry-after"}
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -8,18 +8,27 @@ Without one, the format is stated here:
 
 and a response follows after one space. Query and response are tokenised apart and their
 ids concatenated: tokenising the joined text may merge tokens across the boundary.
+
+Text of queries and responses is never read as special tokens or as a turn of its own
+(`forgery`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from neat_align.errors import ModelError
+from neat_align.forgery import broken, marker_pattern
 from neat_align.types import Finish, Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+PLACE = 0xF0000
+"""Private-use characters from here on stand for the contents of a conversation's turns."""
+PLACES = re.compile(f"[{chr(PLACE)}-{chr(PLACE + 0xFFFD)}]")
 
 ROLE_NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 
@@ -53,6 +62,12 @@ class PromptFormat:
             not self.has_template and bos is not None and tokenizer("x")["input_ids"][:1] == [bos]
         )
         self._takes_system = self.has_template and self._template_takes_system()
+        added = tokenizer.added_tokens_decoder
+        self._special_ids = {*tokenizer.all_special_ids, *(i for i in added if added[i].special)}
+        self._frames: dict[tuple[str, ...], str] = {}
+        self._markers = marker_pattern(
+            self._probe_frames(), [str(tokenizer.decode([i])) for i in self._special_ids]
+        )
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
@@ -66,6 +81,9 @@ class PromptFormat:
 
     def render(self, messages: Sequence[Message], steering: str = "") -> str:
         """The text that precedes the response, steering prompt included."""
+        return self._render([self._unmarked(m) for m in messages], steering)
+
+    def _render(self, messages: Sequence[Message], steering: str) -> str:
         if not self.has_template:
             turns = [Message("system", steering), *messages] if steering else list(messages)
             text = "\n\n".join(f"{ROLE_NAMES.get(m.role, m.role)}: {m.content}" for m in turns)
@@ -81,20 +99,62 @@ class PromptFormat:
 
     def query_ids(self, messages: Sequence[Message], steering: str = "") -> list[int]:
         """Token ids of `render`; a BOS is added only where the text does not hold one."""
-        text = self.render(messages, steering)
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        messages = [self._unmarked(m) for m in messages]
+        frame = self._frame(tuple(m.role for m in messages), steering)
+        ids = self._ids(self._render(messages, steering))
+        if self._count_special(ids) != self._count_special(self._ids(frame)):
+            ids = self._ids_apart(frame, messages)
         bos = self.tokenizer.bos_token_id
         return [bos, *ids] if self._adds_bos and ids[:1] != [bos] else ids
 
     def response_ids(self, text: str, finish: Finish) -> list[int]:
         """Token ids of a response; EOS is appended to a finished one, never to a cut one."""
-        text = self.response_prefix + text
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = self._ids(self.response_prefix + text, as_text=True)
         return [*ids, self.tokenizer.eos_token_id] if finish == "stop" else ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of sampled token ids, without special tokens and outer white space."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+
+    def _ids(self, text: str, as_text: bool = False) -> list[int]:
+        """Token ids; `as_text` reads special tokens as the characters they are spelt with."""
+        options = {"split_special_tokens": True} if as_text else {}
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, **options)["input_ids"]
+        return ids
+
+    def _ids_apart(self, frame: str, messages: Sequence[Message]) -> list[int]:
+        """Token ids of a conversation whose contents spell special tokens: each by itself."""
+        ids, end = [], 0
+        for place in PLACES.finditer(frame):
+            ids += self._ids(frame[end : place.start()])
+            ids += self._ids(messages[ord(place[0]) - PLACE].content, as_text=True)
+            end = place.end()
+        return ids + self._ids(frame[end:])
+
+    def _frame(self, roles: tuple[str, ...], steering: str) -> str:
+        """A conversation's text with a private-use character for each turn's content."""
+        if (*roles, steering) not in self._frames:
+            turns = [Message(role, chr(PLACE + i)) for i, role in enumerate(roles)]
+            self._frames[*roles, steering] = self._render(turns, steering)
+        return self._frames[*roles, steering]
+
+    def _probe_frames(self) -> list[str]:
+        """The texts around contents, of conversations that show every role's marks."""
+        probes = [("user", "assistant", "user"), ("system", "user"), ("user", "system", "user")]
+        found = []
+        for roles in probes:
+            try:
+                found += PLACES.split(self._frame(roles, ""))
+            except Exception:  # templates raise whatever they like to refuse a role
+                continue
+        return found
+
+    def _unmarked(self, message: Message) -> Message:
+        """The message without anything that passes for the frame's plain markers."""
+        return Message(message.role, broken(message.content, self._markers))
+
+    def _count_special(self, ids: Sequence[int]) -> int:
+        return sum(i in self._special_ids for i in ids)
 
     def _steered(self, messages: Sequence[Message], steering: str) -> list[Message]:
         if not steering:

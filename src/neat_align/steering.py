@@ -17,6 +17,8 @@ from typing import Any
 import yaml
 
 from neat_align.errors import SteeringError, nearest, raise_all
+from neat_align.paths import is_file
+from neat_align.yaml_text import parse_yaml
 
 KEYS = {"name", "version", "about", "positive", "negative", "held_back"}
 SIDES = ("positive", "negative", "held_back_positive", "held_back_negative")
@@ -135,14 +137,16 @@ def _built_in() -> dict[str, dict[str, Any]]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not is_file(path):
         raise SteeringError(f"steering file {path}", "there is no such file", "check the path")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML too
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = parse_yaml(path.read_text(encoding="utf-8"))  # JSON is YAML too
+    except (OSError, UnicodeDecodeError) as error:
         raise SteeringError(
-            f"steering file {path}", f"not readable as YAML: {error}", "correct the file"
+            f"steering file {path}", f"not readable: {error}", "save it as UTF-8"
         ) from error
+    except ValueError as error:
+        raise SteeringError(f"steering file {path}", str(error), "correct the file") from error
     if not isinstance(content, dict):
         raise SteeringError(
             f"steering file {path}", "it holds no mapping", "write `negative:` and a list of texts"

@@ -37,6 +37,18 @@ class Message:
         return {"role": self.role, "content": self.content}
 
 
+def _check_unicode(text: str, what: str) -> None:
+    """Raise a `DataError` for half a character (a lone surrogate), which no file can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{what} with {text[error.start]!r} at {error.start} in {text[: error.start][-40:]!r}",
+            "half a character is no text: no tokenizer and no file takes it",
+            "remove the row, or the character",
+        ) from error
+
+
 def content_id(messages: Sequence[Message]) -> str:
     """A hash of the conversation: the same text has the same id in every stage."""
     text = json.dumps([[m.role, m.content] for m in messages], ensure_ascii=True)
@@ -63,6 +75,8 @@ class Query:
     def __post_init__(self) -> None:
         if not self.messages or not any(m.content.strip() for m in self.messages):
             raise DataError("a query without text", "there is nothing to answer", "remove the row")
+        for message in self.messages:
+            _check_unicode(message.content, "a query")
         if not self.id:
             object.__setattr__(self, "id", content_id(self.messages))
 
@@ -131,6 +145,10 @@ class Response:
     seed: int | None = None
     sampler: str = ""
     token_ids: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for text in (self.text, self.steering, self.sampler):
+            _check_unicode(text, "a response")
 
     def with_scores(self, scores: Mapping[str, float | None], score: float) -> Response:
         return replace(self, scores=dict(scores), score=score)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ from neat_align.data.files import Row, read_rows
 from neat_align.data.formats import Diverging, NoPreference, Preference, preference_of, query_of
 from neat_align.data.seen import SeenIds
 from neat_align.data.shards import group_files
-from neat_align.data.wide import check_wide, group_of_wide, wide_bytes
+from neat_align.data.wide import check_wide, group_of_wide, json_text, wide_bytes
 from neat_align.errors import DataError, InputError, OutputError, SeveralErrors, nearest, raise_all
+from neat_align.paths import is_file
 from neat_align.runs import atomic_write_bytes, atomic_write_text
 from neat_align.types import Group, Query
 
@@ -162,7 +162,7 @@ def read_groups(path: Path | str) -> Iterator[Group]:
     """
     for file in group_files(Path(path)):
         convert: Callable[[Mapping[str, Any]], Group] = Group.from_json
-        if file.suffix == ".parquet" and file.is_file():
+        if file.suffix == ".parquet" and is_file(file):
             rows = check_wide(file)
             convert = group_of_wide
             if not rows and file != Path(path):
@@ -302,5 +302,4 @@ def _hub_rows(spec: DataSpec) -> Iterator[Row]:
 
 
 def _json_line(value: Any) -> str:
-    # Columns of Parquet and hub data may be dates or decimals: kept as text, as in CSV.
-    return json.dumps(value, ensure_ascii=False, default=str) + "\n"
+    return json_text(value) + "\n"

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from neat_align.errors import DataError
+from neat_align.paths import is_dir, is_file
 
 Row = tuple[str, dict[str, Any]]
+LONGEST_FIELD = 1 << 30  # characters; Python's own limit is shorter than some documents
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
 
@@ -26,8 +28,8 @@ def read_rows(path: Path) -> Iterator[Row]:
         DataError: no such file, an empty one, an unknown suffix, or content that is broken.
     """
     given = f"data file {path}"
-    if not path.is_file():
-        why = "it is a directory" if path.is_dir() else "there is no such file"
+    if not is_file(path):
+        why = "it is a directory" if is_dir(path) else "there is no such file"
         raise DataError(given, why, f"name a file: {', '.join(SUFFIXES)} (also .gz)")
     if path.stat().st_size == 0:
         raise DataError(given, "it is empty", "give a file with at least one row")
@@ -85,6 +87,7 @@ def _json(path: Path) -> Iterator[Row]:
 
 
 def _csv(path: Path) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_FIELD)
     with _open(path) as file:
         reader = csv.DictReader(file)
         before = reader.line_num
@@ -109,7 +112,7 @@ def _parquet(path: Path) -> Iterator[Row]:
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}, row {number}", row
-    except pa.ArrowException as error:
+    except (ValueError, OverflowError, pa.ArrowException) as error:
         raise DataError(f"data file {path}", f"not Parquet: {error}", "write it again") from error
 
 
@@ -122,6 +125,10 @@ def _parse(text: str, path: Path, line: int = 1) -> Any:
             f"{path}, line {line + error.lineno - 1}",
             f"broken JSON at column {error.colno}: {error.msg}",
             "correct the line",
+        ) from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits; deep nesting
+        raise DataError(
+            f"{path}, line {line}", f"JSON that cannot be read: {error}", "correct the line"
         ) from error
 
 

@@ -21,6 +21,7 @@ from typing import TypeVar
 from neat_align.data.seen import SeenIds
 from neat_align.data.wide import wide_bytes
 from neat_align.errors import DataError, RecipeError
+from neat_align.paths import is_dir
 from neat_align.runs import atomic_write_bytes
 from neat_align.types import Group, Query
 
@@ -87,7 +88,7 @@ def group_files(path: Path) -> list[Path]:
     Raises:
         DataError: a directory without any.
     """
-    if not path.is_dir():
+    if not is_dir(path):
         return [path]
     files = sorted(path.glob("*.parquet"))
     if not files:

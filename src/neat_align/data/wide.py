@@ -72,7 +72,7 @@ def wide_row(group: Group) -> dict[str, Any]:
         "flags": group_flags(group),
         "candidates": [_candidate(response) for response in group.responses],
         "conversational": group.query.conversational,
-        "meta": json.dumps(dict(group.query.meta), ensure_ascii=False, default=str),
+        "meta": json_text(dict(group.query.meta)),
     }
     if group.is_scored:
         order = sorted(group.responses, key=lambda r: r.score or 0.0)
@@ -83,6 +83,19 @@ def wide_row(group: Group) -> dict[str, Any]:
             row[f"steering_{name}"] = response.steering
         row["completion"] = row["chosen"]
     return row
+
+
+def json_text(value: Any) -> str:
+    """JSON that a file can hold; half characters in it are escaped.
+
+    Columns of Parquet and hub data may be dates or decimals: kept as text, as in CSV.
+    """
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, default=str)
+    return text
 
 
 def group_of_wide(row: Mapping[str, Any]) -> Group:
@@ -116,9 +129,9 @@ def check_wide(path: Path) -> int:
     try:
         footer = parquet.read_metadata(path)
         metadata = footer.metadata or {}
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"data file {path}", f"not Parquet: {error}", "write it again") from error
-    version = metadata.get(VERSION_KEY, b"").decode()
+    version = metadata.get(VERSION_KEY, b"").decode(errors="replace")
     if not version:
         raise DataError(
             f"data file {path}",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neat_align.errors import InputError, ModelError
+from neat_align.paths import exists, is_dir
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def looks_local(source: str | Path) -> bool:
     """Whether `source` names a directory rather than a hub id (`owner/name`)."""
     text = str(source)
-    return Path(text).exists() or text.startswith((".", "/", "~")) or text.count("/") != 1
+    return exists(text) or text.startswith((".", "/", "~")) or text.count("/") != 1
 
 
 def check_model_source(source: str | Path) -> list[InputError]:
@@ -27,7 +28,7 @@ def check_model_source(source: str | Path) -> list[InputError]:
     if not looks_local(source):
         return []
     path = Path(source).expanduser()
-    if not path.is_dir():
+    if not is_dir(path):
         return [
             ModelError(
                 f"model {str(source)!r}",

@@ -7,12 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from neat_align.errors import InputError, RecipeError, nearest, raise_all
+from neat_align.paths import is_file
 from neat_align.recipe.schema import Recipe
 from neat_align.recipe.train_fields import OWNED, convert, train_fields
+from neat_align.yaml_text import parse_yaml
 
 SHORT_FOR = {"objective": "name", "world": "part"}
 """What a text in place of a section stands for; anywhere else it is the path."""
@@ -50,10 +51,10 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         RecipeError, SeveralErrors: everything that is wrong with it.
     """
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        if not path.is_file():
+    if path.suffix in (".yaml", ".yml") or is_file(path):
+        if not is_file(path):
             raise RecipeError(f"recipe {path}", "there is no such file", "check the path")
-        text = path.read_text(encoding="utf-8")
+        text = _file_text(path)
     else:
         text = recipe_text(str(name_or_path))
     content = _parse(text, str(name_or_path))
@@ -83,13 +84,18 @@ def recipe_from(content: Mapping[str, Any]) -> Recipe:
     return recipe.model_copy(update={"train": converted})
 
 
+def _file_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {path}", f"not readable: {error}", "save it as UTF-8") from error
+
+
 def _parse(text: str, name: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(
-            f"recipe {name}", f"not readable as YAML: {error}", "correct it"
-        ) from error
+        content = parse_yaml(text)
+    except ValueError as error:
+        raise RecipeError(f"recipe {name}", str(error), "correct it") from error
     if not isinstance(content, dict):
         raise RecipeError(
             f"recipe {name}", "it holds no sections", "see `neat recipe show hh_tiny`"
@@ -119,7 +125,10 @@ def apply_override(content: dict[str, Any], override: str) -> None:
                 f"override {override!r}", f"{parent} is not a section", "check the name"
             )
         place = inner
-    place[key] = yaml.safe_load(text)
+    try:
+        place[key] = parse_yaml(text)
+    except ValueError as error:
+        raise RecipeError(f"override {override!r}", str(error), "quote the value") from error
 
 
 def _train_value(key: str, value: Any) -> Any:
@@ -134,7 +143,7 @@ def _train_value(key: str, value: Any) -> Any:
         )
     try:
         return convert(value, fields[key])
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise RecipeError(
             f"train.{key}: {value!r}", f"it is not of the type {fields[key]}", "correct the value"
         ) from error

@@ -63,7 +63,7 @@ def _type_problem(value: Any, annotation: str) -> str:
     if annotation == "float":
         try:
             float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return "it is not a number"
         return "" if not isinstance(value, bool) else "it is not a number"
     if annotation.startswith("Literal["):

@@ -214,7 +214,9 @@ class Compare(Section):
     development: Development
     methods: list[str] = Field(default_factory=lambda: ["base", "sft", "dpo", "dpo_neg", "neat"])
     tuning_seed: int = Field(1000, ge=0)
-    variants: dict[str, Variant] = Field(default_factory=dict)
+    variants: dict[Annotated[str, Field(pattern=r"^[\w-]+$")], Variant] = Field(
+        default_factory=dict
+    )
 
 
 class Recipe(Section):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
+from neat_align.modeling.context import check_fits
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.copied_prompts import CopiedPrompts
@@ -43,8 +44,21 @@ class TransformersSampler:
         self.batch_size, self.progress = batch_size, progress
 
     def sample(self, requests: Sequence[SamplingRequest], decoding: Decoding) -> list[Response]:
-        """One response for each request, in their order."""
+        """One response for each request, in their order.
+
+        Raises:
+            DataError: a prompt leaves no room in the model's context for the response.
+        """
         prompts = [self.prompt_format.query_ids(r.query.messages, r.steering) for r in requests]
+        check_fits(
+            self.model,
+            (
+                (r.query.id, len(ids) + decoding.max_new_tokens)
+                for r, ids in zip(requests, prompts, strict=True)
+            ),
+            f"prompt and response (max_new_tokens={decoding.max_new_tokens} included)",
+            "leave such queries out, shorten them, or ask for fewer tokens",
+        )
         # Rows of similar prompts need little padding; those of the same one share it.
         order = sorted(range(len(requests)), key=lambda i: (len(prompts[i]), prompts[i]))
         was_training = self.model.training

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from neat_align.errors import RewardError
@@ -37,7 +38,7 @@ class ScorerSet:
         A scorer that does not apply to a response (None) is left out of its sum.
 
         Raises:
-            RewardError: no scorer applies to some response.
+            RewardError: no scorer applies to some response, or one gives NaN or infinity.
         """
         tables = [scorer.score(groups) for scorer in self.scorers]
         return [
@@ -53,6 +54,12 @@ class ScorerSet:
 
     def _scored(self, group: Group, response: Response, values: list[float | None]) -> Response:
         applied = [w * v for w, v in zip(self.weights, values) if v is not None]
+        if not math.isfinite(sum(applied)):
+            raise RewardError(
+                f"scores {dict(zip(self.names, values))} of a response to {group.query.id}",
+                "their weighted sum is not a finite number, and nothing can be ranked by it",
+                "correct the scorer that answers so, or its weight",
+            )
         if not applied:
             raise RewardError(
                 f"a response to query {group.query.id} ({group.query.text[:40]!r})",

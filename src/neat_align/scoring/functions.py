@@ -90,7 +90,7 @@ class RewardFunction:
         given = f"reward function {self.name!r}"
         try:
             scores = [None if x is None else float(x) for x in result]
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # whatever the function's own objects raise
             raise RewardError(
                 given, f"it returned no list of numbers: {error}", "return list[float | None]"
             ) from error

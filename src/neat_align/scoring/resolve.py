@@ -11,6 +11,7 @@ from typing import Any
 
 from neat_align.errors import InputError, RewardError, nearest
 from neat_align.modeling import check_model_source
+from neat_align.paths import is_file
 from neat_align.scoring.base import Scorer
 from neat_align.scoring.functions import RewardFunction
 from neat_align.scoring.polarity import Polarity
@@ -60,7 +61,7 @@ def check_scorer_value(value: str) -> list[InputError]:
     if not where.endswith(".py"):
         return [] if importlib.util.find_spec(where.partition(".")[0]) else [_no_file(value, where)]
     path = Path(where)
-    if not path.is_file():
+    if not is_file(path):
         return [_no_file(value, where)]
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -78,7 +79,7 @@ def load_function(value: str) -> Callable[..., Any]:
         RewardError: there is none, or importing it failed.
     """
     where, _, name = value.rpartition(":")
-    if where.endswith(".py") and not Path(where).is_file():
+    if where.endswith(".py") and not is_file(where):
         raise _no_file(value, where)
     try:
         module = (

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from neat_align.errors import RewardError
 from neat_align.modeling import check_model_source, load_tokenizer
 from neat_align.modeling.budget import TOKENS, passes, split_group
+from neat_align.modeling.context import check_fits
 from neat_align.modeling.logprobs import forward_arguments, to_device
 from neat_align.modeling.packing import can_pack, lay_out, prepare_for_packing
 from neat_align.modeling.tokenized import TokenizedGroup
@@ -71,8 +72,20 @@ class RewardModelScorer:
         """The logit of every response to its clean query.
 
         Groups are scored packed, their query once, where the model allows it.
+
+        Raises:
+            DataError: a text is longer than the reward model's context.
         """
         tokenized = [self._tokenized(group) for group in groups]
+        check_fits(
+            self.model,
+            (
+                (group.query.id, len(t.query_ids) + max(map(len, t.response_ids)))
+                for group, t in zip(groups, tokenized, strict=True)
+            ),
+            f"query and response for the reward model {self.name!r}",
+            "leave such queries out, shorten them, or use another reward model",
+        )
         packed = [i for i, t in enumerate(tokenized) if can_pack(self.model, [t])]
         found = dict(zip(packed, self._packed([tokenized[i] for i in packed]), strict=True))
         rest = [i for i in range(len(groups)) if i not in found]

@@ -112,7 +112,8 @@ def _model_embedder(source: str | Path) -> Embedder:
 
     for error in check_model_source(source):
         raise error
-    model, tokenizer = AutoModel.from_pretrained(source).eval(), load_tokenizer(source)
+    model = AutoModel.from_pretrained(source, use_safetensors=True).eval()
+    tokenizer = load_tokenizer(source)
 
     @torch.no_grad()
     def embed(texts: list[str]) -> Vectors:

@@ -39,6 +39,7 @@ from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
 from neat_align.training.checkpoints import SealedCheckpoints
 from neat_align.training.config import NEATConfig
 from neat_align.training.launch import launch_problems
+from neat_align.training.lengths import check_queries_fit
 from neat_align.training.metrics import group_metrics, logp_metrics
 from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.online import GroupMaker, tokenize_for_training, trainable
@@ -129,6 +130,9 @@ class NEATTrainer(SealedCheckpoints):
             **trainer_kwargs,
         )
         raise_all(launch_problems(self.accelerator, args.processes))
+        if self.online and sampler is None:
+            prompts = (*steering.positive, *steering.negative) if steering else ()
+            check_queries_fit(model, train_dataset, self.prompt_format, prompts, args)
         # compute_loss divides by the groups of the global batch, exactly, whatever the
         # accumulation and the number of ranks; the Trainer must not divide again.
         self.loss_is_scaled_for_ga = True

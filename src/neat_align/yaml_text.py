@@ -1,0 +1,39 @@
+"""YAML from outside: safe tags only, of a bounded size and depth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+LARGEST = 100_000  # values, counted as often as aliases repeat them
+DEEPEST = 50
+
+
+def parse_yaml(text: str) -> Any:
+    """The content of a YAML (or JSON) text.
+
+    Raises:
+        ValueError: it is no YAML, names a tag that would build an object, or its aliases
+            make it endless or immense.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise ValueError(f"not readable as YAML: {error}") from error
+    except RecursionError as error:
+        raise ValueError("not readable as YAML: nested too deeply") from error
+    _bounded(content, LARGEST, 0)
+    return content
+
+
+def _bounded(value: Any, left: int, depth: int) -> int:
+    """How many values are left of `left` once those of `value` are counted."""
+    if depth > DEEPEST or left < 0:
+        raise ValueError(f"it holds more than {LARGEST} values, or some more than {DEEPEST} deep")
+    children = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list | set):
+        return left - 1
+    for child in children:
+        left = _bounded(child, left, depth + 1)
+    return left - 1
