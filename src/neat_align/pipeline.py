@@ -11,6 +11,7 @@ report                                                           DIR/report.html
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -135,6 +136,8 @@ def _phases(info: Mapping[str, Any]) -> str:
 def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: bool) -> None:
     """`neat train`: the training stage by itself, on stored groups where they are given.
 
+    Under a launcher each process calls this, and they train together.
+
     Raises:
         InputError: everything that is wrong with the recipe, the groups or the directory.
     """
@@ -147,6 +150,9 @@ def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: boo
     for group in stored or ():
         _ = group.scores  # refuses unscored groups before a model is loaded
     asked = {**recipe.model_dump(mode="json"), "groups": str(groups) if groups else None}
+    if int(os.environ.get("RANK", "0")):  # the first rank looks after the directory
+        align(recipe, RunDirectory(directory), stored)
+        return
     run = RunDirectory.open(directory, asked, resume)
     with run.held():
         run.mark_done("train", align(recipe, run, stored), TRAINED)

@@ -150,24 +150,32 @@ def evaluation_scorers(
 
 
 def save_policy(trainer: Any, path: Path) -> None:
-    """Model, tokenizer and card as an ordinary model directory.
+    """Model, tokenizer and card as an ordinary model directory, by the first of all ranks.
 
     An adapter is merged into it, and also kept by itself in `path`/adapter.
     """
     from peft import PeftModel
 
     from neat_align.training.model_card import model_card
+    from neat_align.training.sharding import shards_weights
 
+    accelerator = trainer.accelerator
+    # Gathering the shards takes all ranks.
+    whole = accelerator.get_state_dict(trainer.model) if shards_weights(accelerator) else None
+    if not accelerator.is_main_process:
+        accelerator.wait_for_everyone()
+        return
     with atomic_directory(path) as folder:
-        model = trainer.accelerator.unwrap_model(trainer.model)
+        model = accelerator.unwrap_model(trainer.model)
         if isinstance(model, PeftModel):
             model.save_pretrained(str(folder / "adapter"), selected_adapters=[model.active_adapter])
             model = model.merge_and_unload()
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=whole)
         trainer.prompt_format.tokenizer.save_pretrained(folder)
         (folder / "README.md").write_text(
             model_card(trainer.objective, trainer.steering, trainer.args)
         )
+    accelerator.wait_for_everyone()
 
 
 class _Combined:

@@ -204,4 +204,4 @@ def test_the_installed_command_tells_errors_by_its_exit_code(tmp_path):
 
 def test_a_command_launched_as_several_processes_is_refused(neat, folder, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    refused(neat("doctor", folder, cwd=folder), "2 processes", "NEATTrainer")
+    refused(neat("doctor", folder, cwd=folder), "2 processes", "NEATTrainer", "neat train")

@@ -52,7 +52,7 @@ def test_a_launcher_that_fell_back_to_one_process_is_refused(tmp_path):
     accelerate = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
     done = launched(accelerate, tmp_path, "offline", 2, 4096, NEAT_TEST_PROCESSES="2")
     assert done.returncode != 0
-    assert "processes=2, and 1 take part" in done.stderr
+    assert "2 processes asked for, and 1 take part" in done.stderr
     assert not (tmp_path / "result.pt").exists()
 
 
@@ -62,7 +62,7 @@ def test_a_launcher_that_fell_back_to_one_process_is_refused(tmp_path):
         ({"WORLD_SIZE": "2"}, None, "2 processes launched, 1 of them together"),
         ({"ACCELERATE_USE_FSDP": "true"}, None, "FSDP asked of the launcher, NO found"),
         ({"ACCELERATE_USE_DEEPSPEED": "true"}, 1, "DEEPSPEED asked of the launcher"),
-        ({}, 4, "processes=4, and 1 take part"),
+        ({}, 4, "4 processes asked for, and 1 take part"),
     ],
 )
 def test_what_was_asked_and_not_given_is_told(monkeypatch, environment, processes, message):

@@ -14,14 +14,23 @@ from neat_align.interruption import Interrupted, interruptible
 __all__ = ["app", "main"]
 
 
+SHARED = "train"  # the command that processes can do together
+
+
 def _refuse_ranks() -> None:
-    """The commands write one directory, which ranks would do over each other."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    """Most commands write one directory, which ranks would do over each other."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and sys.argv[1:2] != [SHARED]:
         raise RecipeError(
             f"neat launched as {os.environ['WORLD_SIZE']} processes",
-            "its commands run in one: each would do, and write, the same",
-            "launch a script of yours with NEATTrainer (README: more than one process)",
+            "only `neat train` can be: of any other command each would do, and write, the same",
+            "launch `-m neat_align train RECIPE`, or a script of yours with NEATTrainer",
         )
+
+
+def _tell(text: str) -> None:
+    """Print on stderr, once a machine: its ranks find the same."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
 
 
 def main() -> None:
@@ -31,10 +40,10 @@ def main() -> None:
             _refuse_ranks()
             app()
     except NeatError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
+        _tell(f"error: {error}")
         sys.exit(2)
     except Interrupted as stopped:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
+        _tell(
             "interrupted; what is finished stays: start the same command again to go on "
             "(with --resume where it has that option)"
         )

@@ -21,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(catalogue.recipe_app, name="recipe")
+app.add_typer(catalogue.launch_app, name="launch")
 app.add_typer(catalogue.steering_app, name="steering")
 app.add_typer(catalogue.method_app, name="method")
 app.add_typer(dataset_app, name="dataset")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from neat_align.errors import OutputError, raise_all
+from neat_align.errors import OutputError, RecipeError, nearest, raise_all
 from neat_align.recipe import check_recipe, load_recipe, recipe_names, recipe_text
+from neat_align.runs import atomic_write_text
 from neat_align.steering import Steering, steering_names
 
 console = Console(soft_wrap=True, highlight=False)
 
 recipe_app = typer.Typer(help="Recipes: list, show, copy, check.", no_args_is_help=True)
+launch_app = typer.Typer(help="Configs for several processes.", no_args_is_help=True)
 steering_app = typer.Typer(help="Steering pairs: list, show.", no_args_is_help=True)
 method_app = typer.Typer(help="Methods: list, show.", no_args_is_help=True)
+
+LAUNCH_CONFIGS = files("neat_align").joinpath("launch_configs")
 
 Name = Annotated[str, typer.Argument(help="A name from the list.")]
 
@@ -44,10 +49,13 @@ def recipe_copy(
 
     Example: neat recipe copy hh_tiny mine.yaml
     """
-    text = recipe_text(name)
+    _write_new(path, recipe_text(name))
+
+
+def _write_new(path: Path, text: str) -> None:
     if path.exists():
         raise OutputError(f"file {path}", "it exists", "name another file")
-    path.write_text(text, encoding="utf-8")
+    atomic_write_text(path, text)
     console.print(f"written: {path}")
 
 
@@ -62,6 +70,44 @@ def recipe_check(
     """
     raise_all(check_recipe(load_recipe(recipe, overrides or ())))
     console.print(f"{recipe}: no problem found")
+
+
+@launch_app.command("list")
+def launch_list() -> None:
+    """The built-in configs for `accelerate launch --config_file`."""
+    for name in _launch_names():
+        first = _launch_text(name).splitlines()[0].removeprefix("#").strip()
+        console.print(f"{name:<8} {first}", markup=False)
+
+
+@launch_app.command("show")
+def launch_show(name: Name) -> None:
+    """A config's YAML."""
+    console.print(_launch_text(name), markup=False)
+
+
+@launch_app.command("copy")
+def launch_copy(
+    name: Name,
+    path: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+) -> None:
+    """Copy a config to a file, to set the number of processes in it and launch with it.
+
+    Example: neat launch copy zero2 zero2.yaml
+    """
+    _write_new(path, _launch_text(name))
+
+
+def _launch_names() -> list[str]:
+    return sorted(f.name.removesuffix(".yaml") for f in LAUNCH_CONFIGS.iterdir())
+
+
+def _launch_text(name: str) -> str:
+    if name not in _launch_names():
+        raise RecipeError(
+            f"launch config {name!r}", "there is none", nearest(name, _launch_names())
+        )
+    return LAUNCH_CONFIGS.joinpath(f"{name}.yaml").read_text(encoding="utf-8")
 
 
 @method_app.command("list")

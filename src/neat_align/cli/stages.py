@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -178,12 +179,14 @@ def train(
     """Only the training stage of a recipe: online, or offline on stored groups.
 
     Example: neat train mine.yaml --groups scored.jsonl --output runs/offline
+    Example: torchrun --nproc_per_node 8 -m neat_align train mine.yaml --output runs/online
     """
     from neat_align.pipeline import train_only
     from neat_align.recipe import load_recipe
 
     train_only(load_recipe(recipe, overrides or ()), output, groups, resume)
-    console.print(f"written: {output / 'policy'}")
+    if os.environ.get("RANK", "0") == "0":
+        console.print(f"written: {output / 'policy'}")
 
 
 def evaluate(

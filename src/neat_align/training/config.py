@@ -81,6 +81,7 @@ class NEATConfig(TrainingArguments):
     report_to: str | list[str] = field(default_factory=lambda: "none")  # type: ignore[assignment]
     learning_rate: float = 1e-6
     logging_nan_inf_filter: bool = False
+    ddp_find_unused_parameters: bool | None = False  # every weight takes part in every pass
 
     def __post_init__(self) -> None:
         raise_all(self._problems())

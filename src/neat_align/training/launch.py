@@ -6,12 +6,45 @@ word; each process then trains by itself on its share, and the result is wrong.
 
 from __future__ import annotations
 
+import argparse
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from neat_align.errors import InputError, TrainingError
+import psutil
 
+from neat_align.errors import InputError, TrainingError
+from neat_align.yaml_text import parse_yaml
+
+LAUNCHERS = {"accelerate-launch", "accelerate.commands.launch"}
 ASKED = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DEEPSPEED"}
+
+
+def processes_asked(command: Sequence[str]) -> int | None:
+    """How many processes an `accelerate launch` was told to start; None where it does not say.
+
+    It tells its processes only what it made of that, so its command line is read.
+    """
+    words = {word.rpartition("/")[2] for word in command}
+    if not words & LAUNCHERS and not {"accelerate", "launch"} <= words:
+        return None
+    launcher = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    launcher.add_argument("--num_processes", "--num-processes", type=int)
+    launcher.add_argument("--config_file", "--config-file", type=Path)
+    known, _ = launcher.parse_known_args(list(command))
+    if known.num_processes is None and known.config_file is not None:
+        content = parse_yaml(known.config_file.read_text(encoding="utf-8"))
+        return int(content.get("num_processes", 0)) or None
+    return known.num_processes
+
+
+def _parent_command() -> list[str]:
+    try:
+        parent = psutil.Process().parent()
+        return parent.cmdline() if parent else []
+    except psutil.Error:  # somebody else's process
+        return []
 
 
 def launch_problems(accelerator: Any, processes: int | None) -> list[InputError]:
@@ -24,6 +57,7 @@ def launch_problems(accelerator: Any, processes: int | None) -> list[InputError]
     found, kind = accelerator.num_processes, str(accelerator.distributed_type.value)
     problems: list[InputError] = []
     launched = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = processes or processes_asked(_parent_command())
     if launched != found:
         problems.append(
             TrainingError(
@@ -35,7 +69,7 @@ def launch_problems(accelerator: Any, processes: int | None) -> list[InputError]
     elif processes is not None and processes != found:
         problems.append(
             TrainingError(
-                f"processes={processes}, and {found} take part",
+                f"{processes} processes asked for, and {found} take part",
                 "the launcher fell back to fewer, or was told another number",
                 "use `torchrun --nproc_per_node N`; `accelerate launch --cpu` runs one process",
             )

@@ -17,29 +17,40 @@ from neat_align.types import Source
 
 
 def collated_passes(
-    model: Any, groups: Sequence[TokenizedGroup], pad_id: int, limit: int, packed: bool
+    model: Any,
+    groups: Sequence[TokenizedGroup],
+    pad_id: int,
+    limit: int,
+    packed: bool,
+    may_split: bool = True,
 ) -> list[dict[str, Any]]:
     """The groups in passes of at most `limit` tokens, those of similar queries together.
 
     Args:
         model: unwrapped; decides the layout.
+        may_split: a single group beyond the limit is split by its responses.
     """
     by_length = sorted(groups, key=lambda g: len(g.query_ids))
     return [
-        collated_pass(model, part, pad_id, limit, packed)
+        collated_pass(model, part, pad_id, limit, packed, may_split)
         for part in passes(model, by_length, limit, packed)
     ]
 
 
 def collated_pass(
-    model: Any, groups: Sequence[TokenizedGroup], pad_id: int, limit: int, packed: bool
+    model: Any,
+    groups: Sequence[TokenizedGroup],
+    pad_id: int,
+    limit: int,
+    packed: bool,
+    may_split: bool = True,
 ) -> dict[str, Any]:
     """`layouts` of the forward, and what the objective needs, as [G, K] tensors.
 
     More than one layout where a single group is beyond the budget and was split.
     """
     pieces = [list(groups)]
-    if len(groups) == 1:
+    if len(groups) == 1 and may_split:
         pieces = [[piece] for piece in split_group(model, groups[0], limit, packed)]
     sizes = [len(g.response_ids) for g in groups]
     batch: dict[str, Any] = {

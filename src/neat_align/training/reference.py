@@ -15,6 +15,9 @@ from typing import Any
 import torch
 from peft import PeftModel
 
+from neat_align.prompt_format import PromptFormat
+from neat_align.sampling.local import TransformersSampler
+
 REFERENCE_ADAPTER = "neat_reference"
 
 
@@ -71,6 +74,20 @@ class Reference:
             self.policy.set_adapter(active)
             for name, parameter in self.policy.named_parameters():  # set_adapter rewrites this
                 parameter.requires_grad_(name in trained)
+
+
+class ReferenceSampler:
+    """Samples from the reference model."""
+
+    name = "base"
+
+    def __init__(self, reference: Any, prompt_format: PromptFormat, batch_size: int) -> None:
+        self.reference, self.prompt_format, self.batch_size = reference, prompt_format, batch_size
+
+    def sample(self, requests: Any, decoding: Any) -> Any:
+        with self.reference.model() as model:
+            sampler = TransformersSampler(model, self.prompt_format, self.name, self.batch_size)
+            return sampler.sample(requests, decoding)
 
 
 def _copy_adapter(policy: Any) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -45,11 +44,18 @@ from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.online import GroupMaker, tokenize_for_training, trainable
 from neat_align.training.passes import collated_passes, pass_logps
 from neat_align.training.records import Records
-from neat_align.training.reference import Reference
+from neat_align.training.reference import Reference, ReferenceSampler
 from neat_align.training.requirements import (
     answers_needed,
     objective_needs,
     stored_needs,
+)
+from neat_align.training.running_means import RunningMeans
+from neat_align.training.sharding import (
+    sharding_problems,
+    shards_weights,
+    whole_weights,
+    with_idle_passes,
 )
 from neat_align.training.stopwatch import Phases, Stopwatch
 from neat_align.types import Group, Query
@@ -120,7 +126,7 @@ class NEATTrainer(SealedCheckpoints):
         self._pending: list[list[Group]] = []
         self._resumed_batches = 0
         self._stored: dict[str, list[TokenizedGroup]] = {}
-        self._metrics: dict[str, list[tuple[float, int]]] = {}  # (value, groups)
+        self._means = RunningMeans()
         super().__init__(
             model=model,
             args=args,
@@ -130,6 +136,7 @@ class NEATTrainer(SealedCheckpoints):
             **trainer_kwargs,
         )
         raise_all(launch_problems(self.accelerator, args.processes))
+        raise_all(sharding_problems(self.accelerator, isinstance(model, PeftModel)))
         if self.online and sampler is None:
             prompts = (*steering.positive, *steering.negative) if steering else ()
             check_queries_fit(model, train_dataset, self.prompt_format, prompts, args)
@@ -154,6 +161,13 @@ class NEATTrainer(SealedCheckpoints):
         for _ in range(self._resumed_batches):  # their groups came with the checkpoint
             next(epoch_iterator)
         self._resumed_batches = 0
+        # Ranks sample at their own pace.
+        with whole_weights(self.accelerator.unwrap_model(self.model)):
+            return self._batches(epoch_iterator, num_batches, device)
+
+    def _batches(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, torch.Tensor]], int]:
         if not self._pending:
             steps = self.args.refresh_every if self.online else 1
             self._pending = self._draw(epoch_iterator, num_batches * steps)
@@ -179,7 +193,7 @@ class NEATTrainer(SealedCheckpoints):
         seed = stable_seed(self.args.seed, self.state.global_step)
         groups = iter(trainable(self.maker.make(queries, seed), warnings.warn))
         batched = [[next(groups) for _ in batch] for batch in items]
-        self._record(group_metrics([g for batch in batched for g in batch]), len(queries))
+        self._means.add(group_metrics([g for batch in batched for g in batch]), len(queries))
         return batched
 
     def _tokenize(self, groups: Sequence[Group]) -> list[TokenizedGroup]:
@@ -238,7 +252,9 @@ class NEATTrainer(SealedCheckpoints):
         """`passes`: the micro-batch in parts, each within the token budget."""
         model = self.accelerator.unwrap_model(self.model)
         limit, packed = self.args.max_tokens_per_pass, self.args.packed
-        return {"passes": collated_passes(model, groups, self._pad_id, limit, packed)}
+        sharded = shards_weights(self.accelerator)
+        parts = collated_passes(model, groups, self._pad_id, limit, packed, may_split=not sharded)
+        return {"passes": with_idle_passes(self.accelerator, parts) if sharded else parts}
 
     @property
     def _pad_id(self) -> int:
@@ -263,10 +279,11 @@ class NEATTrainer(SealedCheckpoints):
         loss = loss * self.accelerator.num_processes / num_items_in_batch
         if not torch.isfinite(loss):
             self._refuse_loss(loss, inputs)
-        self.stopwatch.count("training", int(logps.length.sum()))
-        metrics = {f"loss/{k}": float(v.detach().mean()) for k, v in terms.terms.items()}
-        metrics |= {k: float(v) for k, v in terms.metrics.items()}
-        self._record(metrics | logp_metrics(logps), len(inputs["sizes"]))
+        if inputs["weight"].any():  # not an idle pass
+            self.stopwatch.count("training", int(logps.length.sum()))
+            metrics = {f"loss/{k}": float(v.detach().mean()) for k, v in terms.terms.items()}
+            metrics |= {k: float(v) for k, v in terms.metrics.items()}
+            self._means.add(metrics | logp_metrics(logps), len(inputs["sizes"]))
         return loss
 
     def training_step(
@@ -274,11 +291,15 @@ class NEATTrainer(SealedCheckpoints):
     ) -> torch.Tensor:
         """Forward and backward of one micro-batch, timed; gradients meet other ranks once."""
         *others, last = inputs["passes"]
+        state = self.accelerator.gradient_state
+        is_last_micro_batch = state.sync_gradients
         with self.stopwatch.time("training"):
             loss = torch.zeros((), device=self.args.device)
+            state._set_sync_gradients(False)  # DeepSpeed steps by it
             with self.accelerator.no_sync(model):
                 for part in others:
                     loss += super().training_step(model, part, num_items_in_batch)
+            state._set_sync_gradients(is_last_micro_batch)
             return loss + super().training_step(model, last, num_items_in_batch)
 
     def _group_logps(self, model: Any, inputs: dict[str, Any]) -> GroupLogps:
@@ -311,14 +332,9 @@ class NEATTrainer(SealedCheckpoints):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """The Trainer's log with the means of what was recorded since the last one."""
         if "loss" in logs:
-            logs |= {k: _weighted_mean(v) for k, v in self._metrics.items()}
+            logs |= self._means.take(self.accelerator.num_processes)
             logs |= self.stopwatch.read()
-            self._metrics = {}
         super().log(logs, start_time)
-
-    def _record(self, metrics: dict[str, float], groups: int) -> None:
-        for name, value in metrics.items():
-            self._metrics.setdefault(name, []).append((value, groups))
 
     def save_beside(self, folder: Path) -> None:
         """The groups sampled for steps to come."""
@@ -396,7 +412,7 @@ class NEATTrainer(SealedCheckpoints):
         size = args.sampling_batch_size
         base = None
         if args.base_negative_fraction > 0:
-            base = _ReferenceSampler(self.reference, self.prompt_format, size)
+            base = ReferenceSampler(self.reference, self.prompt_format, size)
         return GroupMaker(
             policy=sampler or TransformersSampler(model, self.prompt_format, "policy", size),
             base=base,
@@ -440,20 +456,6 @@ class NEATTrainer(SealedCheckpoints):
         yield self.accelerator.unwrap_model(self.model)
 
 
-class _ReferenceSampler:
-    """Samples from the reference model."""
-
-    name = "base"
-
-    def __init__(self, reference: Any, prompt_format: PromptFormat, batch_size: int) -> None:
-        self.reference, self.prompt_format, self.batch_size = reference, prompt_format, batch_size
-
-    def sample(self, requests: Any, decoding: Any) -> Any:
-        with self.reference.model() as model:
-            sampler = TransformersSampler(model, self.prompt_format, self.name, self.batch_size)
-            return sampler.sample(requests, decoding)
-
-
 def _name_of(model: Any) -> str:
     return str(model) if isinstance(model, str | Path) else str(model.config._name_or_path)
 
@@ -470,7 +472,3 @@ def _with_adapter(model: Any, peft_config: Any) -> tuple[Any, bool]:
             "leave peft_config out to train on with the adapter, or merge it first",
         )
     return get_peft_model(model, peft_config), False
-
-
-def _weighted_mean(values: Sequence[tuple[float, int]]) -> float:
-    return math.fsum(v * n for v, n in values) / sum(n for _, n in values)
