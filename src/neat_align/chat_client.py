@@ -18,10 +18,11 @@ from typing import Any
 
 import httpx
 
-from neat_align.errors import ServerError
+from neat_align.errors import InputError, RecipeError, ServerError, raise_all
 from neat_align.types import Finish, Message
 
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+FORM = "write it up to the version, e.g. http://localhost:8000/v1"
 LARGEST = 1 << 26  # bytes of an answer
 SHOWN = 300  # characters of a server's answer in an error
 
@@ -57,6 +58,7 @@ class ChatClient:
     http: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        raise_all(url_problems(self.url))
         self.http = httpx.Client(timeout=self.timeout, limits=httpx.Limits(max_connections=None))
         weakref.finalize(self, self.http.close)  # connections end with the client
 
@@ -126,6 +128,26 @@ class ChatClient:
         if key:  # some servers repeat it in their answer
             why = why.replace(key, "***")
         return ServerError(f"model {self.model!r} at {self.url}", why, fix)
+
+
+def url_problems(url: str) -> list[InputError]:
+    """What is wrong with an endpoint's address; a key in it would end up in logs and runs."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        return [RecipeError(f"server {url!r}", f"it is no address: {error}", FORM)]
+    shown = f"{parts.scheme}://{parts.host}{parts.path}"
+    if parts.scheme not in ("http", "https") or not parts.host:
+        return [RecipeError(f"server {shown!r}", "it is no http(s) address", FORM)]
+    if parts.userinfo or parts.query:
+        return [
+            RecipeError(
+                f"server {shown!r}, with a user or a query in its address",
+                "what stands there may be secret, and addresses are written into runs and errors",
+                "put the key into an environment variable, and name that with key_variable",
+            )
+        ]
+    return []
 
 
 def _answers(content: Any) -> list[Answer]:

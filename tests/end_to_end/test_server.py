@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import make_llama
 from tests.end_to_end.test_runs import neat
 
+from neat_align.cli import main
 from neat_align.data import load_groups
 
 
@@ -53,6 +54,28 @@ def _wait_for(url, server, log):
         except OSError:
             time.sleep(0.2)
     pytest.fail(f"the server did not come up: {log.read_text()[-2000:]}")
+
+
+def test_a_real_server_that_cannot_judge_is_told(tmp_path, served, monkeypatch, capsys):
+    """The protocol works; a random model gives no grade, which is an error and no number."""
+    url, model = served
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    groups = {
+        "query": {"messages": [{"role": "user", "content": "q"}]},
+        "responses": [{"text": "a", "source": "plain"}],
+    }
+    (tmp_path / "groups.jsonl").write_text(json.dumps(groups) + "\n")
+    (tmp_path / "judge.yaml").write_text(f"url: {url}\nmodel: {model}\nmax_tokens: 8\n")
+    words = ["neat", "score", "groups.jsonl", "-r", "judge=judge.yaml", "-o", "scored.jsonl"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "3 answers held no grade from 1 to 10" in capsys.readouterr().err
+    (journal,) = (tmp_path / "cache" / "neat-align").iterdir()
+    assert len(journal.read_text().split("\n")) - 1 == 3
+    assert not (tmp_path / "scored.jsonl").exists()
 
 
 def test_groups_from_a_real_server_which_ignores_n(tmp_path, served, monkeypatch):

@@ -26,6 +26,7 @@ class Stub:
         self.heeds_n, self.delay, self.open, self.most_open = True, 0.0, 0, 0
         self.lock = threading.Lock()
         self.fails_for = ""
+        self.reply = lambda body: f" re: {body['messages'][-1]['content']} "
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -58,7 +59,7 @@ class Stub:
     def send(self, handler, what, body, last):
         count = body.get("n", 1) if self.heeds_n else 1
         count = {"too many": count + 3, "none": 0}.get(what, count)
-        choice = {"message": {"content": f" re: {last} "}, "finish_reason": "stop"}
+        choice = {"message": {"content": self.reply(body)}, "finish_reason": "stop"}
         content = json.dumps({"choices": [choice] * count}).encode()
         status = what if isinstance(what, int) else 200
         if isinstance(what, int):

@@ -62,6 +62,7 @@ def sample(
     Example: neat sample -m ./model -q queries.jsonl -o groups/ --num-shards 8 --shard-index 3
     Example: neat sample -m NAME --server http://localhost:8000/v1 -q queries.jsonl -o groups/
     """
+    from neat_align.chat_client import ChatClient, url_problems
     from neat_align.data.shards import Shard
     from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
     from neat_align.sampling.base import Decoding, Sampler
@@ -71,7 +72,7 @@ def sample(
     shard = Shard(shard_index, num_shards)
     pair, plan = Steering.from_value(steering), GroupPlan(plain, positive, negative)
     decoding = Decoding(max_new_tokens, temperature)
-    raise_all([] if server else check_model_source(model))
+    raise_all(url_problems(server) if server else check_model_source(model))
     target = _Target(output, shard)
     count = target.count(queries)
     target.check(
@@ -89,7 +90,6 @@ def sample(
 
     sampler: Sampler
     if server:
-        from neat_align.chat_client import ChatClient
         from neat_align.sampling.server import ServerSampler
 
         client = ChatClient(server, str(model), key_variable)
@@ -111,7 +111,9 @@ def score(
     groups: Annotated[Path, typer.Argument(help="Groups that `neat sample` wrote.")],
     reward: Annotated[
         list[str],
-        typer.Option("--reward", "-r", help="Model, file.py:function or polarity; repeatable."),
+        typer.Option(
+            "--reward", "-r", help="Model, file.py:function, judge=FILE or polarity; repeatable."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Groups: .jsonl, .parquet, or a directory.")

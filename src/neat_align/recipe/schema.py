@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from neat_align.scoring.server_judge import judge_value
+
 
 class Section(BaseModel):
     """Unknown keys are errors."""
@@ -144,6 +146,7 @@ class RewardTraining(Section):
 class Reward(Section):
     """What scores the responses: models and functions, weighted; polarity; or trained here.
 
+    `judge` is a model on a server (`scoring.server_judge`: url, model, criterion …);
     `self_contrast` names an embedder (see `scoring.self_contrast`); with `self_judge` the
     policy judges itself (`scoring.self_judge`); `plausibility` is the weight of what the
     untouched model thinks of a response under a positive prompt (`scoring.plausibility`).
@@ -155,6 +158,7 @@ class Reward(Section):
     polarity: bool = False
     self_judge: bool = False
     self_contrast: str | None = None
+    judge: dict[str, Any] | None = None
     plausibility: float = Field(0.0, ge=0)
     train: RewardTraining | None = None
 
@@ -163,6 +167,7 @@ class Reward(Section):
         """The named scorers, the model first."""
         named = [self.model] if self.model else []
         named += self.functions + (["polarity"] if self.polarity else [])
+        named += [judge_value(self.judge)] if self.judge else []
         named += ["self_judge"] if self.self_judge else []
         return named + ([f"self_contrast={self.self_contrast}"] if self.self_contrast else [])
 
@@ -171,7 +176,7 @@ class Reward(Section):
         count = len(self.names) + (self.train is not None)
         if not count and not self.plausibility:
             raise ValueError(
-                "give a model, functions, train, polarity: true, self_judge: true, "
+                "give a model, functions, train, polarity: true, judge, self_judge: true, "
                 "self_contrast or plausibility"
             )
         if self.weights is not None and len(self.weights) != count:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from neat_align.chat_client import Answer, ChatClient
+from neat_align.chat_journal import Journal, ask_all
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.types import Message, Response
 
@@ -54,15 +53,13 @@ class ServerSampler:
         wanted: dict[Key, list[int]] = {}
         for i, request in enumerate(requests):
             wanted.setdefault((request.query.id, request.steering), []).append(i)
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            asked = {
-                key: pool.submit(self._answers, [requests[i] for i in places], decoding)
-                for key, places in wanted.items()
-            }
-            _finish(asked.values())
+
+        def ask(key: Key) -> list[Answer]:
+            return self._answers([requests[i] for i in wanted[key]], decoding)
+
         found: dict[int, Response] = {}
-        for key, places in wanted.items():
-            for i, answer in zip(places, asked[key].result(), strict=True):
+        for key, answers in ask_all(ask, wanted, self.concurrency).items():
+            for i, answer in zip(wanted[key], answers, strict=True):
                 found[i] = self._response(requests[i], answer)
         return [found[i] for i in range(len(requests))]
 
@@ -97,48 +94,6 @@ class ServerSampler:
             finish=answer.finish,
             sampler=self.name,
         )
-
-
-class Journal:
-    """Answers by question, in memory and, where a path is given, in a file a line each."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path, self.lock = path, threading.Lock()
-        self.known: dict[str, list[Answer]] = {}
-        if path is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                self._remember(line)
-
-    def answers(self, question: str) -> list[Answer]:
-        with self.lock:
-            return list(self.known.get(question, ()))
-
-    def add(self, question: str, answers: Iterable[Answer]) -> None:
-        records = [{"question": question, **asdict(answer)} for answer in answers]
-        with self.lock:
-            for record in records:
-                self._remember(json.dumps(record))
-            if self.path is not None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with self.path.open("a", encoding="utf-8") as file:
-                    # A line that a crash cut short is ended first, and read as none.
-                    file.write("".join("\n" + json.dumps(r) for r in records))
-
-    def _remember(self, line: str) -> None:
-        try:
-            record = json.loads(line)
-            answer = Answer(record["text"], record["finish"])
-            self.known.setdefault(record["question"], []).append(answer)
-        except (ValueError, KeyError, TypeError):
-            return
-
-
-def _finish(asked: Iterable[Future[Any]]) -> None:
-    """Wait for all; after a failure, for those that are under way, and ask no more."""
-    _, waiting = wait(list(asked), return_when=FIRST_EXCEPTION)
-    for future in waiting:
-        future.cancel()
-    wait(waiting)
 
 
 def _messages(request: SamplingRequest) -> list[Message]:

@@ -16,6 +16,7 @@ from neat_align.scoring.base import Scorer
 from neat_align.scoring.functions import RewardFunction
 from neat_align.scoring.polarity import Polarity
 from neat_align.scoring.self_contrast import WORDS, SelfContrast
+from neat_align.scoring.server_judge import PREFIX, judge_of, judge_problems
 
 SELF_JUDGE = "self_judge"
 
@@ -26,6 +27,7 @@ def resolve_scorer(value: Any, tokenizer: Any = None, device: Any = None) -> Sco
     Args:
         value: a scorer; a callable in TRL's signature; an `nn.Module` (give its
             `tokenizer`); "polarity"; "self_contrast" or "self_contrast=EMBEDDER";
+            "judge=FILE" (see `server_judge`);
             "module:function"; "file.py:function"; or a model directory or hub id.
         tokenizer: of a module.
         device: for a model that is loaded by its name.
@@ -52,6 +54,8 @@ def check_scorer_value(value: str) -> list[InputError]:
     """What is wrong with a named reward, without importing or loading anything."""
     if value in ("polarity", SELF_JUDGE):
         return []
+    if value.startswith(PREFIX):
+        return judge_problems(value)
     if value.partition("=")[0] == SelfContrast.name:
         embedder = value.partition("=")[2] or WORDS
         return [] if embedder == WORDS else check_scorer_value(embedder)
@@ -107,6 +111,8 @@ def _named(value: str, device: Any) -> Scorer:
         )
     if value.partition("=")[0] == SelfContrast.name:
         return SelfContrast(value.partition("=")[2] or WORDS)
+    if value.startswith(PREFIX):
+        return judge_of(value)
     if ":" in value:
         return RewardFunction(load_function(value))
     from neat_align.scoring.reward_model import RewardModelScorer
