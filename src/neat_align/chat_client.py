@@ -8,13 +8,14 @@ once. The key comes from the environment, and is in no message, file or log of o
 from __future__ import annotations
 
 import email.utils
+import json
 import os
 import random
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -25,6 +26,8 @@ PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 FORM = "write it up to the version, e.g. http://localhost:8000/v1"
 LARGEST = 1 << 26  # bytes of an answer
 SHOWN = 300  # characters of a server's answer in an error
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,25 @@ class ChatClient:
             **options,
             **({"n": count} if count > 1 else {}),
         }
+        return self.post("chat/completions", body, _answers)[:count]
+
+    def post(self, path: str, body: Mapping[str, Any], read: Callable[[str], Result]) -> Result:
+        """What `read` makes of the server's answer to one request.
+
+        Args:
+            path: below the client's address.
+            read: takes the answer's text; an error in it is the answer's, which is asked again.
+
+        Raises:
+            ServerError: the server refused, or did not answer properly in all attempts.
+        """
         problem, pause = "", self.first_pause
         for attempt in range(self.attempts):
             if attempt:
                 time.sleep(pause * random.uniform(0.75, 1.0))
             pause = min(2 * pause, self.longest_pause)
             try:
-                response = self._post(f"{self.url.rstrip('/')}/chat/completions", body)
+                response = self._post(f"{self.url.rstrip('/')}/{path}", body)
             except httpx.RequestError as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue
@@ -99,9 +114,9 @@ class ChatClient:
                     "correct what the server names: the model's name, the key, an option",
                 )
             try:
-                return _answers(response.json())[:count]
+                return read(response.text)
             except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-                problem = f"an answer that is no chat completion ({error!r}): {response.text[:80]}"
+                problem = f"an answer of another form ({error!r}): {response.text[:80]}"
         raise self._error(
             f"{self.attempts} attempts, the last one: {problem}",
             "see whether the server is well, and start again: what was answered is kept",
@@ -150,7 +165,9 @@ def url_problems(url: str) -> list[InputError]:
     return []
 
 
-def _answers(content: Any) -> list[Answer]:
+def _answers(text: str) -> list[Answer]:
+    """The choices of a chat completion."""
+    content = json.loads(text)
     found = [
         Answer(
             _text(choice["message"]["content"]),

@@ -35,6 +35,7 @@ Think briefly, then end with a line "Grade: N", N being a whole number from 1 (t
 violated) to {best} (it is met in full)."""
 GRADE = re.compile(r"grade\W{0,6}(\d{1,4})\b(?!\s*[-–.]\s*\d)", re.IGNORECASE)
 ATTEMPTS = 3
+_LOWEST = {"best": 2, "concurrency": 1, "max_tokens": 1}
 """Answers asked for, at most, until one holds a grade: the first at temperature 0."""
 
 Question = tuple[tuple[Message, ...], str]  # what is asked, its key in the journal
@@ -190,8 +191,9 @@ def _value_problems(content: Mapping[str, Any]) -> list[InputError]:
         value: Any = content.get(key)
         if value is None:
             continue
-        low = {"best": 2, "concurrency": 1, "max_tokens": 1}.get(key)
-        if not isinstance(value, kind) or isinstance(value, bool) or (low and value < low):
+        low = _LOWEST.get(key)
+        wrong_kind = not isinstance(value, kind) or isinstance(value, bool)
+        if wrong_kind or (low is not None and value < low):
             wanted = f"a whole number from {low}" if low else "a text"
             given = f"judge {key}: {value!r}"
             problems.append(RewardError(given, f"it is not {wanted}", "correct it"))

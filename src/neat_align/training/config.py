@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
 
-from neat_align.errors import InputError, RecipeError, raise_all
+from neat_align.chat_client import url_problems
+from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.modeling.budget import TOKENS
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan
+
+SERVED = ("vllm-server", "adapter-server")
+ENGINES = ("vllm", *SERVED)
 
 
 @dataclass
@@ -44,6 +48,14 @@ class NEATConfig(TrainingArguments):
             whose activations are computed twice; the gradient stays exact.
         processes: how many processes must take part; a launch that comes up with another
             number is refused. None takes what comes.
+        engine: what draws the policy's responses: None, the trainer's own forward; "vllm", vLLM
+            in the trainer's processes; "vllm-server", a server of `trl vllm-serve`;
+            "adapter-server", a server that loads each new adapter. See docs/servers.md.
+        engine_url: of the server; for "adapter-server" up to the version, e.g. …:8000/v1.
+        engine_gpu_memory: share of a GPU's memory for "vllm", 0 to 1.
+        engine_tolerance: nats a token by which the engine's log-probs may differ from the
+            policy's on average, each time it has been given new weights; beyond it the run
+            stops.
         stop_kl: stop when the logged `kl` passes this: the mean log-ratio to the reference,
             in nats, of the responses drawn without a negative prompt.
         stop_distinct_2: stop when distinct-2 of the sampled responses falls below this.
@@ -71,6 +83,10 @@ class NEATConfig(TrainingArguments):
     packed: bool = True
     max_tokens_per_pass: int = TOKENS
     processes: int | None = None
+    engine: str | None = None
+    engine_url: str | None = None
+    engine_gpu_memory: float = 0.3
+    engine_tolerance: float = 0.1
     stop_kl: float | None = None
     stop_distinct_2: float | None = None
 
@@ -119,6 +135,8 @@ class NEATConfig(TrainingArguments):
             ("plausibility", 0, None),
             ("max_tokens_per_pass", 1, None),
             ("processes", 1, None),
+            ("engine_gpu_memory", 0, 1),
+            ("engine_tolerance", 0, None),
         ):
             value = getattr(self, name)
             if value is None:
@@ -138,4 +156,16 @@ class NEATConfig(TrainingArguments):
                     "leave it out",
                 )
             )
-        return problems
+        return problems + self._engine_problems()
+
+    def _engine_problems(self) -> list[InputError]:
+        """A name that there is none of, or a server and an address without each other."""
+        given = f"engine={self.engine!r}"
+        if self.engine is not None and self.engine not in ENGINES:
+            return [RecipeError(given, "there is none of that name", nearest(self.engine, ENGINES))]
+        if self.engine in SERVED and self.engine_url is None:
+            return [RecipeError(given, "it is a server without an address", "give engine_url")]
+        if self.engine not in SERVED and self.engine_url is not None:
+            fix = f"set engine to one of {', '.join(SERVED)}, or leave engine_url out"
+            return [RecipeError(f"engine_url with {given}", "no server is asked", fix)]
+        return url_problems(self.engine_url) if self.engine_url else []

@@ -37,6 +37,7 @@ from neat_align.steering import Steering
 from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
 from neat_align.training.checkpoints import SealedCheckpoints
 from neat_align.training.config import NEATConfig
+from neat_align.training.engines import EngineSampler, engine_problems, engine_sampler
 from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
 from neat_align.training.metrics import group_metrics, logp_metrics
@@ -137,7 +138,9 @@ class NEATTrainer(SealedCheckpoints):
         )
         raise_all(launch_problems(self.accelerator, args.processes))
         raise_all(sharding_problems(self.accelerator, isinstance(model, PeftModel)))
-        if self.online and sampler is None:
+        samples = self.online and sampler is None
+        raise_all(engine_problems(args, model, self.accelerator, samples))
+        if samples:
             prompts = (*steering.positive, *steering.negative) if steering else ()
             check_queries_fit(model, train_dataset, self.prompt_format, prompts, args)
         # compute_loss divides by the groups of the global batch, exactly, whatever the
@@ -149,6 +152,17 @@ class NEATTrainer(SealedCheckpoints):
         self.add_callback(GuardRails(args, self.objective))
         self.add_callback(Phases(self.stopwatch))
         self.add_callback(MetricsFile(Path(str(args.output_dir))))
+        self.engine: EngineSampler | None = None
+        if args.engine is not None and self.maker is not None:
+            self.engine = engine_sampler(args, model, self.accelerator, self.prompt_format)
+            self.maker.policy = self.engine
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """The Trainer's `train`; an engine is left as it was found."""
+        with contextlib.ExitStack() as at_end:
+            if self.engine is not None:
+                at_end.callback(self.engine.engine.close)
+            return super().train(*args, **kwargs)
 
     # ---------------------------------------------------------------- batches of groups
 
@@ -190,6 +204,11 @@ class NEATTrainer(SealedCheckpoints):
             return items
         assert self.maker is not None
         queries = [query for batch in items for query in batch]
+        if self.engine is not None and queries:
+            assert self.steering is not None
+            with self.stopwatch.time("sampling"):
+                difference = self.engine.renew(queries, self.steering.negative)
+            self._means.add({"engine/logp_difference": difference}, len(queries))
         seed = stable_seed(self.args.seed, self.state.global_step)
         groups = iter(trainable(self.maker.make(queries, seed), warnings.warn))
         batched = [[next(groups) for _ in batch] for batch in items]

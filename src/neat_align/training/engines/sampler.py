@@ -1,0 +1,138 @@
+"""The policy's responses from an engine, and the proof that the engine has its weights.
+
+The copy is renewed before each sampling, and then probed: the engine draws a few short
+responses and reports their log-probs, which the trainer computes as well. An engine whose
+copy is old, partly new or otherwise wrong would train the policy on another model's answers,
+silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from neat_align.errors import TrainingError
+from neat_align.modeling.logprobs import to_device, token_logps
+from neat_align.modeling.packing import lay_out
+from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.prompt_format import PromptFormat
+from neat_align.sampling.base import Decoding, SamplingRequest
+from neat_align.sampling.draw import Ends
+from neat_align.sampling.local import TransformersSampler
+from neat_align.training.engines.base import Drawn, Engine
+from neat_align.types import Query, Response, Source
+
+PROBED = 4
+"""Queries of a probe."""
+PROBE_DECODING = Decoding(max_new_tokens=16, temperature=1.0)
+"""Untruncated and at temperature 1, an engine's log-probs are the model's own."""
+
+
+class EngineSampler(TransformersSampler):
+    """Draws the policy's responses from an engine.
+
+    Args:
+        engine: draws the tokens.
+        model: the policy, unwrapped; what the engine's log-probs are compared with.
+        prompt_format: of the policy.
+        tolerance: nats a token by which the engine's log-probs may differ from the
+            policy's on average. Other kernels and number formats differ by hundredths.
+    """
+
+    def __init__(
+        self, engine: Engine, model: Any, prompt_format: PromptFormat, tolerance: float
+    ) -> None:
+        super().__init__(model, prompt_format, "policy")
+        self.engine, self.tolerance = engine, tolerance
+
+    def renew(self, queries: Sequence[Query], steering: Sequence[str]) -> float:
+        """Give the engine the policy's weights, and see that they arrived.
+
+        Args:
+            queries: some are drawn for; one at least.
+            steering: prompts, one of which is put before each of these queries.
+
+        Returns:
+            Mean absolute difference of the log-probs, nats a token.
+
+        Raises:
+            TrainingError: it is beyond the tolerance.
+        """
+        self.engine.renew()
+        pairs = [
+            (queries[i % len(queries)], steering[i % len(steering)] if steering else "")
+            for i in range(PROBED)
+        ]
+        prompts = [self.prompt_format.query_ids(q.messages, text) for q, text in pairs]
+        eos_ids = sorted(self._eos_ids)
+        drawn = self.engine.draw(prompts, list(range(PROBED)), PROBE_DECODING, eos_ids, ())
+        difference = mean_difference(self.model, prompts, drawn, self._pad_id)
+        if not difference <= self.tolerance:  # NaN is no agreement
+            raise TrainingError(
+                f"an engine whose log-probs differ from the policy's by {difference:.3g} nats "
+                f"a token (engine_tolerance={self.tolerance})",
+                "its copy of the weights is not the policy, so its answers are not on-policy",
+                "serve the very model that is trained, in the same dtype, without quantisation; "
+                "where that is so, raise engine_tolerance",
+            )
+        return difference
+
+    def _draw(
+        self, prompts: list[list[int]], seeds: list[int], decoding: Decoding
+    ) -> list[list[int]]:
+        stops, eos_ids = self._stop_strings(decoding), sorted(self._eos_ids)
+        drawn = self.engine.draw(prompts, seeds, decoding, eos_ids, stops)
+        ends = Ends(frozenset(eos_ids), self._stop_test(decoding))
+        if self.progress:
+            self.progress(len(drawn))
+        return [_cut(d.token_ids[: decoding.max_new_tokens], ends) for d in drawn]
+
+    def _response(self, request: SamplingRequest, ids: list[int], decoding: Decoding) -> Response:
+        response = super()._response(request, ids, decoding)
+        return response if self.engine.repeats_seeds else replace(response, seed=None)
+
+    @property
+    def _pad_id(self) -> int:
+        return int(self.prompt_format.tokenizer.eos_token_id)
+
+
+def mean_difference(
+    model: Any, prompts: Sequence[list[int]], drawn: Sequence[Drawn], pad_id: int
+) -> float:
+    """Mean of |log p_engine − log p_model| over all tokens drawn, in nats.
+
+    Raises:
+        TrainingError: the engine drew nothing, or not one log-prob a token.
+    """
+    groups = [
+        TokenizedGroup(prompt, [d.token_ids], [0.0], [Source.PLAIN])
+        for prompt, d in zip(prompts, drawn, strict=True)
+        if d.token_ids
+    ]
+    reported = [logp for d in drawn for logp in d.logps]
+    if not groups or len(reported) != sum(len(d.token_ids) for d in drawn):
+        raise TrainingError(
+            f"an engine that reports {len(reported)} log-probs for "
+            f"{sum(len(d.token_ids) for d in drawn)} tokens",
+            "there is nothing to compare its weights with the policy's by",
+            "use an engine that returns the log-prob of each token that it draws",
+        )
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            batch = to_device(lay_out(model, groups, pad_id), device)
+            own = token_logps(model, batch)[batch["response_mask"]]
+    finally:
+        model.train(was_training)
+    return float((own.cpu().double() - torch.tensor(reported, dtype=torch.double)).abs().mean())
+
+
+def _cut(ids: list[int], ends: Ends) -> list[int]:
+    """The ids up to where the response ended."""
+    stopped = (n for n in range(1, len(ids) + 1) if ends(ids[:n]))
+    return ids[: next(stopped, len(ids))]
