@@ -98,6 +98,12 @@ def folder(tmp_path, model_dir):
         ("model.path=.", ["config.json"]),
         ("train={bf16: true}", ["bf16"]),
         ("train.max_new_tokens=5", ["sample"]),
+        ("train.refresh_every=0", ["refresh_every", "at least 1"]),
+        ("train.engine=vlm", ["vlm", "vllm"]),
+        ("train.engine=vllm", ["not installed", "neat-align[vllm]"]),
+        ("train.engine=vllm-server", ["engine_url"]),
+        ("train={engine: adapter-server, engine_url: 'http://h/v1'}", ["train.lora"]),
+        ("train={engine: adapter-server, engine_url: 'http://me:hush@h/v1', lora: {}}", ["key"]),
         ("no_equals_sign", ["no_equals_sign"]),
     ],
 )

@@ -13,6 +13,7 @@ from neat_align.recipe.objectives import objective_problems
 from neat_align.recipe.schema import Data, Recipe, RewardTraining
 from neat_align.scoring import check_scorer_value
 from neat_align.steering import Steering
+from neat_align.training.settings import setting_problems
 
 
 def check_recipe(recipe: Recipe) -> list[InputError]:
@@ -24,6 +25,7 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
     errors += _steering(recipe)
     errors += objective_problems(recipe.objective)
     errors += _combination(recipe)
+    errors += _settings(recipe)
     if recipe.model.path:
         errors += check_model_source(recipe.model.path)
     for name in _rewards(recipe):
@@ -57,6 +59,17 @@ def _combination(recipe: Recipe) -> Iterator[InputError]:
             "NEAT-PP is NEAT without negative prompts, in the context too",
             "set train.negative_context=0, or use neat",
         )
+
+
+def _settings(recipe: Recipe) -> list[InputError]:
+    """What the training would refuse of `train` and of the decoding."""
+    problems = setting_problems({**recipe.sample.model_dump(), **recipe.train})
+    engine, adapter = recipe.train.get("engine"), recipe.train.get("lora")
+    if engine == "adapter-server" and adapter is None:
+        why = "only an adapter can be loaded into a running server"
+        fix = "train one with train.lora: {}"
+        problems.append(RecipeError(f"train.engine: {engine} without train.lora", why, fix))
+    return problems
 
 
 def _rewards(recipe: Recipe) -> Iterator[str]:

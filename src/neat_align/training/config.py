@@ -6,14 +6,11 @@ from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
 
-from neat_align.chat_client import url_problems
-from neat_align.errors import InputError, RecipeError, nearest, raise_all
+from neat_align.errors import raise_all
 from neat_align.modeling.budget import TOKENS
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan
-
-SERVED = ("vllm-server", "adapter-server")
-ENGINES = ("vllm", *SERVED)
+from neat_align.training.settings import setting_problems
 
 
 @dataclass
@@ -100,7 +97,7 @@ class NEATConfig(TrainingArguments):
     ddp_find_unused_parameters: bool | None = False  # every weight takes part in every pass
 
     def __post_init__(self) -> None:
-        raise_all(self._problems())
+        raise_all(setting_problems(vars(self)))
         super().__post_init__()
 
     @property
@@ -119,53 +116,3 @@ class NEATConfig(TrainingArguments):
             self.min_p,
             tuple(self.stop_strings),
         )
-
-    def _problems(self) -> list[InputError]:
-        problems: list[InputError] = []
-        for name, low, high in (
-            ("refresh_every", 1, None),
-            ("base_negative_fraction", 0, 1),
-            ("negative_context", 0, 1),
-            ("max_new_tokens", 1, None),
-            ("temperature", 0, None),
-            ("top_p", 0, 1),
-            ("top_k", 0, None),
-            ("min_p", 0, 1),
-            ("sampling_batch_size", 1, None),
-            ("plausibility", 0, None),
-            ("max_tokens_per_pass", 1, None),
-            ("processes", 1, None),
-            ("engine_gpu_memory", 0, 1),
-            ("engine_tolerance", 0, None),
-        ):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if value < low or (high is not None and value > high):
-                limits = f"between {low} and {high}" if high is not None else f"at least {low}"
-                problems.append(
-                    RecipeError(
-                        f"{name}={value}", "outside what it can mean", f"use a value {limits}"
-                    )
-                )
-        if "" in self.stop_strings:
-            problems.append(
-                RecipeError(
-                    f"stop_strings={self.stop_strings}",
-                    "every response holds the empty string",
-                    "leave it out",
-                )
-            )
-        return problems + self._engine_problems()
-
-    def _engine_problems(self) -> list[InputError]:
-        """A name that there is none of, or a server and an address without each other."""
-        given = f"engine={self.engine!r}"
-        if self.engine is not None and self.engine not in ENGINES:
-            return [RecipeError(given, "there is none of that name", nearest(self.engine, ENGINES))]
-        if self.engine in SERVED and self.engine_url is None:
-            return [RecipeError(given, "it is a server without an address", "give engine_url")]
-        if self.engine not in SERVED and self.engine_url is not None:
-            fix = f"set engine to one of {', '.join(SERVED)}, or leave engine_url out"
-            return [RecipeError(f"engine_url with {given}", "no server is asked", fix)]
-        return url_problems(self.engine_url) if self.engine_url else []

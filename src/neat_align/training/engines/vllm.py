@@ -6,7 +6,6 @@ interface in its place.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,8 +28,7 @@ class VLLMEngine:
         gpu_memory: share of a GPU's memory that vLLM may take there, 0 to 1.
 
     Raises:
-        TrainingError: TRL or vLLM is not installed, or a model that has no directory or hub
-            id for vLLM to load.
+        TrainingError: a model that has no directory or hub id for vLLM to load.
     """
 
     repeats_seeds = False  # TRL has one set of sampling parameters for all prompts
@@ -38,7 +36,6 @@ class VLLMEngine:
     def __init__(
         self, model: Any, accelerator: Any, tokenizer: Any, url: str | None, gpu_memory: float
     ) -> None:
-        _check_installed()
         if url is None and not accelerator.unwrap_model(model).name_or_path:
             raise TrainingError(
                 "vLLM with a model that was built in memory",
@@ -93,13 +90,3 @@ class VLLMEngine:
         """TRL deals out a server's answers by rank, as if each had asked the same number."""
         most = max(gather_object([len(prompts)]))
         return [*prompts, *[[filler]] * (most - len(prompts))]
-
-
-def _check_installed() -> None:
-    missing = [name for name in ("trl", "vllm") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise TrainingError(
-            f"an engine that needs {' and '.join(missing)}",
-            "it is not installed here",
-            "pip install 'neat-align[vllm]', on a machine with GPUs",
-        )

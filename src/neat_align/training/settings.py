@@ -1,0 +1,71 @@
+"""What a training's settings may be, told without importing torch.
+
+`NEATConfig` asks here when it is made, and a recipe before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from neat_align.chat_client import url_problems
+from neat_align.errors import InputError, RecipeError, nearest
+
+SERVED = ("vllm-server", "adapter-server")
+ENGINES = ("vllm", *SERVED)
+NEEDED = {"vllm": ("trl", "vllm"), "vllm-server": ("trl", "vllm"), "adapter-server": ()}
+"""Engine → the modules that it needs here."""
+LIMITS = {
+    "refresh_every": (1, None),
+    "base_negative_fraction": (0, 1),
+    "negative_context": (0, 1),
+    "max_new_tokens": (1, None),
+    "temperature": (0, None),
+    "top_p": (0, 1),
+    "top_k": (0, None),
+    "min_p": (0, 1),
+    "sampling_batch_size": (1, None),
+    "plausibility": (0, None),
+    "max_tokens_per_pass": (1, None),
+    "processes": (1, None),
+    "engine_gpu_memory": (0, 1),
+    "engine_tolerance": (0, None),
+}
+"""Setting → its lowest and highest value, None for no limit."""
+
+
+def setting_problems(values: Mapping[str, Any]) -> list[InputError]:
+    """Everything that is wrong with settings; those that are not given are not looked at."""
+    problems: list[InputError] = []
+    for name, (low, high) in LIMITS.items():
+        value = values.get(name)
+        if value is None or (value >= low and (high is None or value <= high)):
+            continue
+        limits = f"between {low} and {high}" if high is not None else f"at least {low}"
+        given = f"{name}={value}"
+        problems.append(RecipeError(given, "outside what it can mean", f"use a value {limits}"))
+    stop_strings = values.get("stop_strings") or ()
+    if "" in stop_strings:
+        given = f"stop_strings={stop_strings}"
+        problems.append(RecipeError(given, "every response holds the empty string", "leave it out"))
+    return problems + _engine_problems(values.get("engine"), values.get("engine_url"))
+
+
+def _engine_problems(engine: str | None, url: str | None) -> list[InputError]:
+    """A name that there is none of, a part that is missing, a server without its address."""
+    given = f"engine={engine!r}"
+    if engine is not None and engine not in ENGINES:
+        return [RecipeError(given, "there is none of that name", nearest(str(engine), ENGINES))]
+    problems: list[InputError] = []
+    missing = [n for n in NEEDED.get(engine or "", ()) if importlib.util.find_spec(n) is None]
+    if missing:
+        why = f"{' and '.join(missing)}, which it needs, is not installed here"
+        fix = "pip install 'neat-align[vllm]', on a machine with GPUs"
+        problems.append(RecipeError(given, why, fix))
+    if engine in SERVED and url is None:
+        problems.append(RecipeError(given, "it is a server without an address", "give engine_url"))
+    if engine not in SERVED and url is not None:
+        fix = f"set engine to one of {', '.join(SERVED)}, or leave engine_url out"
+        problems.append(RecipeError(f"engine_url with {given}", "no server is asked", fix))
+    return problems + (url_problems(str(url)) if url is not None else [])
