@@ -20,7 +20,7 @@ Record = Mapping[str, Any]
 def record(root: Path, paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
     """Size and digest of files, and of all files of directories, by their path below `root`."""
     return {
-        str(file.relative_to(root)): {"bytes": file.stat().st_size, "sha256": _digest(file)}
+        str(file.relative_to(root)): {"bytes": file.stat().st_size, "sha256": digest(file)}
         for path in paths
         for file in files(path)
     }
@@ -45,10 +45,10 @@ def _wrong(path: Path, wanted: Record) -> str:
     size = path.stat().st_size
     if size != wanted["bytes"]:
         return f"{size} bytes, {wanted['bytes']} were written"
-    return "" if _digest(path) == wanted["sha256"] else "its content has changed"
+    return "" if digest(path) == wanted["sha256"] else "its content has changed"
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     found = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

@@ -11,7 +11,7 @@ import pytest
 from tests.end_to_end.test_runs import neat
 
 from neat_align.cli import main
-from neat_align.data import load_groups
+from neat_align.data import load_groups, save_groups
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 SAMPLE = ("--max-new-tokens", 4, "--positive", 1, "--negative", 1)
@@ -76,6 +76,24 @@ def test_shards_are_sampled_scored_and_counted_apart(folder, model_dir):
     assert "negative" in neat("dataset", "stats", "scored")
 
 
+def test_scoring_goes_on_beside_sampling_and_counts_all_that_it_left_out(folder, model_dir):
+    shard = ("sample", "-m", model_dir, "-q", "few.jsonl", *SAMPLE, "-o", "groups")
+    shard = (*shard, "--num-shards", 2, "--shard-index")
+    score = ("score", "groups", "-r", "r.py:short", "-o", "scored", "--min-gap", 5)
+    neat(*shard, 0)
+    assert "shard 1 of 2 is not finished" in neat(*score)
+    assert "shard 1 of 2 is not finished" in neat("dataset", "stats", "scored")
+    neat(*shard, 1)
+    told = neat(*score)
+    assert "not finished" not in told
+    kept = len(load_groups(folder / "scored"))
+    assert 0 < kept < 20
+    assert f"left out: {20 - kept} groups with a gap below 5" in " ".join(told.split())
+    stats = json.loads(neat("dataset", "stats", "scored", "--json"))
+    assert stats["left_out"] == {"groups with a gap below 5": 20 - kept}
+    assert stats["unfinished"] == []
+
+
 @pytest.fixture
 def refused(monkeypatch, capsys):
     """Runs a command that must be refused, before a model is loaded; the message."""
@@ -114,6 +132,18 @@ def test_a_directory_is_not_scored_into_a_file(folder, model_dir, refused):
     neat("sample", "-m", model_dir, "-q", "few.jsonl", *SAMPLE, "-o", "groups")
     told = refused("score", "groups", "-r", "r.py:short", "-o", "s.parquet")
     assert "name the output alike" in told
+
+
+def test_parts_of_another_content_are_not_gone_on_with(folder, model_dir, refused):
+    command = ("sample", "-m", model_dir, "-q", "few.jsonl", *SAMPLE, "-o", "groups")
+    neat(*command)
+    score = ("score", "groups", "-r", "r.py:short", "-o", "scored")
+    neat(*score)
+    (folder / "few.jsonl").write_text('{"prompt": "another one"}\n')
+    assert "queries.sha256" in refused(*command)
+    (part,) = (folder / "groups").glob("*.parquet")
+    save_groups(part, load_groups(part)[1:])
+    assert "made of another" in refused(*score)
 
 
 def test_rows_that_are_none_are_told_before_a_model_is_loaded(folder, model_dir, refused):

@@ -11,6 +11,7 @@ from pyarrow import parquet
 from neat_align.data import load_groups, read_groups, save_groups
 from neat_align.data import seen as seen_module
 from neat_align.data import shards as module
+from neat_align.data.finished import Finished, unfinished
 from neat_align.data.flags import Filter, group_flags
 from neat_align.data.seen import SeenIds
 from neat_align.data.shards import Shard, write_shard
@@ -42,7 +43,7 @@ def test_shards_hold_every_query_once(tmp_path, count):
     groups = load_groups(tmp_path)
     assert sorted(g.query.id for g in groups) == sorted(q.id for q in QUERIES)
     assert {g.query.id: g for g in groups} == {g.query.id: g for g in make(QUERIES)}
-    assert all(len(load_groups(path)) <= 4 for path in tmp_path.iterdir())
+    assert all(len(load_groups(path)) <= 4 for path in tmp_path.glob("*.parquet"))
 
 
 def test_a_query_stays_in_its_shard_wherever_it_stands():
@@ -61,7 +62,7 @@ def test_what_is_written_is_not_made_again(tmp_path):
         asked.extend(queries)
         return make(queries)
 
-    assert write_shard(QUERIES, Shard(), tmp_path, spy, told.append) == 4
+    assert write_shard(QUERIES, Shard(), tmp_path, spy, told.append)[0] == 4
     assert asked == QUERIES[8:12]
     assert sum(told) == len(QUERIES)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -87,7 +88,45 @@ def test_a_part_that_could_not_be_made_leaves_the_others(tmp_path):
 
     with pytest.raises(RuntimeError):
         write_shard(QUERIES, Shard(), tmp_path, fail_later)
-    assert [g.query for g in load_groups(tmp_path)] == QUERIES[:8]
+    assert [g.query for g in read_groups(tmp_path, unfinished=True)] == QUERIES[:8]
+    with pytest.raises(DataError, match=r"shard 0 of 1 is not finished \(2 parts so far\)"):
+        load_groups(tmp_path)
+
+
+def test_a_data_set_without_all_its_shards_is_not_taken_for_whole(tmp_path):
+    for index in (0, 2):
+        write_shard(QUERIES, Shard(index, 3), tmp_path, make)
+    assert unfinished(tmp_path) == ["shard 1 of 3 is not finished (0 parts so far)"]
+    with pytest.raises(DataError, match="not the whole data set"):
+        next(read_groups(tmp_path))
+    write_shard(QUERIES, Shard(1, 3), tmp_path, make)
+    assert not unfinished(tmp_path)
+    lost = sorted(tmp_path.glob("shard-00002-of-00003-part-*"))[1]
+    lost.unlink()
+    with pytest.raises(DataError, match=f"{lost.name} is missing"):
+        next(read_groups(tmp_path))
+
+
+def test_a_shard_that_no_query_falls_to_is_finished(tmp_path):
+    for index in range(9):
+        write_shard(QUERIES[:2], Shard(index, 9), tmp_path, make)
+    assert not unfinished(tmp_path)
+    assert len(load_groups(tmp_path)) == 2
+
+
+def test_repeated_queries_are_counted(tmp_path):
+    _, whole = write_shard([*QUERIES, *QUERIES[:7]], Shard(), tmp_path, make)
+    assert whole == Finished(parts=13, queries=50, repeated=7)
+
+
+def test_files_in_the_hubs_layout_say_how_many_they_are(tmp_path):
+    for number in (0, 2):
+        name = f"train-{number:05d}-of-00003.parquet"
+        save_groups(tmp_path / "data" / name, make(QUERIES[number : number + 1]))
+    with pytest.raises(DataError, match=r"train-00001-of-00003\.parquet is missing"):
+        load_groups(tmp_path)
+    save_groups(tmp_path / "data" / "train-00001-of-00003.parquet", make(QUERIES[1:2]))
+    assert [g.query for g in load_groups(tmp_path)] == QUERIES[:3]
 
 
 @pytest.mark.parametrize("shard", [(1, 1), (-1, 2), (3, 3)])
@@ -148,16 +187,16 @@ def test_flags_tell_what_is_odd():
 def test_filters_drop_what_is_asked_and_count_it():
     three = (Source.POSITIVE, Source.POSITIVE, Source.NEGATIVE)
     group = scored(1.0, 0.9, 0.5, sources=three, texts=["a", "a", "b"])
-    kept = Filter(frozenset({"duplicate"}))
-    assert [r.text for r in next(kept([group])).responses] == ["a", "b"]
-    assert kept.dropped == {"responses": 1}
-    assert list(Filter()([scored(0.0, 1.0, texts=["a", ""])])) != []
-    small = Filter(min_gap=0.6)
-    assert list(small([scored(1.0, 0.5), scored(1.0, 0.3)])) == [scored(1.0, 0.3)]
-    assert small.dropped == {"responses": 0, "groups with a gap below 0.6": 1}
-    alone = Filter(frozenset({"empty"}))
-    assert list(alone([scored(1.0, 0.0, texts=["a", ""])])) == []
-    assert alone.dropped["groups with fewer than two responses left"] == 1
+    left, dropped = Filter(frozenset({"duplicate"}))([group])
+    assert [r.text for r in left[0].responses] == ["a", "b"]
+    assert dropped == {"responses": 1}
+    assert Filter()([scored(0.0, 1.0, texts=["a", ""])])[0] != []
+    left, dropped = Filter(min_gap=0.6)([scored(1.0, 0.5), scored(1.0, 0.3)])
+    assert left == [scored(1.0, 0.3)]
+    assert dropped == {"responses": 0, "groups with a gap below 0.6": 1}
+    left, dropped = Filter(frozenset({"empty"}))([scored(1.0, 0.0, texts=["a", ""])])
+    assert left == []
+    assert dropped["groups with fewer than two responses left"] == 1
 
 
 def test_a_part_of_which_nothing_is_left_is_no_error(tmp_path):

@@ -24,9 +24,14 @@ def stats(
     Example: neat dataset stats scored/
     """
     from neat_align.data import read_groups
-    from neat_align.data.stats import group_stats
+    from neat_align.data.finished import unfinished
+    from neat_align.data.shards import group_files
+    from neat_align.data.stats import group_stats, left_out
 
-    found = group_stats(read_groups(groups))
+    files = group_files(groups)
+    found = group_stats(read_groups(groups, unfinished=True))
+    found["left_out"] = left_out(files)
+    found["unfinished"] = unfinished(files[0].parent) if groups.is_dir() else []
     if as_json:
         console.print_json(json.dumps(found))
         return
@@ -36,6 +41,10 @@ def stats(
     console.print(_counts("flag", found["flags"]))
     if found["gaps"]:
         console.print(_counts("score gap from", found["gaps"]))
+    for what, number in found["left_out"].items():
+        console.print(f"left out when scored: {number} {what}")
+    for what in found["unfinished"]:
+        console.print(f"not all there yet: {what}")
 
 
 def _sources(sources: dict[str, dict[str, Any]]) -> Table:

@@ -67,6 +67,7 @@ def _findings(run: RunDirectory) -> Iterator[Finding]:
         yield _checkpoint(folder)
     for path in sorted(run.directory.glob("*.parquet")):
         yield _part(path)
+    yield from _data_set(run.directory)
     for path in sorted(run.directory.glob(".*-new-*")):
         yield path.name, "left by a write that was cut short; it can be removed", []
 
@@ -97,6 +98,17 @@ def _checkpoint(folder: Path) -> Finding:
     except OutputError as error:
         return folder.name, "damaged", [error]
     return folder.name, "whole", []
+
+
+def _data_set(directory: Path) -> Iterator[Finding]:
+    from neat_align.data.finished import lost_parts, unfinished
+
+    lost = lost_parts(directory)
+    for name in lost:
+        fix = "restore it, or start the command that writes it again"
+        yield name, "lost", [OutputError(f"part {directory / name}", "it is missing", fix)]
+    for what in unfinished(directory)[: -len(lost) or None]:
+        yield "data set", what, []
 
 
 def _part(path: Path) -> Finding:

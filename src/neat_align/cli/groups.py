@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neat_align.errors import OutputError
+from neat_align.artefacts import digest
+from neat_align.errors import DataError, OutputError
 
 if TYPE_CHECKING:
     from neat_align.data.shards import Shard
@@ -69,7 +72,8 @@ class GroupsTarget:
         """Look at the groups to be read: parts become parts, and a file becomes a file.
 
         Raises:
-            DataError: there are none, or a file that holds something else.
+            DataError: there are none, or a file that holds something else; or a part of the
+                output was made of other groups than are there now.
             OutputError: a directory is to become a file, or a file a directory.
         """
         from neat_align.data import load_groups
@@ -84,6 +88,10 @@ class GroupsTarget:
             )
         if not self.in_parts:
             self.groups = load_groups(files[0])
+            return
+        for file in filter(self._is_ours, files):
+            if (self.output / file.name).exists():
+                _check_made_of(self.output / file.name, file)
 
     def count(self, queries: Path) -> int:
         """The shard's different queries, every row looked at.
@@ -103,28 +111,58 @@ class GroupsTarget:
 
         if self.in_parts:
             rows = read_queries(DataSpec(queries))
-            made = write_shard(rows, self.shard, self.output, make, progress)
-            return f"{made} groups, the others were there"
+            made, whole = write_shard(rows, self.shard, self.output, make, progress)
+            told = f"{made} groups, the others were there"
+            return told + (f"; {whole.repeated} rows repeat a query" if whole.repeated else "")
         found = load_queries(DataSpec(queries))
         save_groups(self.output, make(found))
         progress(len(found))
         return f"{len(found)} groups"
 
-    def write_groups(self, groups: Path, make: Callable[[Sequence[Group]], list[Group]]) -> str:
-        """Groups made of others, part by part; tells how many, in words."""
+    def write_groups(
+        self, groups: Path, make: Callable[[Sequence[Group]], tuple[list[Group], Counter[str]]]
+    ) -> tuple[str, Counter[str]]:
+        """Groups made of others, part by part.
+
+        Args:
+            make: also counts what it left out, by reason.
+
+        Returns:
+            How many, in words; and what was left out in all, by this or an earlier call.
+        """
         from neat_align.data import load_groups, save_groups
+        from neat_align.data.finished import carry_marks
         from neat_align.data.shards import group_files
+        from neat_align.data.wide import read_notes
 
         if not self.in_parts:
-            made = make(self.groups)
-            save_groups(self.output, made)
-            return f"{len(made)} groups"
-        count = 0
-        files = group_files(groups)[self.shard.index :: self.shard.count]
-        for file in files:
+            made, dropped = make(self.groups)
+            save_groups(self.output, made, {"dropped": dropped})
+            return f"{len(made)} groups", dropped
+        count, dropped = 0, Counter[str]()
+        for file in filter(self._is_ours, group_files(groups)):
             path = self.output / file.name
             if not path.exists():
-                made = make(load_groups(file))
-                save_groups(path, made)
+                made, left_out = make(load_groups(file))
+                save_groups(path, made, {"source": digest(file), "dropped": left_out})
                 count += len(made)
-        return f"{count} groups, the others were there"
+            dropped.update(read_notes(path)["dropped"])
+        carry_marks(group_files(groups)[0].parent, self.output)
+        return f"{count} groups, the others were there", dropped
+
+    def _is_ours(self, file: Path) -> bool:
+        """Whether the shard has this part; it stays so while other parts are still to come."""
+        number = int(hashlib.sha256(file.name.encode()).hexdigest(), 16)
+        return number % self.shard.count == self.shard.index
+
+
+def _check_made_of(path: Path, source: Path) -> None:
+    from neat_align.data.wide import check_wide, read_notes
+
+    check_wide(path)
+    if read_notes(path).get("source") != digest(source):
+        raise DataError(
+            f"part {path}",
+            f"it was made of another {source.name} than {source}",
+            "name a new directory, or remove the part: it is then made again",
+        )

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from neat_align.artefacts import digest
 from neat_align.cli.groups import DropKind
 from neat_align.cli.groups import GroupsTarget as _Target
 from neat_align.errors import InputError, OutputError, RecipeError, raise_all
@@ -79,7 +80,7 @@ def sample(
         {
             "sample": str(model),
             "server": server,
-            "queries": str(queries),
+            "queries": {"path": str(queries), "sha256": digest(queries)},
             "steering": {"name": pair.name, "positive": pair.positive, "negative": pair.negative},
             "plan": asdict(plan),
             "decoding": asdict(decoding),
@@ -138,8 +139,9 @@ def score(
     Example: neat score groups.jsonl -r rewards.py:politeness -r ./reward -o scored.jsonl
     Example: neat score groups/ -r ./reward -o scored/ --drop duplicate --min-gap 0.1
     """
+    from neat_align.data.finished import unfinished
     from neat_align.data.flags import Filter
-    from neat_align.data.shards import Shard
+    from neat_align.data.shards import Shard, group_files
     from neat_align.scoring import ScorerSet, check_scorer_value, resolve_scorer
 
     shard = Shard(shard_index, num_shards)
@@ -162,9 +164,11 @@ def score(
         }
     )
     scorers = ScorerSet([resolve_scorer(name) for name in reward], weight or None)
-    told = target.write_groups(groups, lambda part: list(kept(scorers.score(part))))
+    told, left_out = target.write_groups(groups, lambda part: kept(scorers.score(part)))
     console.print(f"written: {output} ({told})")
-    for what, number in kept.dropped.items():
+    for what in unfinished(group_files(groups)[0].parent) if groups.is_dir() else ():
+        console.print(f"not all there yet: {what}")
+    for what, number in left_out.items():
         if number:
             console.print(f"left out: {number} {what}")
 

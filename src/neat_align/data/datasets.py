@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from neat_align.data.files import Row, read_rows
+from neat_align.data.finished import check_finished
 from neat_align.data.formats import Diverging, NoPreference, Preference, preference_of, query_of
 from neat_align.data.seen import SeenIds
 from neat_align.data.shards import group_files
@@ -120,8 +121,13 @@ def load_texts(spec: DataSpec) -> list[str]:
     return _collect(spec, text)
 
 
-def save_groups(path: Path | str, groups: Sequence[Group]) -> None:
+def save_groups(
+    path: Path | str, groups: Sequence[Group], notes: Mapping[str, Any] | None = None
+) -> None:
     """Groups as JSONL (also .gz) or Parquet, by the suffix; whole or not at all.
+
+    Args:
+        notes: kept in a Parquet file's metadata; the other formats have no place for them.
 
     Raises:
         OutputError: the suffix is none of these, or the file cannot be written.
@@ -129,7 +135,7 @@ def save_groups(path: Path | str, groups: Sequence[Group]) -> None:
     path = Path(path)
     check_groups_path(path)
     if path.suffix == ".parquet":
-        atomic_write_bytes(path, wide_bytes(groups))
+        atomic_write_bytes(path, wide_bytes(groups, notes))
         return
     lines = [_json_line(group.to_json()) for group in groups]
     if path.suffix == ".gz":
@@ -154,13 +160,19 @@ def load_groups(path: Path | str) -> list[Group]:
     return list(read_groups(path))
 
 
-def read_groups(path: Path | str) -> Iterator[Group]:
-    """The groups of a file that `save_groups` wrote, or of a directory of shards, one by one.
+def read_groups(path: Path | str, unfinished: bool = False) -> Iterator[Group]:
+    """The groups of a file that `save_groups` wrote, or of a directory of parts, one by one.
+
+    Args:
+        unfinished: take a directory as it is, too, of which shards are still being written.
 
     Raises:
-        DataError: it is missing, or holds something else.
+        DataError: it is missing, holds something else, or is not the whole data set.
     """
-    for file in group_files(Path(path)):
+    files = group_files(Path(path))
+    if not unfinished and files != [Path(path)]:
+        check_finished(files[0].parent)
+    for file in files:
         convert: Callable[[Mapping[str, Any]], Group] = Group.from_json
         if file.suffix == ".parquet" and is_file(file):
             rows = check_wide(file)

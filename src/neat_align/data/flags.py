@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from neat_align.types import Group, Response, Source
 
@@ -29,34 +29,39 @@ def group_flags(group: Group) -> list[str]:
     return sorted(found)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Filter:
     """Drops what it is asked to, and counts it.
 
     Attributes:
         drop: responses that are `duplicate` (all but the first), `empty` or `truncated`.
         min_gap: groups whose best and worst score are closer than this.
-        dropped: how many responses and groups, by reason.
     """
 
     drop: frozenset[str] = frozenset()
     min_gap: float | None = None
-    dropped: Counter[str] = field(default_factory=Counter)
 
-    def __call__(self, groups: Iterable[Group]) -> Iterator[Group]:
-        """The groups that stay, with the responses that stay; at least two each."""
+    def __call__(self, groups: Iterable[Group]) -> tuple[list[Group], Counter[str]]:
+        """The groups that stay, with the responses that stay; at least two each.
+
+        Returns:
+            Also how many responses and groups were dropped, by reason.
+        """
+        kept: list[Group] = []
+        dropped: Counter[str] = Counter()
         for group in groups:
             odd = [any(flags) for flags in zip(*(odd_responses(group, flag) for flag in self.drop))]
             left = group.responses
             if odd:
                 left = tuple(r for r, bad in zip(left, odd, strict=True) if not bad)
-            self.dropped["responses"] += len(group.responses) - len(left)
+            dropped["responses"] += len(group.responses) - len(left)
             if len(left) < 2:
-                self.dropped["groups with fewer than two responses left"] += 1
+                dropped["groups with fewer than two responses left"] += 1
             elif self.min_gap is not None and _gap(left) < self.min_gap:
-                self.dropped[f"groups with a gap below {self.min_gap:g}"] += 1
+                dropped[f"groups with a gap below {self.min_gap:g}"] += 1
             else:
-                yield Group(group.query, left)
+                kept.append(Group(group.query, left))
+        return kept, dropped
 
 
 def odd_responses(group: Group, flag: str) -> list[bool]:

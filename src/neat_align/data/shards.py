@@ -6,6 +6,7 @@ on with the part it was at. A part is in memory, and eight bytes of each query s
 
     DIRECTORY/run.json
     DIRECTORY/shard-00001-of-00004-part-000000.parquet
+    DIRECTORY/shard-00001-of-00004.json                 once the shard is finished
 
 All parts of all shards together are the data set.
 """
@@ -18,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from neat_align.data.finished import Finished, mark_finished
 from neat_align.data.seen import SeenIds
 from neat_align.data.wide import wide_bytes
 from neat_align.errors import DataError, RecipeError
@@ -64,22 +66,25 @@ def write_shard(
     directory: Path,
     make: Callable[[Sequence[Query]], Sequence[Group]],
     progress: Callable[[int], None] = lambda count: None,
-) -> int:
-    """Write the shard's parts that are not there yet; the queries that were made.
+) -> tuple[int, Finished]:
+    """Write the shard's parts that are not there yet; the queries made now, and the whole.
 
     Args:
         queries: of the whole data set, in the same order every time; equal ones count once.
         make: groups of some queries, the same whatever else it is asked.
         progress: told of queries that are done, before or now.
     """
-    made = 0
-    for number, part in enumerate(_parts(_once(queries, shard), PART)):
-        path = shard.path(directory, number)
+    made = number = 0
+    once = _Once(queries, shard)
+    for number, part in enumerate(_parts(iter(once), PART), 1):
+        path = shard.path(directory, number - 1)
         if not path.exists():
             atomic_write_bytes(path, wide_bytes(make(part)))
             made += len(part)
         progress(len(part))
-    return made
+    finished = Finished(number, once.queries, once.repeated)
+    mark_finished(directory, shard.index, shard.count, finished)
+    return made, finished
 
 
 def group_files(path: Path) -> list[Path]:
@@ -90,7 +95,8 @@ def group_files(path: Path) -> list[Path]:
     """
     if not is_dir(path):
         return [path]
-    files = sorted(path.glob("*.parquet"))
+    # The hub's layout has them in a folder of their own.
+    files = sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))
     if not files:
         raise DataError(
             f"directory {path}", "it holds no *.parquet file", "give what `neat sample` wrote"
@@ -98,12 +104,23 @@ def group_files(path: Path) -> list[Path]:
     return files
 
 
-def _once(queries: Iterable[Query], shard: Shard) -> Iterator[Query]:
-    """The shard's queries, each once."""
-    seen = SeenIds()
-    for query in queries:
-        if shard.holds(query) and seen.add(query.id):
-            yield query
+class _Once:
+    """The shard's queries, each once, and how many there were of both kinds."""
+
+    def __init__(self, queries: Iterable[Query], shard: Shard) -> None:
+        self.source, self.shard = queries, shard
+        self.queries = self.repeated = 0
+
+    def __iter__(self) -> Iterator[Query]:
+        seen = SeenIds()
+        for query in self.source:
+            if not self.shard.holds(query):
+                continue
+            if seen.add(query.id):
+                self.queries += 1
+                yield query
+            else:
+                self.repeated += 1
 
 
 def _parts(items: Iterable[T], size: int) -> Iterator[list[T]]:

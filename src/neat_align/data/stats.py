@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from neat_align.data.flags import DUPLICATE, EMPTY, TRUNCATED, group_flags, odd_responses
+from neat_align.data.wide import read_notes
 from neat_align.types import Group
 
 GAPS = (0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0)
@@ -51,3 +53,12 @@ def group_stats(groups: Iterable[Group]) -> dict[str, Any]:
             for source, counts in sorted(sources.items())
         },
     }
+
+
+def left_out(files: Iterable[Path]) -> dict[str, int]:
+    """What `neat score` was asked to leave out of Parquet files, by reason."""
+    dropped: Counter[str] = Counter()
+    for file in files:
+        if file.suffix == ".parquet":
+            dropped.update(read_notes(file).get("dropped", {}))
+    return {what: number for what, number in dropped.items() if number}

@@ -20,6 +20,7 @@ from neat_align.types import Group, Message, Query, Response
 
 VERSION = 1
 VERSION_KEY = b"neat_align.schema"
+NOTES_KEY = b"neat_align.notes"
 FIELDS = ("text", "source", "steering", "finish", "score", "seed", "sampler")
 
 
@@ -105,13 +106,16 @@ def group_of_wide(row: Mapping[str, Any]) -> Group:
     return Group(query, tuple(_response(c) for c in row["candidates"]))
 
 
-def wide_bytes(groups: Iterable[Group]) -> bytes:
-    """A Parquet file of the groups."""
+def wide_bytes(groups: Iterable[Group], notes: Mapping[str, Any] | None = None) -> bytes:
+    """A Parquet file of the groups, with notes on how they came about in its metadata."""
     import pyarrow as pa
     from pyarrow import parquet
 
     buffer = pa.BufferOutputStream()
-    table = pa.Table.from_pylist([wide_row(group) for group in groups], schema=wide_schema())
+    schema = wide_schema()
+    if notes:
+        schema = schema.with_metadata({**schema.metadata, NOTES_KEY: json.dumps(notes).encode()})
+    table = pa.Table.from_pylist([wide_row(group) for group in groups], schema=schema)
     parquet.write_table(table, buffer, compression="zstd")
     content: bytes = buffer.getvalue().to_pybytes()
     return content
@@ -145,6 +149,16 @@ def check_wide(path: Path) -> int:
             "read it with the version of neat-align that wrote it",
         )
     return int(footer.num_rows)
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """The notes that `wide_bytes` was given; `check_wide` has seen the file."""
+    from pyarrow import parquet
+
+    notes: dict[str, Any] = json.loads(
+        (parquet.read_metadata(path).metadata or {}).get(NOTES_KEY, b"{}")
+    )
+    return notes
 
 
 def _candidate(response: Response) -> dict[str, Any]:
