@@ -1,4 +1,4 @@
-"""The command about data sets of groups."""
+"""The commands about data sets of groups."""
 
 from __future__ import annotations
 
@@ -45,6 +45,52 @@ def stats(
         console.print(f"left out when scored: {number} {what}")
     for what in found["unfinished"]:
         console.print(f"not all there yet: {what}")
+
+
+@dataset_app.command()
+def export(
+    groups: Annotated[Path, typer.Argument(help="Groups: a file, or a directory of parts.")],
+    output: Annotated[Path, typer.Argument(help="New directory.")],
+) -> None:
+    """Write groups as a data set in the hub's layout: a card, and files of some size.
+
+    Example: neat dataset export scored/ dataset/
+    """
+    from neat_align.data.hub import export_groups
+
+    console.print(f"written: {output} ({export_groups(groups, output)} rows)")
+
+
+@dataset_app.command()
+def push(
+    groups: Annotated[Path, typer.Argument(help="Groups: a file, or a directory of parts.")],
+    name: Annotated[str, typer.Argument(help="owner/name on the hub.")],
+    public: Annotated[
+        bool, typer.Option("--public", help="For everyone to see; private otherwise.")
+    ] = False,
+) -> None:
+    """Put groups on the Hugging Face hub, with the token of `hf auth login` or $HF_TOKEN.
+
+    Example: neat dataset push scored/ my-team/harmless-groups
+    """
+    from neat_align.data.hub import push_groups
+
+    console.print(f"pushed: {push_groups(groups, name, private=not public)}")
+
+
+@dataset_app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="owner/name on the hub.")],
+    output: Annotated[Path, typer.Argument(help="New directory.")],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
+) -> None:
+    """Fetch groups from the Hugging Face hub, for `neat score` or `neat train --groups`.
+
+    Example: neat dataset pull my-team/harmless-groups groups/
+    """
+    from neat_align.data.hub import pull_groups
+
+    console.print(f"written: {output} ({pull_groups(name, output, revision)} rows)")
 
 
 def _sources(sources: dict[str, dict[str, Any]]) -> Table:
