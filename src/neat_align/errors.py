@@ -68,6 +68,9 @@ class SeveralErrors(InputError):
         self.errors = tuple(errors)
         super().__init__(f"{len(errors)} problems", "see each", "correct them all")
 
+    def __reduce__(self) -> tuple[type[SeveralErrors], tuple[tuple[InputError, ...]]]:
+        return SeveralErrors, (self.errors,)  # errors travel between processes
+
     def __str__(self) -> str:
         return "\n".join(str(error) for error in self.errors)
 

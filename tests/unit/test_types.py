@@ -1,11 +1,12 @@
 """The records that travel between the stages."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import pytest
 
-from neat_align.errors import DataError
+from neat_align.errors import DataError, RecipeError, SeveralErrors
 from neat_align.types import Group, Message, Query, Response, Source, content_id
 
 QUERY = Query((Message("user", "Hé?"),), {"kind": "benign"})
@@ -79,3 +80,10 @@ def test_unscored_groups_have_no_scores():
     assert not group.is_scored
     with pytest.raises(DataError, match="unscored group"):
         _ = group.scores
+
+
+def test_errors_travel_between_processes():
+    one, other = DataError("a", "b", "c"), RecipeError("d", "e", "f")
+    for error in (one, SeveralErrors([one, other])):
+        back = pickle.loads(pickle.dumps(error))
+        assert (type(back), str(back)) == (type(error), str(error))

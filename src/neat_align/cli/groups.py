@@ -87,7 +87,7 @@ class GroupsTarget:
                 "name the output alike",
             )
         if not self.in_parts:
-            self.groups = load_groups(files[0])
+            load_groups(files[0])
             return
         for file in filter(self._is_ours, files):
             if (self.output / file.name).exists():
@@ -136,7 +136,7 @@ class GroupsTarget:
         from neat_align.data.wide import read_notes
 
         if not self.in_parts:
-            made, dropped = make(self.groups)
+            made, dropped = make(load_groups(groups))
             save_groups(self.output, made, {"dropped": dropped})
             return f"{len(made)} groups", dropped
         count, dropped = 0, Counter[str]()

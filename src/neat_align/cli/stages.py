@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,9 @@ import typer
 from rich.console import Console
 
 from neat_align.artefacts import digest
-from neat_align.cli.groups import DropKind
-from neat_align.cli.groups import GroupsTarget as _Target
+from neat_align.cli.groups import DropKind, GroupsTarget
+from neat_align.cli.ray_shards import ray_problems, run_on_ray
+from neat_align.cli.shard_work import SampleWork, ScoreWork
 from neat_align.errors import InputError, OutputError, RecipeError, raise_all
 
 console = Console(soft_wrap=True, highlight=False)
@@ -28,6 +30,12 @@ ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory
 QueriesOption = Annotated[
     Path, typer.Option("--queries", "-q", help="JSONL, JSON, CSV or Parquet (also .gz).")
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(help="All shards on a Ray cluster: its address, auto, or local for your own."),
+]
+RayWorkers = Annotated[int, typer.Option(min=1, help="Shards at a time on the cluster.")]
+RayGpus = Annotated[float, typer.Option(min=0.0, help="GPUs of each such worker.")]
 
 
 def sample(
@@ -53,59 +61,53 @@ def sample(
         str, typer.Option(help="Environment variable with the server's key.")
     ] = "OPENAI_API_KEY",
     concurrency: Annotated[int, typer.Option(min=1, help="Open questions to a server.")] = 16,
+    ray: RayOption = None,
+    ray_workers: RayWorkers = 1,
+    ray_gpus: RayGpus = 0,
 ) -> None:
     """Answer queries under positive and negative prompts; write groups.
 
     A directory is written in parts: start the same command again to go on, and other
-    shards anywhere at the same time.
+    shards anywhere at the same time; or all of them on a Ray cluster.
 
     Example: neat sample -m ./model -q queries.jsonl -o groups.jsonl --steering harmless
     Example: neat sample -m ./model -q queries.jsonl -o groups/ --num-shards 8 --shard-index 3
     Example: neat sample -m NAME --server http://localhost:8000/v1 -q queries.jsonl -o groups/
+    Example: neat sample -m ./model -q queries.jsonl -o groups/ --num-shards 32 --ray auto
     """
-    from neat_align.chat_client import ChatClient, url_problems
     from neat_align.data.shards import Shard
-    from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
-    from neat_align.sampling.base import Decoding, Sampler
-    from neat_align.sampling.groups import GroupPlan, sample_groups
+    from neat_align.sampling.base import Decoding
+    from neat_align.sampling.groups import GroupPlan
+    from neat_align.sampling.job import SamplingJob
     from neat_align.steering import Steering
 
     shard = Shard(shard_index, num_shards)
-    pair, plan = Steering.from_value(steering), GroupPlan(plain, positive, negative)
-    decoding = Decoding(max_new_tokens, temperature)
-    raise_all(url_problems(server) if server else check_model_source(model))
-    target = _Target(output, shard)
-    count = target.count(queries)
-    target.check(
-        {
-            "sample": str(model),
-            "server": server,
-            "queries": {"path": str(queries), "sha256": digest(queries)},
-            "steering": {"name": pair.name, "positive": pair.positive, "negative": pair.negative},
-            "plan": asdict(plan),
-            "decoding": asdict(decoding),
-            "seed": seed,
-            "shards": num_shards,
-        }
+    job = SamplingJob(
+        model,
+        Steering.from_value(steering),
+        GroupPlan(plain, positive, negative),
+        Decoding(max_new_tokens, temperature),
+        seed,
+        batch_size,
+        server,
+        key_variable,
+        concurrency,
     )
+    raise_all(job.problems() + ray_problems(ray, num_shards, ray_workers))
+    target = GroupsTarget(output, shard)
+    count = target.count(queries)
+    asked = {"path": str(queries), "sha256": digest(queries)}
+    target.check({**job.identity(), "queries": asked, "shards": num_shards})
 
-    sampler: Sampler
-    if server:
-        from neat_align.sampling.server import ServerSampler
-
-        client = ChatClient(server, str(model), key_variable)
-        sampler = ServerSampler(client, concurrency, target.journal)
-    else:
-        from neat_align.prompt_format import PromptFormat
-        from neat_align.sampling.local import TransformersSampler
-
-        loaded, tokenizer = load_causal_lm(model), load_tokenizer(model)
-        sampler = TransformersSampler(loaded, PromptFormat(tokenizer), model, batch_size)
+    work = SampleWork(job, queries.absolute(), output.absolute(), num_shards)
+    if ray:
+        for index, told in enumerate(run_on_ray(work, num_shards, ray, ray_workers, ray_gpus)):
+            console.print(f"shard {index}: {told}")
+        console.print(f"written: {output} ({job.plan.size} responses a group)")
+        return
     with _progress("sampling", count) as advance:
-        told = target.write_queries(
-            queries, lambda part: sample_groups(sampler, part, pair, plan, decoding, seed), advance
-        )
-    console.print(f"written: {output} ({told}, {plan.size} responses each)")
+        told = replace(work, progress=advance)()(shard_index)
+    console.print(f"written: {output} ({told}, {job.plan.size} responses each)")
 
 
 def score(
@@ -130,6 +132,9 @@ def score(
     ] = None,
     num_shards: Annotated[int, typer.Option(min=1, help="Shards of the files to score.")] = 1,
     shard_index: Annotated[int, typer.Option(min=0, help="The shard to score.")] = 0,
+    ray: RayOption = None,
+    ray_workers: RayWorkers = 1,
+    ray_gpus: RayGpus = 0,
 ) -> None:
     """Score groups with one or several rewards.
 
@@ -142,7 +147,7 @@ def score(
     from neat_align.data.finished import unfinished
     from neat_align.data.flags import Filter
     from neat_align.data.shards import Shard, group_files
-    from neat_align.scoring import ScorerSet, check_scorer_value, resolve_scorer
+    from neat_align.scoring import check_scorer_value
 
     shard = Shard(shard_index, num_shards)
     raise_all([problem for name in reward for problem in check_scorer_value(name)])
@@ -150,8 +155,9 @@ def score(
         raise RecipeError(
             f"{len(weight)} weights for {len(reward)} rewards", "each needs one", "give as many"
         )
+    raise_all(ray_problems(ray, num_shards, ray_workers))
     kept = Filter(frozenset(str(kind) for kind in drop or ()), min_gap)
-    target = _Target(output, shard)
+    target = GroupsTarget(output, shard)
     target.check_source(groups)
     target.check(
         {
@@ -163,14 +169,19 @@ def score(
             "shards": num_shards,
         }
     )
-    scorers = ScorerSet([resolve_scorer(name) for name in reward], weight or None)
-    told, left_out = target.write_groups(groups, lambda part: kept(scorers.score(part)))
-    console.print(f"written: {output} ({told})")
+    weights = tuple(weight) if weight else None
+    paths = groups.absolute(), output.absolute()
+    work = ScoreWork(tuple(reward), weights, kept, *paths, num_shards)
+    if ray:
+        done = run_on_ray(work, num_shards, ray, ray_workers, ray_gpus)
+    else:
+        done = [work()(shard_index)]
+    left_out = sum((Counter(dropped) for _, dropped in done), Counter[str]())
+    console.print(f"written: {output} ({'; '.join(told for told, _ in done)})")
     for what in unfinished(group_files(groups)[0].parent) if groups.is_dir() else ():
         console.print(f"not all there yet: {what}")
     for what, number in left_out.items():
-        if number:
-            console.print(f"left out: {number} {what}")
+        console.print(f"left out: {number} {what}")
 
 
 def train(

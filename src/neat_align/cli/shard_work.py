@@ -1,0 +1,67 @@
+"""What `neat sample` and `neat score` do for one shard: here, or in a worker elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neat_align.cli.groups import GroupsTarget
+
+if TYPE_CHECKING:
+    from neat_align.data.flags import Filter
+    from neat_align.sampling.job import SamplingJob
+    from neat_align.types import Group
+
+
+@dataclass(frozen=True)
+class SampleWork:
+    """Samples groups for the queries of shards; called, it loads the model."""
+
+    job: SamplingJob
+    queries: Path
+    output: Path
+    shards: int
+    progress: Callable[[int], None] | None = None
+
+    def __call__(self) -> Callable[[int], str]:
+        from neat_align.data.shards import Shard
+
+        maker = self.job.load()
+
+        def write(index: int) -> str:
+            target = GroupsTarget(self.output, Shard(index, self.shards))
+            advance = self.progress or (lambda count: None)
+            return target.write_queries(self.queries, maker(target.journal), advance)
+
+        return write
+
+
+@dataclass(frozen=True)
+class ScoreWork:
+    """Scores the parts of shards; called, it loads the rewards."""
+
+    rewards: tuple[str, ...]
+    weights: tuple[float, ...] | None
+    kept: Filter
+    groups: Path
+    output: Path
+    shards: int
+
+    def __call__(self) -> Callable[[int], tuple[str, dict[str, int]]]:
+        from neat_align.data.shards import Shard
+        from neat_align.scoring import ScorerSet, resolve_scorer
+
+        scorers = ScorerSet([resolve_scorer(name) for name in self.rewards], self.weights)
+
+        def make(groups: Sequence[Group]) -> tuple[list[Group], Counter[str]]:
+            return self.kept(scorers.score(groups))
+
+        def write(index: int) -> tuple[str, dict[str, int]]:
+            target = GroupsTarget(self.output, Shard(index, self.shards))
+            told, left_out = target.write_groups(self.groups, make)
+            return told, dict(left_out)
+
+        return write
