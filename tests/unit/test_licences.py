@@ -1,0 +1,20 @@
+"""The page of licences lists what is installed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_FOR_US = ("GPL", "AGPL", "Commons Clause", "not declared")
+
+
+def test_every_package_that_is_always_installed_is_listed_with_its_licence():
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "licences_page.py", "--check"])
+    assert done.returncode == 0, "run scripts/licences_page.py again"
+
+
+def test_no_licence_binds_the_users_of_what_they_train():
+    page = (ROOT / "docs" / "licences.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "licence |" not in line]
+    assert len(rows) > 60
+    assert not [row for row in rows if any(word in row for word in NOT_FOR_US)]
