@@ -23,7 +23,7 @@ QUERIES = (10**5, 10**7)
 
 PARAMETERS = 7e9
 QUERY, STEERING, RESPONSE = 256, 30, 128  # tokens, on average
-RESPONSES, PROMPTS = 4, 3  # 2 positive, 1 negative, 1 plain; each kind has its prompt
+RESPONSES, PROMPTS, STEERED = 4, 3, 2  # 2 positive, 1 negative, 1 plain, without steering
 NEGATIVE_CONTEXT = 0.7  # share of the groups whose loss is computed a second time
 CHARACTERS = 4.5  # of a token of English
 PEAK = 989e12  # FLOP/s of an H100 or H200 in bf16, dense, by its data sheet
@@ -45,7 +45,7 @@ def estimate() -> list[str]:
     drawn = RESPONSES * RESPONSE
     group = QUERY + drawn
     forwards = {
-        "reading prompts": PROMPTS * (QUERY + STEERING),
+        "reading prompts": PROMPTS * QUERY + STEERED * STEERING,
         "scoring, by a reward model of the same size": group,
         "reference, for the plausibility": group + STEERING,
     }
@@ -57,7 +57,7 @@ def estimate() -> list[str]:
     return [
         "## A worked estimate: a 7B model, all weights trained online",
         f"A query of {QUERY} tokens, {RESPONSES} responses of {RESPONSE} tokens on average, under "
-        f"{PROMPTS} prompts of {STEERING} tokens (none for the plain ones), a reward model of the "
+        f"{STEERED} steering prompts of {STEERING} tokens and none, a reward model of the "
         f"same size, plausibility, and {NEGATIVE_CONTEXT:.0%} of the groups a second time in a "
         "negative context. A forward pass is 2 FLOP a parameter and token, training 6; attention "
         "and the LM head are left out. A group is read packed, its query once: "
@@ -75,7 +75,7 @@ def estimate() -> list[str]:
 
 def token_rows(drawn: int, trained: float, flops: dict[str, float]) -> list[list[str]]:
     """Tokens and FLOP of all queries."""
-    read = PROMPTS * (QUERY + STEERING)
+    read = PROMPTS * QUERY + STEERED * STEERING
     rows = {
         "tokens read as prompts": read,
         "tokens drawn": drawn,
@@ -92,7 +92,7 @@ def time_rows(drawn: int, flops: dict[str, float], core: float) -> list[list[str
     total = sum(flops.values())
     year = 365.25 * 24 * 3600
     rows = [
-        ["core-years, at the measured rate", *(f"{n * total / core / year:,.0f}" for n in QUERIES)]
+        ["core-years, at the measured rate", *(f"{n * total / core / year:,.2g}" for n in QUERIES)]
     ]
     for name, value in flops.items():
         spans = [span(n * value / PEAK / share / 3600 for share in MFU) for n in QUERIES]
@@ -128,15 +128,16 @@ def storage(drawn: int) -> list[str]:
         f"{per_character:.2f} bytes on disk a character of query and responses (random words, "
         f"which compress worse than text), at {CHARACTERS} characters a token; {1e3 * path:.2f} ms "
         f"a query to write, read, score and write again; at most {memory / 2**20:.0f} MiB of "
-        "memory above the start. An online run keeps no groups unless asked; a checkpoint holds "
-        "float32 weights and AdamW's moments.",
+        "memory above the start. An online run keeps none of its groups on disk but those that "
+        "wait in a checkpoint, beside float32 weights and AdamW's moments.",
         table(lines),
-        "**What follows.** All weights of a 7B model with AdamW take "
-        f"{bytes_of(16 * PARAMETERS)} with their gradients, more than one GPU has: ZeRO or FSDP2 "
-        "over several, or LoRA on one. The whole budget is about equally training and what comes "
-        "before it, so an engine on other GPUs can at best halve the time. At ten million "
-        "queries, sample and score in shards first (they can be pre-empted at no loss), look at "
-        "`neat dataset stats`, and train on what is worth it.",
+        "**What follows.** Weights, gradients and AdamW's moments of "
+        f"{PARAMETERS / 1e9:.0f} billion parameters take {bytes_of(16 * PARAMETERS)} in float32: ZeRO or FSDP2 over several GPUs, "
+        "or LoRA on one. The data path is nothing beside the model. At ten million queries, "
+        "sample and score in shards first, on machines that may be taken away, look at `neat "
+        "dataset stats`, and train on what is worth it. None of the GPU-hours has been seen: "
+        "measure a thousand queries on your own GPU first; `metrics.jsonl` has the seconds and "
+        "tokens of each phase.",
     ]
 
 

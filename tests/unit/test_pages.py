@@ -1,11 +1,20 @@
-"""The page of licences lists what is installed."""
+"""Pages that scripts write are what the scripts would write."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 NOT_FOR_US = ("GPL", "AGPL", "Commons Clause", "not declared")
+
+
+@pytest.mark.parametrize("name", ["performance", "scaling"])
+def test_figures_are_those_of_the_benchmarks(name):
+    script = ROOT / "scripts" / f"{name}_page.py"
+    done = subprocess.run([sys.executable, script, "--check"])
+    assert done.returncode == 0, f"run scripts/{name}_page.py again"
 
 
 def test_every_package_that_is_always_installed_is_listed_with_its_licence():
