@@ -132,12 +132,12 @@ def storage(drawn: int) -> list[str]:
         "wait in a checkpoint, beside float32 weights and AdamW's moments.",
         table(lines),
         "**What follows.** Weights, gradients and AdamW's moments of "
-        f"{PARAMETERS / 1e9:.0f} billion parameters take {bytes_of(16 * PARAMETERS)} in float32: ZeRO or FSDP2 over several GPUs, "
-        "or LoRA on one. The data path is nothing beside the model. At ten million queries, "
-        "sample and score in shards first, on machines that may be taken away, look at `neat "
-        "dataset stats`, and train on what is worth it. None of the GPU-hours has been seen: "
-        "measure a thousand queries on your own GPU first; `metrics.jsonl` has the seconds and "
-        "tokens of each phase.",
+        f"{PARAMETERS / 1e9:.0f} billion parameters take {bytes_of(16 * PARAMETERS)} in float32: "
+        "ZeRO or FSDP2 over several GPUs, or LoRA on one. The data path is nothing beside the "
+        "model. At ten million queries, sample and score in shards first, on machines that "
+        "may be taken away, look at `neat dataset stats`, and train on what is worth it. "
+        "None of the GPU-hours has been seen: measure a thousand queries on your own "
+        "GPU first; `metrics.jsonl` has the seconds and tokens of each phase.",
     ]
 
 

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate.utils import DistributedType
+from tests.conftest import CHAT_TEMPLATE, make_llama, make_tokenizer
+from tests.unit.adapter_stub import AdapterStub
 
 from neat_align.training.launch import launch_problems
 
@@ -29,9 +31,10 @@ def launched(launcher, directory, *arguments, **environment):
     )
 
 
-def trained(directory, ranks, *arguments):
+def trained(directory, ranks, *arguments, **environment):
     directory.mkdir()
-    done = launched((*TORCHRUN, f"--nproc_per_node={ranks}"), directory, *arguments)
+    launcher = (*TORCHRUN, f"--nproc_per_node={ranks}")
+    done = launched(launcher, directory, *arguments, **environment)
     assert done.returncode == 0, done.stderr[-4000:]
     return torch.load(directory / "result.pt")
 
@@ -43,6 +46,21 @@ def test_two_ranks_equal_one_with_the_same_global_batch(tmp_path, kind, max_toke
     """With a small budget a rank does several passes, and its groups are split."""
     one = trained(tmp_path / "one", 1, kind, 4, max_tokens)
     two = trained(tmp_path / "two", 2, kind, 2, max_tokens)
+    assert two["losses"] == pytest.approx(one["losses"], rel=1e-4)
+    for name, expected in one["weights"].items():
+        torch.testing.assert_close(two["weights"][name], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_two_ranks_share_a_server_that_loads_adapters(tmp_path):
+    stub = AdapterStub(make_llama(make_tokenizer(CHAT_TEMPLATE)))
+    try:
+        one = trained(tmp_path / "one", 1, "adapters", 4, 4096, NEAT_TEST_URL=stub.url)
+        loads = len(stub.loads)
+        two = trained(tmp_path / "two", 2, "adapters", 2, 4096, NEAT_TEST_URL=stub.url)
+    finally:
+        stub.close()
+    assert loads == 3
+    assert len(stub.loads) == len(stub.unloads) == 6  # once for both ranks
     assert two["losses"] == pytest.approx(one["losses"], rel=1e-4)
     for name, expected in one["weights"].items():
         torch.testing.assert_close(two["weights"][name], expected, rtol=1e-4, atol=1e-6)

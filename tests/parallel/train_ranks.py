@@ -1,6 +1,8 @@
 """What the tests of several processes launch: trains a tiny model on given queries.
 
-python train_ranks.py DIRECTORY online|offline GROUPS_A_RANK MAX_TOKENS_PER_PASS
+python train_ranks.py DIRECTORY online|offline|adapters GROUPS_A_RANK MAX_TOKENS_PER_PASS
+
+With `adapters`, an adapter is trained on what the server at NEAT_TEST_URL draws.
 """
 
 import os
@@ -8,6 +10,7 @@ import sys
 from pathlib import Path
 
 import torch
+from peft import LoraConfig
 from tests.conftest import CHAT_TEMPLATE, make_llama, make_tokenizer
 
 from neat_align.objectives import NEAT
@@ -36,6 +39,11 @@ def main(directory, kind, groups_a_rank, max_tokens):
         sampler = TransformersSampler(make_llama(tokenizer), PromptFormat(tokenizer))
         groups = sample_groups(sampler, dataset, STEERING, GroupPlan(0, 2, 2), Decoding(9), 0)
         dataset = ScorerSet([RewardFunction(length_reward)]).score(groups)
+    engine, lora = {}, None
+    if kind == "adapters":
+        torch.manual_seed(0)
+        engine = {"engine": "adapter-server", "engine_url": os.environ["NEAT_TEST_URL"]}
+        lora = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
     args = NEATConfig(
         output_dir=directory,
         max_steps=3,
@@ -51,6 +59,7 @@ def main(directory, kind, groups_a_rank, max_tokens):
         processes=int(os.environ.get("NEAT_TEST_PROCESSES", "0")) or None,
         use_cpu=True,
         disable_tqdm=True,
+        **engine,
     )
     trainer = NEATTrainer(
         make_llama(tokenizer),
@@ -60,6 +69,7 @@ def main(directory, kind, groups_a_rank, max_tokens):
         length_reward,
         train_dataset=dataset,
         processing_class=tokenizer,
+        peft_config=lora,
     )
     trainer.train()
     if trainer.is_world_process_zero():

@@ -17,7 +17,10 @@ from trl.generation import vllm_generation
 
 from neat_align.errors import InputError, RecipeError, ServerError, TrainingError
 from neat_align.modeling import load_causal_lm
+from neat_align.sampling.base import Decoding
 from neat_align.training.config import NEATConfig
+from neat_align.training.engines import vllm as vllm_module
+from neat_align.training.engines.vllm import VLLMEngine
 
 REAL = inspect.signature(vllm_generation.VLLMGeneration.__init__)
 
@@ -115,6 +118,26 @@ def test_vllm_trains_as_the_policys_own_forward(
     differences = [row["engine/logp_difference"] for row in rows(tmp_path / "engine")]
     assert len(differences) == 4
     assert max(differences) < 1e-4
+
+
+def test_ranks_ask_a_vllm_server_for_the_same_number(monkeypatch):
+    """TRL gives each rank the slice that it would have if all had asked for as many."""
+    generation = types.SimpleNamespace(
+        generate=lambda prompts, images, n: (
+            prompts, [[i] for i in range(len(prompts))], [[[0.0]]] * len(prompts), None
+        )
+    )  # fmt: skip
+    engine = VLLMEngine.__new__(VLLMEngine)
+    engine.generation, engine.is_server = generation, True
+    monkeypatch.setattr(vllm_module, "gather_object", lambda counts: [*counts, 5])
+    asked = []
+    generate = generation.generate
+    generation.generate = lambda prompts, *rest: (asked.append(prompts), generate(prompts, *rest))[
+        1
+    ]
+    drawn = engine.draw([[7, 8], [9]], [0, 1], Decoding(), [3], ())
+    assert asked == [[[7, 8], [9], [3], [3], [3]]]
+    assert [d.token_ids for d in drawn] == [[0], [1]]
 
 
 @pytest.mark.parametrize(

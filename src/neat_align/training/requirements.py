@@ -3,11 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from neat_align.errors import InputError, RecipeError
 from neat_align.objectives import Objective
 from neat_align.sampling.groups import GroupPlan
+from neat_align.steering import Steering
+from neat_align.training.config import NEATConfig
 from neat_align.types import Group, Query, Source
+
+
+def training_needs(
+    objective: Objective,
+    args: NEATConfig,
+    negative_context: float,
+    steering: Steering | None,
+    dataset: Sequence[Any],
+    has_rewards: bool,
+) -> list[InputError]:
+    """What a training lacks: data, steering, rewards, or what its objective needs.
+
+    Args:
+        dataset: queries, which are sampled online, or stored groups.
+    """
+    if not dataset:
+        fix = "give queries or groups"
+        return [RecipeError("no training data", "there is nothing to train on", fix)]
+    online = isinstance(dataset[0], Query)
+    problems: list[InputError] = []
+    if objective.name == "neat_pp" and negative_context:
+        problems.append(
+            RecipeError(
+                f"objective neat_pp with negative_context={negative_context}",
+                "NEAT-PP is NEAT without negative prompts, in the context too",
+                "set negative_context=0, or use NEAT",
+            )
+        )
+    if steering is None and (online or negative_context):
+        problems.append(
+            RecipeError(
+                "no steering",
+                "sampling and negative_context need the steering prompts",
+                'pass steering=Steering.named("harmless")',
+            )
+        )
+    if not online:
+        return problems + stored_needs(objective, dataset)
+    if not has_rewards and not args.plausibility:
+        problems.append(
+            RecipeError(
+                "no reward_funcs",
+                "sampled responses must be scored",
+                'give a reward model or a function; "polarity", or plausibility=1.0 in the '
+                "config, trains without any",
+            )
+        )
+    problems += objective_needs(objective, args.plan)
+    return problems + answers_needed(args.add_reference_responses, dataset)
 
 
 def objective_needs(objective: Objective, plan: GroupPlan) -> list[InputError]:

@@ -19,7 +19,7 @@ from peft import PeftModel, get_peft_model
 from transformers import PrinterCallback, ProgressCallback
 
 from neat_align.data import load_groups, save_groups
-from neat_align.errors import NonFiniteLossError, RecipeError, TrainingError, raise_all
+from neat_align.errors import NonFiniteLossError, TrainingError, raise_all
 from neat_align.modeling import load_causal_lm, load_tokenizer
 from neat_align.modeling.logprobs import group_sums, tokenized_logps
 from neat_align.modeling.packing import prepare_for_packing
@@ -46,11 +46,7 @@ from neat_align.training.online import GroupMaker, tokenize_for_training, traina
 from neat_align.training.passes import collated_passes, pass_logps
 from neat_align.training.records import Records
 from neat_align.training.reference import Reference, ReferenceSampler
-from neat_align.training.requirements import (
-    answers_needed,
-    objective_needs,
-    stored_needs,
-)
+from neat_align.training.requirements import training_needs
 from neat_align.training.running_means import RunningMeans
 from neat_align.training.sharding import (
     sharding_problems,
@@ -113,7 +109,16 @@ class NEATTrainer(SealedCheckpoints):
             if args.negative_context is None
             else args.negative_context
         )
-        self._check(args, train_dataset, reward_funcs)
+        raise_all(
+            training_needs(
+                self.objective,
+                args,
+                self.negative_context,
+                steering,
+                train_dataset,
+                has_rewards=reward_funcs is not None,
+            )
+        )
         tokenizer = processing_class or load_tokenizer(_name_of(model))
         if isinstance(model, str | Path):
             model = load_causal_lm(model)
@@ -383,36 +388,6 @@ class NEATTrainer(SealedCheckpoints):
             (Path(str(self.args.output_dir)) / "README.md").write_text(text)
 
     # ------------------------------------------------------------------------- assembly
-
-    def _check(self, args: NEATConfig, dataset: Sequence[Any], reward_funcs: Any) -> None:
-        if not dataset:
-            raise RecipeError(
-                "no training data", "there is nothing to train on", "give queries or groups"
-            )
-        if self.objective.name == "neat_pp" and self.negative_context:
-            raise RecipeError(
-                f"objective neat_pp with negative_context={self.negative_context}",
-                "NEAT-PP is NEAT without negative prompts, in the context too",
-                "set negative_context=0, or use NEAT",
-            )
-        if self.steering is None and (self.online or self.negative_context):
-            raise RecipeError(
-                "no steering",
-                "sampling and negative_context need the steering prompts",
-                'pass steering=Steering.named("harmless")',
-            )
-        if self.online and reward_funcs is None and not args.plausibility:
-            raise RecipeError(
-                "no reward_funcs",
-                "sampled responses must be scored",
-                'give a reward model or a function; "polarity", or plausibility=1.0 in the '
-                "config, trains without any",
-            )
-        if self.online:
-            raise_all(objective_needs(self.objective, args.plan))
-            raise_all(answers_needed(args.add_reference_responses, dataset))
-        else:
-            raise_all(stored_needs(self.objective, dataset))
 
     def _reference(
         self, args: NEATConfig, model: Any, given: Any, came_with_adapter: bool
