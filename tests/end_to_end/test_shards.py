@@ -72,6 +72,13 @@ def test_shards_are_sampled_scored_and_counted_apart(folder, model_dir):
     assert all(max(g.scores) - min(g.scores) >= 1 for g in scored)
     assert {g.query.id for g in scored} <= set(by_id)
     stats = json.loads(neat("dataset", "stats", "scored", "--json"))
+    assert len(contents(folder / "scored")) == 3
+    neat("dataset", "export", "scored", "exported")
+    card = (folder / "exported" / "README.md").read_text()
+    assert '"r.py:short"' in card
+    assert '"max_new_tokens": 4' in card
+    assert "left out: responses" in card or "left out: groups" in card
+    assert str(folder) not in card
     assert stats["groups"] == stats["scored"] == len(scored)
     assert "negative" in neat("dataset", "stats", "scored")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
@@ -67,6 +68,14 @@ class GroupsTarget:
                 f"output {self.output}", "it exists", "name another, or remove it first"
             )
         check_groups_path(self.output)
+
+    @staticmethod
+    def made_by(groups: Path) -> Any:
+        """The settings with which a directory of groups was made; None where it does not say."""
+        from neat_align.runs import MANIFEST, read_json
+
+        manifest = groups / MANIFEST
+        return read_json(manifest)["recipe"] if manifest.exists() else None
 
     def check_source(self, groups: Path) -> None:
         """Look at the groups to be read: parts become parts, and a file becomes a file.
@@ -151,8 +160,12 @@ class GroupsTarget:
         return f"{count} groups, the others were there", dropped
 
     def _is_ours(self, file: Path) -> bool:
-        """Whether the shard has this part; it stays so while other parts are still to come."""
-        number = int(hashlib.sha256(file.name.encode()).hexdigest(), 16)
+        """Whether the shard has this part; it stays so while other parts are still to come.
+
+        The numbers in parts' names count up, so shards get as many of them, give or take one.
+        """
+        numbers = re.findall(r"\d+", file.stem)
+        number = sum(map(int, numbers)) if numbers else zlib.crc32(file.name.encode())
         return number % self.shard.count == self.shard.index
 
 

@@ -162,6 +162,7 @@ def score(
     target.check(
         {
             "score": str(groups),
+            "made_by": target.made_by(groups),
             "rewards": reward,
             "weights": weight,
             "drop": sorted(kept.drop),

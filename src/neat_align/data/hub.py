@@ -29,6 +29,8 @@ from neat_align.runs import MANIFEST, atomic_directory, read_json, writing
 
 ROW_GROUP = 1024
 """Rows that are in memory at a time, and that a reader reads at once."""
+TOLD = ("steering", "plan", "decoding", "seed", "rewards", "weights", "drop", "min_gap")
+"""Settings that the card tells."""
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 FILE_BYTES = 500 * 10**6
 """A file is ended when it has grown to this."""
@@ -184,7 +186,10 @@ def _card(source: Path, stats: Mapping[str, Any]) -> str:
     counts = "\n".join(f"| {name} | {n} |" for name, n in stats.items() if isinstance(n, int))
     flags = "\n".join(f"| {name} | {n} |" for name, n in stats["flags"].items()) or "| none | 0 |"
     dropped = left_out(group_files(source))
-    settings = {k: v for k, v in made.items() if k in ("steering", "plan", "decoding", "seed")}
+    settings = {k: v for k, v in {**(made.get("made_by") or {}), **made}.items() if k in TOLD}
+    if "rewards" in settings:  # no paths or addresses of where it was scored
+        names = ["judge" if r.startswith("judge=") else Path(r).name for r in settings["rewards"]]
+        settings["rewards"] = names
     settings |= {f"left out: {what}": number for what, number in dropped.items()}
     how = f"\n```json\n{json.dumps(settings, indent=2)}\n```\n" if settings else ""
     return f"""---
