@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeVar
 
 import httpx
@@ -62,7 +63,10 @@ class ChatClient:
 
     def __post_init__(self) -> None:
         raise_all(url_problems(self.url))
-        self.http = httpx.Client(timeout=self.timeout, limits=httpx.Limits(max_connections=None))
+        # No question needs a cookie, and httpx stumbles over those that are no ASCII.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        limits = httpx.Limits(max_connections=None)
+        self.http = httpx.Client(timeout=self.timeout, limits=limits, cookies=no_cookies)
         weakref.finalize(self, self.http.close)  # connections end with the client
 
     def ask(

@@ -82,6 +82,17 @@ def test_a_server_that_answers_anything(server):
     assert ask_many(server, INPUTS) > INPUTS / 10
 
 
+def test_a_cookie_is_not_kept(server):
+    body = b'{"choices": [{"message": {"content": "yes"}}]}'
+    cookie = "Set-Cookie: a\u00dd=b; Path=/".encode("latin-1")
+    head = [b"HTTP/1.1 200 OK", cookie, b"Content-Length: %d" % len(body), b"Connection: close"]
+    server.next_answer = b"\r\n".join([*head, b"", body])
+    client = ChatClient(f"http://127.0.0.1:{server.server_address[1]}/v1", "m", timeout=5)
+    for _ in range(2):
+        assert client.ask([Message("user", "?")], 1, {})[0].text == "yes"
+    assert not client.http.cookies
+
+
 @pytest.mark.nightly
 def test_many_more_answers(server):
     assert ask_many(server, 25_000)

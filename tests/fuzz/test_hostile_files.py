@@ -74,3 +74,13 @@ def test_names_in_a_recipe_lead_nowhere(tmp_path):
     )
     with pytest.raises(RecipeError, match="pattern"):
         load_recipe(path)
+
+
+@pytest.mark.parametrize("name", ["chosen", "rejected"])
+def test_a_conversation_without_a_turn(tmp_path, name):
+    user, answer = {"role": "user", "content": "how?"}, {"role": "assistant", "content": "so"}
+    row = {"chosen": [user, answer], "rejected": [user, answer], name: []}
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    with pytest.raises(DataError):
+        load_queries(DataSpec(path))

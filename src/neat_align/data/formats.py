@@ -209,9 +209,9 @@ def _answer_text(value: Any, name: str) -> str:
 
 
 def _last_answer(turns: list[Message], name: str) -> str:
-    if turns[-1].role != "assistant":
+    if not turns or turns[-1].role != "assistant":
         raise DataError(
-            f"{name} messages that end with the role {turns[-1].role}",
+            f"{name} messages that end with {turns[-1].role if turns else 'nothing'}",
             "the answer is the assistant's last turn",
             "end them with the assistant's answer",
         )
