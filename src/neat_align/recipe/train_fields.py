@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ OWNED = {
 }
 """Fields that another part of the recipe sets, and where."""
 
+STRUCTURED = ("dict", "list", "tuple", "Any", "Sequence")
+
 
 @cache
 def train_fields() -> dict[str, str]:
@@ -47,9 +50,13 @@ def convert(value: Any, annotation: str) -> Any:
     Raises:
         ValueError: it cannot be one.
     """
-    if value is None or not isinstance(value, str | int | float | bool):
+    if value is None:
         return value
-    words = annotation.replace("|", " ").replace("[", " ").replace("]", " ").split()
+    words = re.findall(r"\w+", annotation)
+    if not isinstance(value, str | int | float | bool):
+        if not set(STRUCTURED) & set(words):
+            raise ValueError(f"{value!r} is not {annotation}")
+        return value
     if isinstance(value, bool) or (not isinstance(value, str) and "str" in words):
         if isinstance(value, bool) and "bool" not in words:
             raise ValueError(f"{value} is not {annotation}")

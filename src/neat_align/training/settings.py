@@ -40,7 +40,7 @@ def setting_problems(values: Mapping[str, Any]) -> list[InputError]:
     problems: list[InputError] = []
     for name, (low, high) in LIMITS.items():
         value = values.get(name)
-        if value is None or (value >= low and (high is None or value <= high)):
+        if value is None or _is_within(value, low, high):
             continue
         limits = f"between {low} and {high}" if high is not None else f"at least {low}"
         given = f"{name}={value}"
@@ -50,6 +50,12 @@ def setting_problems(values: Mapping[str, Any]) -> list[InputError]:
         given = f"stop_strings={stop_strings}"
         problems.append(RecipeError(given, "every response holds the empty string", "leave it out"))
     return problems + _engine_problems(values.get("engine"), values.get("engine_url"))
+
+
+def _is_within(value: Any, low: float, high: float | None) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return value >= low and (high is None or value <= high)
 
 
 def _engine_problems(engine: str | None, url: str | None) -> list[InputError]:
