@@ -5,7 +5,8 @@ is told to load it, and the former one is unloaded. vLLM serves this way when st
 `--enable-lora` and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True. Prompts go out as token ids and
 responses come back as token ids, so both sides speak of the same tokens.
 
-Tested against a server of the tests' own that holds a real model; not run with vLLM.
+Tested against a server of the tests' own that holds a real model, and, in the nightly tests,
+against a real vLLM on a CPU. Not run on any GPU.
 """
 
 from __future__ import annotations

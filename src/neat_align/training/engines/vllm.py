@@ -1,7 +1,7 @@
 """vLLM as the engine, by TRL's `VLLMGeneration`: in the trainer's processes, or a server.
 
-TRL moves the weights. Not run on any GPU yet: the tests put a stand-in with the same
-interface in its place.
+TRL moves the weights. Not run on any GPU yet. The tests put a stand-in with the same
+interface in its place; the nightly ones run a real vLLM, in the process, on a CPU.
 """
 
 from __future__ import annotations
