@@ -60,9 +60,16 @@ def test_a_cluster_writes_what_one_machine_writes(folder, model_dir):
     assert "Traceback" not in wrong.stderr.rpartition("error:")[2]
 
 
-def test_ray_that_is_not_there_or_has_too_little_to_do(folder, model_dir):
-    words = ("sample", "-m", model_dir, "-q", "q.jsonl", "-o", "out", "--ray", "auto")
-    done = neat(folder, *words, "--num-shards", 2, "--ray-workers", 4)
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--ray", "auto", "--num-shards", 2, "--ray-workers", 4), "--num-shards 16"),
+        (("--ray", "auto", "--num-shards", 2, "--shard-index", 1), "leave the index out"),
+        (("--ray-workers", 4), "give --ray, too"),
+    ],
+)
+def test_options_that_do_not_fit(folder, model_dir, words, told):
+    done = neat(folder, "sample", "-m", model_dir, "-q", "q.jsonl", "-o", "out", *words)
     assert done.returncode == 2
-    assert "--num-shards 16" in done.stderr
+    assert told in done.stderr
     assert not (folder / "out").exists()

@@ -19,14 +19,22 @@ Work = Callable[[int], Told]
 """Writes the shard with this index, and tells of it."""
 
 
-def ray_problems(address: str | None, shards: int, workers: int) -> list[InputError]:
-    """Why these shards cannot run on Ray; nothing where no address is given."""
-    if address is None:
-        return []
+def ray_problems(
+    address: str | None, shards: int, index: int, workers: int, gpus: float
+) -> list[InputError]:
+    """Why these shards cannot run on Ray, or what is meant for it without an address."""
     problems: list[InputError] = []
+    if address is None:
+        if workers != 1 or gpus:
+            given = f"--ray-workers {workers} and --ray-gpus {gpus:g} without --ray"
+            problems.append(RecipeError(given, "they are of a cluster", "give --ray, too"))
+        return problems
     if importlib.util.find_spec("ray") is None:
         fix = "pip install 'neat-align[ray]', in the version of the cluster"
         problems.append(RecipeError(f"--ray {address}", "Ray is not installed here", fix))
+    if index:
+        given = f"--ray {address} with --shard-index {index}"
+        problems.append(RecipeError(given, "all shards are done there", "leave the index out"))
     if shards < workers:
         given = f"--num-shards {shards} for {workers} workers"
         fix = f"give --num-shards {4 * workers}: some more than workers, so that they end together"

@@ -32,7 +32,10 @@ QueriesOption = Annotated[
 ]
 RayOption = Annotated[
     str | None,
-    typer.Option(help="All shards on a Ray cluster: its address, auto, or local for your own."),
+    typer.Option(
+        help="All shards on a Ray cluster: its address, auto, or local for one of your own. "
+        "Give paths that every worker sees."
+    ),
 ]
 RayWorkers = Annotated[int, typer.Option(min=1, help="Shards at a time on the cluster.")]
 RayGpus = Annotated[float, typer.Option(min=0.0, help="GPUs of each such worker.")]
@@ -93,7 +96,7 @@ def sample(
         key_variable,
         concurrency,
     )
-    raise_all(job.problems() + ray_problems(ray, num_shards, ray_workers))
+    raise_all(job.problems() + ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
     target = GroupsTarget(output, shard)
     count = target.count(queries)
     asked = {"path": str(queries), "sha256": digest(queries)}
@@ -155,7 +158,7 @@ def score(
         raise RecipeError(
             f"{len(weight)} weights for {len(reward)} rewards", "each needs one", "give as many"
         )
-    raise_all(ray_problems(ray, num_shards, ray_workers))
+    raise_all(ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
     kept = Filter(frozenset(str(kind) for kind in drop or ()), min_gap)
     target = GroupsTarget(output, shard)
     target.check_source(groups)
