@@ -23,7 +23,8 @@ def test_every_package_that_is_always_installed_is_listed_with_its_licence():
 
 
 def test_no_licence_binds_the_users_of_what_they_train():
-    page = (ROOT / "docs" / "licences.md").read_text()
+    page, extras, _ = (ROOT / "docs" / "licences.md").read_text().partition("## `[deepspeed]`")
+    assert extras
     rows = [line for line in page.splitlines() if line.startswith("| ") and "licence |" not in line]
-    assert len(rows) > 60
+    assert len(rows) > 40
     assert not [row for row in rows if any(word in row for word in NOT_FOR_US)]
