@@ -1,16 +1,20 @@
 """Loading models and tokenizers, with the errors a user can act on.
 
-`trust_remote_code` stays off and only safetensors weights are read.
+Only safetensors weights are read, and code that comes with a model is not run, unless the
+user asks for it by the model's name in `TRUSTED`.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neat_align.errors import InputError, ModelError
 from neat_align.paths import exists, is_dir
+
+TRUSTED = "NEAT_TRUST_REMOTE_CODE"
+"""Environment variable with the models whose own code may run, separated by commas."""
 
 if TYPE_CHECKING:
     import torch
@@ -66,18 +70,8 @@ def load_causal_lm(
 
     from neat_align.modeling.packing import prepare_for_packing
 
-    _raise_first(check_model_source(source))
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            os.fspath(source), dtype=_torch_dtype(dtype), use_safetensors=True
-        )
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"model {str(source)!r}",
-            _first_line(error),
-            "check the name, the files and the network",
-        ) from error
-    model = model.to(device) if device else model  # type: ignore[arg-type]
+    model = load_part(AutoModelForCausalLM, source, dtype=_torch_dtype(dtype), use_safetensors=True)
+    model = model.to(device) if device else model
     prepare_for_packing(model)
     return model
 
@@ -90,15 +84,44 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
+    fix = "save the tokenizer beside the model with `tokenizer.save_pretrained`"
+    return load_part(AutoTokenizer, source, fix)
+
+
+def load_part(
+    auto_class: Any,
+    source: str | Path,
+    fix: str = "check the name, the files and the network",
+    **options: Any,
+) -> Any:
+    """What one of transformers' Auto classes finds at `source`.
+
+    Args:
+        fix: what the user can do where it finds nothing.
+        options: of its `from_pretrained`.
+
+    Raises:
+        ModelError: nothing is there, it cannot be read, or it needs code of its own to run
+            and is not named in `TRUSTED`.
+    """
     _raise_first(check_model_source(source))
+    trusted = is_trusted(source)
     try:
-        return AutoTokenizer.from_pretrained(os.fspath(source))
+        return auto_class.from_pretrained(os.fspath(source), trust_remote_code=trusted, **options)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"the tokenizer of model {str(source)!r}",
-            _first_line(error),
-            "save the tokenizer beside the model with `tokenizer.save_pretrained`",
-        ) from error
+        if "trust_remote_code" in str(error):
+            raise ModelError(
+                f"model {str(source)!r}",
+                "it brings code of its own, which is not run unless you ask for it",
+                f"read that code, then set {TRUSTED}={source}",
+            ) from error
+        what = "the tokenizer of model" if auto_class.__name__ == "AutoTokenizer" else "model"
+        raise ModelError(f"{what} {str(source)!r}", _first_line(error), fix) from error
+
+
+def is_trusted(source: str | Path) -> bool:
+    """Whether the user named this model, as it is written, among those whose code may run."""
+    return str(source) in os.environ.get(TRUSTED, "").split(",")
 
 
 def _torch_dtype(dtype: str) -> torch.dtype | str:

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from neat_align.errors import RewardError
-from neat_align.modeling import check_model_source, load_tokenizer
+from neat_align.modeling import load_part, load_tokenizer
 from neat_align.modeling.budget import TOKENS, passes, split_group
 from neat_align.modeling.context import check_fits
 from neat_align.modeling.logprobs import forward_arguments, to_device
@@ -51,9 +51,7 @@ class RewardModelScorer:
         """
         from transformers import AutoConfig, AutoModelForSequenceClassification
 
-        for error in check_model_source(source):
-            raise error
-        config = AutoConfig.from_pretrained(source)
+        config = load_part(AutoConfig, source)
         classifies = any("SequenceClassification" in a for a in config.architectures or [])
         if not classifies or config.num_labels != 1:
             raise RewardError(
@@ -61,7 +59,7 @@ class RewardModelScorer:
                 "a reward model is a sequence classifier with one label",
                 "train one with `neat reward`, or give a function instead",
             )
-        model = AutoModelForSequenceClassification.from_pretrained(source, use_safetensors=True)
+        model = load_part(AutoModelForSequenceClassification, source, use_safetensors=True)
         model = model.to(device) if device else model
         prepare_for_packing(model)
         name = str(source).rstrip("/").rpartition("/")[2]

@@ -108,11 +108,9 @@ def _model_embedder(source: str | Path) -> Embedder:
     import torch
     from transformers import AutoModel
 
-    from neat_align.modeling import check_model_source, load_tokenizer
+    from neat_align.modeling import load_part, load_tokenizer
 
-    for error in check_model_source(source):
-        raise error
-    model = AutoModel.from_pretrained(source, use_safetensors=True).eval()
+    model = load_part(AutoModel, source, use_safetensors=True).eval()
     tokenizer = load_tokenizer(source)
 
     @torch.no_grad()

@@ -25,7 +25,7 @@ from transformers import (
 
 from neat_align.data import Preference
 from neat_align.errors import DataError
-from neat_align.modeling import load_tokenizer
+from neat_align.modeling import load_part, load_tokenizer
 from neat_align.prompt_format import PromptFormat
 from neat_align.runs import atomic_directory
 from neat_align.training.batches import SimilarLength
@@ -89,8 +89,8 @@ def train_reward_model(
     train, heldout = _split(preferences, settings)
     tokenizer = load_tokenizer(source)
     prompt_format = PromptFormat(tokenizer)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        source, num_labels=1, use_safetensors=True
+    model = load_part(
+        AutoModelForSequenceClassification, source, num_labels=1, use_safetensors=True
     )
     model.config.get_text_config().pad_token_id = _pad_id(tokenizer)
     train_rows, heldout_rows = (
