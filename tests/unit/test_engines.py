@@ -168,6 +168,23 @@ def test_an_engine_that_reports_nonsense_stops_the_run(
             trained(tmp_path, tokenizer, steering, queries, **settings)
 
 
+def test_an_engine_that_leaves_out_the_ending_token_stops_the_run(
+    tmp_path, tokenizer, steering, queries, vllm, model_dir, monkeypatch
+):
+    generate = vllm.generate
+
+    def without_ends(self, prompts, images, n):
+        _, ids, logps, rest = generate(self, prompts, images, n)
+        if self.temperature == 0:  # not in the probe
+            ids[0] = []
+        return prompts, ids, logps, rest
+
+    monkeypatch.setattr(vllm, "generate", without_ends)
+    settings = {"engine": "vllm", "model": load_causal_lm(model_dir)}
+    with pytest.raises(TrainingError, match="without a token"):
+        trained(tmp_path, tokenizer, steering, queries, **settings)
+
+
 def test_vllm_that_is_not_installed(tmp_path, tokenizer, steering, queries):
     with pytest.raises(RecipeError, match=r"neat-align\[vllm\]"):
         trainer_of(tmp_path, tokenizer, steering, queries, engine="vllm")

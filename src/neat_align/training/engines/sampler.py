@@ -85,6 +85,12 @@ class EngineSampler(TransformersSampler):
     ) -> list[list[int]]:
         stops, eos_ids = self._stop_strings(decoding), sorted(self._eos_ids)
         drawn = self.engine.draw(prompts, seeds, decoding, eos_ids, stops)
+        if not all(d.token_ids for d in drawn):
+            raise TrainingError(
+                "an engine that drew a response without a token",
+                "a response that ends at once still has the token that ended it",
+                "use an engine that returns it: without, the policy would never learn to stop",
+            )
         ends = Ends(frozenset(eos_ids), self._stop_test(decoding))
         if self.progress:
             self.progress(len(drawn))
