@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+from neat_align.atomic import writing
 from neat_align.chat_client import Answer
-from neat_align.runs import writing
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")

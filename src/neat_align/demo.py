@@ -18,12 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 from neat_align import pipeline, stages
+from neat_align.atomic import read_json
 from neat_align.comparison.methods import load_methods
 from neat_align.evaluation import Evaluation
 from neat_align.pipeline import Stage
 from neat_align.recipe import Recipe, load_recipe, recipe_from
 from neat_align.report.glossary import entry, shown
-from neat_align.runs import RunDirectory, read_json
+from neat_align.runs import RunDirectory
 
 RECIPE = "world"
 CHECKPOINTS = ("train.save_strategy=steps", "train.save_steps=100", "train.save_total_limit=1")

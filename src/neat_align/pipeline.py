@@ -21,13 +21,14 @@ from typing import Any
 from tqdm import tqdm
 
 from neat_align import inputs, stages
+from neat_align.atomic import atomic_write_json, read_json
 from neat_align.data import load_groups
 from neat_align.errors import OutputError, RecipeError, raise_all
 from neat_align.evaluation import Evaluated, Evaluation, evaluate, resolve_checker
 from neat_align.evaluation.safety import check_kinds
 from neat_align.recipe import Recipe, RewardTraining, check_recipe
 from neat_align.report import ReportData, build_report
-from neat_align.runs import RunDirectory, atomic_write_json, read_json, versions
+from neat_align.runs import RunDirectory, versions
 from neat_align.stages import HELD_OUT, policy_name
 from neat_align.steering import Steering
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from neat_align import inputs
+from neat_align.atomic import atomic_directory
 from neat_align.errors import InputError
 from neat_align.evaluation import EvaluationSettings
 from neat_align.recipe import Recipe, RewardTraining, objective_arguments
-from neat_align.runs import atomic_directory
 from neat_align.sampling.base import Decoding
 from neat_align.steering import Steering
 

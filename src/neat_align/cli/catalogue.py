@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from neat_align.atomic import atomic_write_text
 from neat_align.errors import OutputError, RecipeError, nearest, raise_all
 from neat_align.recipe import check_recipe, load_recipe, recipe_names, recipe_text
-from neat_align.runs import atomic_write_text
 from neat_align.steering import Steering, steering_names
 
 console = Console(soft_wrap=True, highlight=False)

@@ -39,10 +39,11 @@ def compare(
 
     Example: neat compare world --methods base,dpo,neat --seeds 3 --tune 4 --output runs/study
     """
+    from neat_align.atomic import atomic_write_json
     from neat_align.comparison import Grid, page, summarise, work
     from neat_align.comparison.store import Store
     from neat_align.recipe import load_recipe
-    from neat_align.runs import RunDirectory, atomic_write_json
+    from neat_align.runs import RunDirectory
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
     grid = Grid.plan(load_recipe(recipe, overrides or ()), names, _seeds(seeds), tune)

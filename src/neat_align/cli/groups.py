@@ -72,7 +72,8 @@ class GroupsTarget:
     @staticmethod
     def made_by(groups: Path) -> Any:
         """The settings with which a directory of groups was made; None where it does not say."""
-        from neat_align.runs import MANIFEST, read_json
+        from neat_align.atomic import read_json
+        from neat_align.runs import MANIFEST
 
         manifest = groups / MANIFEST
         return read_json(manifest)["recipe"] if manifest.exists() else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neat_align.atomic import read_json
 from neat_align.errors import OutputError
 from neat_align.recipe import Recipe
-from neat_align.runs import MANIFEST, RunDirectory, read_json
+from neat_align.runs import MANIFEST, RunDirectory
 
 
 def rebuild(directory: Path) -> Path:

@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
+from neat_align.atomic import atomic_write_text
 from neat_align.comparison.grid import MAIN
 from neat_align.comparison.methods import BASE, RATE
 from neat_align.comparison.pareto import pareto_svg
 from neat_align.comparison.summary import OURS
 from neat_align.report.glossary import entry, shown, shown_change
-from neat_align.runs import atomic_write_text
 
 SHOWN = (
     "harmful", "harmful_under_seen_negative", "harmful_under_unseen_negative", "helpful", "wrong",

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from neat_align.atomic import atomic_write_json, read_json
 from neat_align.comparison.grid import Cell
-from neat_align.runs import atomic_write_json, read_json
 
 
 class Store:

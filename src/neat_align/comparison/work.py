@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from neat_align import inputs, stages
+from neat_align.atomic import atomic_write_json, atomic_write_text
 from neat_align.comparison.grid import Cell, Grid, artefacts
 from neat_align.comparison.memory import PeakMemory
 from neat_align.comparison.methods import BASE
 from neat_align.comparison.store import Store
 from neat_align.comparison.summary import chosen_setting
 from neat_align.recipe import Recipe, RewardTraining
-from neat_align.runs import RunDirectory, atomic_write_json, atomic_write_text
+from neat_align.runs import RunDirectory
 from neat_align.stages import HELD_OUT
 from neat_align.steering import Steering
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from neat_align.atomic import atomic_write_bytes, atomic_write_text
 from neat_align.data.files import Row, read_rows
 from neat_align.data.finished import check_finished
 from neat_align.data.formats import Diverging, NoPreference, Preference, preference_of, query_of
@@ -18,7 +19,6 @@ from neat_align.data.shards import group_files
 from neat_align.data.wide import check_wide, group_of_wide, json_text, wide_bytes
 from neat_align.errors import DataError, InputError, OutputError, SeveralErrors, nearest, raise_all
 from neat_align.paths import is_file
-from neat_align.runs import atomic_write_bytes, atomic_write_text
 from neat_align.types import Group, Query
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from neat_align.atomic import atomic_write_json, read_json
 from neat_align.errors import DataError
-from neat_align.runs import atomic_write_json, read_json
 
 MARK = re.compile(r"shard-(\d+)-of-(\d+)\.json")
 PART_NAME = re.compile(r"shard-(\d+)-of-(\d+)-part-(\d+)\.parquet")

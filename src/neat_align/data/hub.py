@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from neat_align.atomic import atomic_directory, read_json, writing
 from neat_align.data.datasets import read_groups
 from neat_align.data.finished import check_finished
 from neat_align.data.shards import group_files
@@ -25,7 +26,7 @@ from neat_align.data.stats import group_stats, left_out
 from neat_align.data.wide import check_wide, wide_row, wide_schema
 from neat_align.errors import DataError, OutputError
 from neat_align.paths import is_dir
-from neat_align.runs import MANIFEST, atomic_directory, read_json, writing
+from neat_align.runs import MANIFEST
 
 ROW_GROUP = 1024
 """Rows that are in memory at a time, and that a reader reads at once."""

@@ -19,12 +19,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from neat_align.atomic import atomic_write_bytes
 from neat_align.data.finished import Finished, mark_finished
 from neat_align.data.seen import SeenIds
 from neat_align.data.wide import wide_bytes
 from neat_align.errors import DataError, RecipeError
 from neat_align.paths import is_dir
-from neat_align.runs import atomic_write_bytes
 from neat_align.types import Group, Query
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neat_align.atomic import atomic_write_json, atomic_write_text
 from neat_align.evaluation.statistics import Interval
-from neat_align.runs import atomic_write_json, atomic_write_text
 from neat_align.sampling.base import Decoding
 
 BASE = "base"  # the model that the others are compared with

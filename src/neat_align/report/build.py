@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from neat_align.atomic import atomic_write_text
 from neat_align.report.charts import COLOURS, Mark, scatter_chart, strip
 from neat_align.report.curves import compared_charts, run_charts
 from neat_align.report.glossary import GLOSSARY, PARTS, Entry, entry, shown, shown_change
@@ -27,7 +28,6 @@ from neat_align.report.responses import (
     spread,
     visible,
 )
-from neat_align.runs import atomic_write_text
 
 BASE = "base"
 HEADLINES = (

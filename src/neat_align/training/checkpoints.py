@@ -17,9 +17,9 @@ import torch
 from transformers import Trainer, TrainerCallback
 
 from neat_align.artefacts import damage, record
+from neat_align.atomic import atomic_write_json, read_json, writing
 from neat_align.errors import OutputError
 from neat_align.interruption import postponed
-from neat_align.runs import atomic_write_json, read_json, writing
 
 SEAL = "complete.json"
 INTERVAL = 0.2  # between two checkpoints of a training from scratch, as a share of its steps

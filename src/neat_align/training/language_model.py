@@ -23,9 +23,9 @@ from transformers import (
     set_seed,
 )
 
+from neat_align.atomic import atomic_directory
 from neat_align.modeling.tokenized import document_ids
 from neat_align.prompt_format import PromptFormat
-from neat_align.runs import atomic_directory
 from neat_align.training.batches import SimilarLength
 from neat_align.training.checkpoints import (
     INTERVAL,

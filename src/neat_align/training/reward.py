@@ -23,11 +23,11 @@ from transformers import (
     set_seed,
 )
 
+from neat_align.atomic import atomic_directory
 from neat_align.data import Preference
 from neat_align.errors import DataError
 from neat_align.modeling import load_part, load_tokenizer
 from neat_align.prompt_format import PromptFormat
-from neat_align.runs import atomic_directory
 from neat_align.training.batches import SimilarLength
 from neat_align.training.checkpoints import (
     INTERVAL,
