@@ -1,25 +1,22 @@
 """Losses and gradients against values computed independently, in float64.
 
-`losses.json` lies beside the clone, not in it; without it `test_brute_force.py` still
-checks every formula against a double loop.
+`losses.json` says how they were made; `test_brute_force.py` checks the same formulas
+against a double loop.
 """
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
-from tests.conftest import SHARED
 
 from neat_align.objectives import OBJECTIVES, GroupLogps
 from neat_align.objectives.contract import loss_and_gradients
 
-GOLDEN = SHARED / "golden" / "losses.json"
+GOLDEN = Path(__file__).parent / "losses.json"
 
 
 def entries():
-    if not GOLDEN.exists():
-        reason = "the golden values do not lie beside this clone"
-        return [pytest.param(None, None, marks=pytest.mark.skip(reason=reason))]
     cases = json.loads(GOLDEN.read_text())["cases"]
     return [
         pytest.param(case["inputs"], entry, id=f"{number}-{entry['objective']}-{i}")
