@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from neat_align.errors import ModelError
@@ -151,7 +152,7 @@ class PromptFormat:
 
     def _unmarked(self, message: Message) -> Message:
         """The message without anything that passes for the frame's plain markers."""
-        return Message(message.role, broken(message.content, self._markers))
+        return replace(message, content=broken(message.content, self._markers))
 
     def _count_special(self, ids: Sequence[int]) -> int:
         return sum(i in self._special_ids for i in ids)

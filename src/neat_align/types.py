@@ -28,13 +28,26 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    Attributes:
+        role: system, user, assistant or tool.
+        content: its text.
+        extra: what else the turn holds (`tool_calls`, `name`, `reasoning_content` …), given
+            to the chat template as it is.
+    """
 
     role: str
     content: str
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-    def to_json(self) -> dict[str, str]:
-        return {"role": self.role, "content": self.content}
+    def to_json(self) -> dict[str, Any]:
+        return {"role": self.role, "content": self.content, **self.extra}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Message:
+        extra = {k: v for k, v in record.items() if k not in ("role", "content")}
+        return cls(record["role"], record["content"], extra)
 
 
 def _check_unicode(text: str, what: str) -> None:
@@ -49,9 +62,22 @@ def _check_unicode(text: str, what: str) -> None:
         ) from error
 
 
-def content_id(messages: Sequence[Message]) -> str:
-    """A hash of the conversation: the same text has the same id in every stage."""
-    text = json.dumps([[m.role, m.content] for m in messages], ensure_ascii=True)
+def content_id(
+    messages: Sequence[Message],
+    tools: Sequence[Any] = (),
+    template_kwargs: Mapping[str, Any] | None = None,
+) -> str:
+    """Hash all that the chat template is given: the same query has the same id everywhere.
+
+    What a plain conversation lacks (tool calls, tools, template arguments) is no part of its
+    hash, so that its id does not depend on their being known.
+    """
+    parts: list[Any] = [
+        [m.role, m.content, dict(m.extra)] if m.extra else [m.role, m.content] for m in messages
+    ]
+    if tools or template_kwargs:
+        parts = [parts, list(tools), dict(template_kwargs or {})]
+    text = json.dumps(parts, ensure_ascii=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -64,13 +90,20 @@ class Query:
         meta: further columns of the row (`chosen`, `rejected`, labels for evaluation …).
         conversational: False when the data gave one plain string; reward functions
             are then called with strings, as TRL does.
-        id: content hash of the messages.
+        id: content hash of the messages, tools and template arguments.
+        tools: JSON schemas of the functions that the model may call.
+        template_kwargs: further arguments of the chat template for this query alone
+            (`enable_thinking` …); they go before those of the model.
+        place: where the query stands in its data ("queries.jsonl, line 3"), for errors.
     """
 
     messages: tuple[Message, ...]
     meta: Mapping[str, Any] = field(default_factory=dict, hash=False)
     conversational: bool = True
     id: str = ""
+    tools: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    place: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not self.messages or not any(m.content.strip() for m in self.messages):
@@ -78,7 +111,8 @@ class Query:
         for message in self.messages:
             _check_unicode(message.content, "a query")
         if not self.id:
-            object.__setattr__(self, "id", content_id(self.messages))
+            own = content_id(self.messages, self.tools, self.template_kwargs)
+            object.__setattr__(self, "id", own)
 
     @classmethod
     def from_text(cls, text: str, **meta: Any) -> Query:
@@ -90,18 +124,38 @@ class Query:
         """The last user turn: what a reader of a table wants to see."""
         return self.messages[-1].content
 
+    @property
+    def named(self) -> str:
+        """How an error calls it: its place in the data, or its id; and how it begins."""
+        return f"{self.place or f'query {self.id}'} ({self.text[:40]!r})"
+
+    @property
+    def template_columns(self) -> dict[str, Any]:
+        """`tools` and `chat_template_kwargs` as a row holds them, where there are any."""
+        columns = {
+            "tools": list(self.tools),
+            "chat_template_kwargs": dict(self.template_kwargs),
+        }
+        return {name: value for name, value in columns.items() if value}
+
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
             "messages": [m.to_json() for m in self.messages],
             "meta": dict(self.meta),
             "conversational": self.conversational,
+            **self.template_columns,
         }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Query:
-        messages = tuple(Message(m["role"], m["content"]) for m in record["messages"])
-        return cls(messages, record.get("meta", {}), record.get("conversational", True))
+        return cls(
+            tuple(Message.from_json(m) for m in record["messages"]),
+            record.get("meta", {}),
+            record.get("conversational", True),
+            tools=tuple(record.get("tools") or ()),
+            template_kwargs=record.get("chat_template_kwargs") or {},
+        )
 
 
 @dataclass(frozen=True)

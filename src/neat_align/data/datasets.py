@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -200,7 +200,7 @@ def check_queries(spec: DataSpec, wanted: Callable[[Query], bool]) -> int:
     """
     seen = SeenIds()
 
-    def look(row: Mapping[str, Any]) -> None:
+    def look(row: Mapping[str, Any], place: str) -> None:
         query = _query_or_chosen(row)
         if wanted(query):
             seen.add(query.id)
@@ -217,7 +217,7 @@ def read_queries(spec: DataSpec) -> Iterator[Query]:
     """
     for place, row in _rows(spec):
         try:
-            yield _query_or_chosen(row)
+            yield _placed(_query_or_chosen(row), place)
         except DataError as error:
             raise DataError(f"{place}: {error.given}", error.why, error.fix) from error
 
@@ -229,11 +229,12 @@ def save_queries(path: Path | str, queries: Sequence[Query]) -> None:
 
 def _query_row(query: Query) -> dict[str, Any]:
     messages = [m.to_json() for m in query.messages]
+    beside = {**query.meta, **query.template_columns}
     if query.conversational:
-        return {**query.meta, "prompt": messages}
+        return {**beside, "prompt": messages}
     if len(messages) == 1:
-        return {**query.meta, "prompt": query.text}
-    return {**query.meta, "prompt": messages, "conversational": False}
+        return {**beside, "prompt": query.text}
+    return {**beside, "prompt": messages, "conversational": False}
 
 
 def _query_or_chosen(row: Mapping[str, Any]) -> Query:
@@ -246,17 +247,22 @@ def _query_or_chosen(row: Mapping[str, Any]) -> Query:
 def _collect(spec: DataSpec, convert: Callable[[Mapping[str, Any]], T]) -> list[T]:
     """Every row converted; the first few that fail are reported together."""
     found: list[T] = []
-    _each(spec, lambda row: found.append(convert(row)))
+    _each(spec, lambda row, place: found.append(_placed(convert(row), place)))
     return found
 
 
-def _each(spec: DataSpec, do: Callable[[Mapping[str, Any]], None]) -> None:
-    """Do something with every row; the first few that fail are reported together."""
+def _placed(value: T, place: str) -> T:
+    """A query with its place in the data; anything else as it is."""
+    return replace(value, place=place) if isinstance(value, Query) else value
+
+
+def _each(spec: DataSpec, do: Callable[[Mapping[str, Any], str], None]) -> None:
+    """Do something with every row and its place; the first few that fail are reported together."""
     errors: list[InputError] = []
     try:
         for place, row in _rows(spec):
             try:
-                do(row)
+                do(row, place)
             except DataError as error:
                 errors.append(DataError(f"{place}: {error.given}", error.why, error.fix))
                 if len(errors) == SHOWN_ERRORS:

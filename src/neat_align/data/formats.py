@@ -2,8 +2,10 @@ r"""One row of a data set, whatever its format, as a query or a preference.
 
 Understood: a `prompt` of one string or of messages; `messages`; `prompt`/`chosen`/`rejected`
 in either form (TRL's formats), the prompt being implicit where chosen and rejected are whole
-conversations; and raw transcripts in HH-RLHF's form, "\n\nHuman: …\n\nAssistant: …", split
-at the last "\n\nAssistant:".
+conversations; ShareGPT's `conversations`; Alpaca's `instruction` with `input`; and raw
+transcripts in HH-RLHF's form, "\n\nHuman: …\n\nAssistant: …", split at the last
+"\n\nAssistant:". With any of them a row may have a `system` message, `tools`, and
+`chat_template_kwargs` (`beside`).
 """
 
 from __future__ import annotations
@@ -13,14 +15,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neat_align.errors import DataError, nearest
+from neat_align.data.beside import instruction_of, refuse_media, with_beside
+from neat_align.data.turns import messages_of, sharegpt_turn
+from neat_align.errors import DataError
 from neat_align.types import Message, Query
 
 TURN = re.compile(r"\n\n(Human|Assistant):")
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 SPEAKERS = {"Human": "user", "Assistant": "assistant"}
-ROLES = ("system", "user", "assistant", "tool")
 PROMPT_COLUMNS = ("prompt", "messages", "query", "question", "instruction")
+SHAREGPT_COLUMNS = ("conversations", "conversation")
 ANSWER_COLUMNS = ("chosen", "rejected")
 
 
@@ -58,12 +62,22 @@ def query_of(row: Mapping[str, Any]) -> Query:
     `chosen` and `rejected` are there as the text of the answer alone.
 
     Raises:
-        DataError: the row holds no query, or something that is no conversation.
+        DataError: the row holds no query, something that is no conversation, or a part of
+            one that would not reach the model.
         Diverging: it holds two transcripts that answer different conversations.
     """
+    refuse_media(row)
+    return with_beside(_conversation_of(row), row)
+
+
+def _conversation_of(row: Mapping[str, Any]) -> Query:
+    """The query of a row, without what stands in further columns."""
     column = next((c for c in PROMPT_COLUMNS if row.get(c)), None)
     if column is not None:
         return _query_of_prompt(row[column], _meta(row, column, "conversational"), row)
+    for name in SHAREGPT_COLUMNS:
+        if _is_conversation(row.get(name)):
+            return _query_of_sharegpt(row, name)
     if _is_transcript(row.get("chosen")):
         return _query_of_transcripts(row)
     if _is_conversation(row.get("chosen")):
@@ -143,11 +157,27 @@ def _query_of_prompt(prompt: Any, meta: dict[str, Any], row: Mapping[str, Any]) 
             meta[name] = _answer_text(meta[name], name)
     if not isinstance(prompt, str):
         # What `save_queries` wrote remembers whether the data gave text.
-        return _waiting(_messages(prompt), meta, row.get("conversational") is not False)
+        return _waiting(messages_of(prompt), meta, row.get("conversational") is not False)
     if _is_transcript(prompt):
         head = prompt.rstrip().removesuffix(ASSISTANT)
         return _waiting(parse_transcript(head), meta, conversational=False)
+    if row.get("instruction") is prompt:
+        turns, used = instruction_of(row)
+        return Query(turns, _meta(meta, *used), conversational=False)
     return Query((Message("user", prompt),), meta, conversational=False)
+
+
+def _query_of_sharegpt(row: Mapping[str, Any], column: str) -> Query:
+    """The conversation up to the last answer, which becomes `chosen` where there is none."""
+    turns = messages_of([sharegpt_turn(turn) for turn in row[column]])
+    meta = _meta(row, column)
+    for name in ANSWER_COLUMNS:
+        if meta.get(name) is not None:
+            meta[name] = _answer_text(meta[name], name)
+    if turns and turns[-1].role == "assistant":
+        answer = _last_answer(turns, column)
+        turns, meta = turns[:-1], {"chosen": answer, **meta}
+    return _waiting(turns, meta, conversational=True)
 
 
 def _query_of_transcripts(row: Mapping[str, Any]) -> Query:
@@ -165,7 +195,7 @@ def _query_of_transcripts(row: Mapping[str, Any]) -> Query:
 
 def _query_of_conversations(row: Mapping[str, Any]) -> Query:
     """TRL's implicit prompt: what both conversations begin with."""
-    sides = {n: _messages(row[n]) for n in ANSWER_COLUMNS if row.get(n) is not None}
+    sides = {n: messages_of(row[n]) for n in ANSWER_COLUMNS if row.get(n) is not None}
     answers = {name: _last_answer(turns, name) for name, turns in sides.items()}
     head, *others = [turns[:-1] for turns in sides.values()]
     if any(other != head for other in others):
@@ -184,26 +214,12 @@ def _waiting(messages: list[Message], meta: dict[str, Any], conversational: bool
     return Query(tuple(messages), meta, conversational)
 
 
-def _messages(value: Any) -> list[Message]:
-    if not isinstance(value, list | tuple):
-        raise _no_conversation(value, f"it is of type {type(value).__name__}")
-    return [_message(turn) for turn in value]
-
-
-def _message(turn: Any) -> Message:
-    if not isinstance(turn, Mapping) or not {"role", "content"} <= turn.keys():
-        raise _no_conversation(turn, "a turn is a mapping with role and content")
-    if not isinstance(turn["content"], str):
-        raise _no_conversation(turn, f"its content is {type(turn['content']).__name__}, not text")
-    if turn["role"] not in ROLES:
-        raise _no_conversation(turn, f"there is no such role; {nearest(str(turn['role']), ROLES)}")
-    return Message(turn["role"], turn["content"])
-
-
 def _answer_text(value: Any, name: str) -> str:
-    """An answer given as a text, a whole transcript, or messages that end with it."""
+    """An answer given as a text, a whole transcript, or as messages that end with it."""
+    if isinstance(value, Mapping):  # one turn, as ShareGPT's preferences have it
+        value = [sharegpt_turn(value)]
     if _is_conversation(value):
-        return _last_answer(_messages(value), name)
+        return _last_answer(messages_of(value), name)
     text = _string(value, name)
     return split_transcript(text)[1] if _is_transcript(text) else text
 
@@ -214,6 +230,12 @@ def _last_answer(turns: list[Message], name: str) -> str:
             f"{name} messages that end with {turns[-1].role if turns else 'nothing'}",
             "the answer is the assistant's last turn",
             "end them with the assistant's answer",
+        )
+    if turns[-1].extra.get("tool_calls"):
+        raise DataError(
+            f"{name} that ends with tool calls",
+            "an answer is compared by its text, and the calls would be left out",
+            "remove the row",
         )
     return turns[-1].content
 
@@ -226,12 +248,6 @@ def _string(value: Any, name: str) -> str:
             "convert it",
         )
     return value
-
-
-def _no_conversation(value: Any, why: str) -> DataError:
-    return DataError(
-        f"a conversation with {str(value)[:60]!r}", why, 'write [{"role": "user", "content": "…"}]'
-    )
 
 
 def _meta(row: Mapping[str, Any], *used: str) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 One row a query. `prompt`, `chosen` and `rejected` are what preference trainers read (TRL's
 conversational format), `completion`, the chosen answer again, is what SFT reads;
 `candidates` holds every response with where it came from and what it was scored, so that a
-row turns back into its group without loss. The schema's version stands in the file's
-metadata.
+row turns back into its group without loss. What a query gives the chat template besides text
+(tool calls, tools, template arguments) stands as JSON in `template`, null for the others. The
+schema's version stands in the file's metadata.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def wide_schema() -> Any:
         "candidates": pa.list_(candidate),
         "conversational": pa.bool_(),
         "meta": text,
+        "template": text,
     }
     return pa.schema(columns, metadata={VERSION_KEY: str(VERSION).encode()})
 
@@ -68,12 +70,13 @@ def wide_row(group: Group) -> dict[str, Any]:
     first of equal ones.
     """
     row: dict[str, Any] = {
-        "prompt": [m.to_json() for m in group.query.messages],
+        "prompt": [{"role": m.role, "content": m.content} for m in group.query.messages],
         "prompt_id": group.query.id,
         "flags": group_flags(group),
         "candidates": [_candidate(response) for response in group.responses],
         "conversational": group.query.conversational,
         "meta": json_text(dict(group.query.meta)),
+        "template": _template_text(group.query),
     }
     if group.is_scored:
         order = sorted(group.responses, key=lambda r: r.score or 0.0)
@@ -101,8 +104,18 @@ def json_text(value: Any) -> str:
 
 def group_of_wide(row: Mapping[str, Any]) -> Group:
     """The group that `wide_row` was given."""
-    messages = tuple(Message(m["role"], m["content"]) for m in row["prompt"])
-    query = Query(messages, json.loads(row["meta"]), row["conversational"])
+    beside = json.loads(row.get("template") or "{}")  # tables of earlier versions have none
+    extras = beside.get("extras") or [{} for _ in row["prompt"]]
+    query = Query(
+        tuple(
+            Message(m["role"], m["content"], extra)
+            for m, extra in zip(row["prompt"], extras, strict=True)
+        ),
+        json.loads(row["meta"]),
+        row["conversational"],
+        tools=tuple(beside.get("tools", ())),
+        template_kwargs=beside.get("chat_template_kwargs", {}),
+    )
     return Group(query, tuple(_response(c) for c in row["candidates"]))
 
 
@@ -159,6 +172,14 @@ def read_notes(path: Path) -> dict[str, Any]:
         (parquet.read_metadata(path).metadata or {}).get(NOTES_KEY, b"{}")
     )
     return notes
+
+
+def _template_text(query: Query) -> str | None:
+    """What a query gives the chat template besides text, as JSON; None where it is nothing."""
+    beside = query.template_columns
+    if any(m.extra for m in query.messages):
+        beside["extras"] = [dict(m.extra) for m in query.messages]
+    return json_text(beside) if beside else None
 
 
 def _candidate(response: Response) -> dict[str, Any]:
