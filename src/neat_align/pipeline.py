@@ -26,7 +26,7 @@ from neat_align.data import load_groups
 from neat_align.errors import OutputError, RecipeError, raise_all
 from neat_align.evaluation import Evaluated, Evaluation, evaluate, resolve_checker
 from neat_align.evaluation.safety import check_kinds
-from neat_align.recipe import Recipe, RewardTraining, check_recipe
+from neat_align.recipe import Recipe, RewardTraining, check_recipe, reward_imports
 from neat_align.report import ReportData, build_report
 from neat_align.runs import RunDirectory, versions
 from neat_align.stages import HELD_OUT, policy_name
@@ -68,7 +68,7 @@ def run_recipe(
     Raises:
         InputError: everything that is wrong with the recipe, its files or the directory.
     """
-    raise_all(check_recipe(recipe) or stages.needs(recipe))
+    raise_all(check_recipe(recipe) or reward_imports(recipe) or stages.needs(recipe))
     run = RunDirectory.open(directory, recipe.model_dump(mode="json"), resume)
     plan = [*model_stages(recipe), Stage("train", align, TRAINED)]
     if recipe.evaluate:
@@ -146,7 +146,7 @@ def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: boo
     if recipe.model.from_scratch or recipe.reward.train:
         given = "a recipe that trains its own model or reward model"
         errors.append(RecipeError(given, "those are stages of their own", "use `neat run`"))
-    raise_all(errors or ([] if groups else stages.needs(recipe)))
+    raise_all(errors or ([] if groups else reward_imports(recipe) or stages.needs(recipe)))
     stored = load_groups(groups) if groups else None
     for group in stored or ():
         _ = group.scores  # refuses unscored groups before a model is loaded

@@ -29,7 +29,8 @@ def test_a_reward_function_written_for_trl_works_unchanged(conversational):
     ]
     reward = RewardFunction(trl_style_reward)
     assert reward.score(groups) == [[1.0, 0.0]] * 3
-    assert reward.metrics == {"seen": 6.0}
+    assert reward.notes.take_metrics() == {"seen": 6.0}
+    assert reward.notes.take_extras() == {"label": ["a0", "a0", "a1", "a1", "a2", "a2"]}
 
 
 # TRL and what it imports warn about themselves.

@@ -46,7 +46,7 @@ def test_a_scorer_that_does_not_apply_is_left_out_of_the_sum(groups):
     scored = ScorerSet([RewardFunction(length), RewardFunction(only_long)]).score(groups)
     assert [r.score for r in scored[0].responses] == [1.0, 3.0, 4.0]
     assert scored[0].responses[0].scores["only_long"] is None
-    with pytest.raises(RewardError, match="none of the scorers"):
+    with pytest.raises(RewardError, match="gave None for it"):
         ScorerSet([RewardFunction(only_long)]).score(groups)
 
 
@@ -86,7 +86,7 @@ def test_names_are_resolved(tmp_path):
         ("absent.py:f", "no absent.py"),
         ("{}/mine.py:ff", "no function 'ff'"),
         ("{}/broken.py:f", "not Python"),
-        ("nomodule:f", "no nomodule"),
+        ("nomodule:f", "no module 'nomodule'"),
         ("{}/missing", "no such directory"),
     ],
 )

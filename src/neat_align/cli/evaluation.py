@@ -28,15 +28,18 @@ def evaluate_paths(
     """
     from neat_align.data import DataSpec, load_queries
     from neat_align.modeling import check_model_source
-    from neat_align.scoring import check_scorer_value, resolve_scorer
+    from neat_align.scoring import check_scorer_value, import_problems, resolve_scorer
     from neat_align.steering import Steering
 
     errors: list[InputError] = []
     for path in models.values():
         errors += check_model_source(path)
-    for name in (*rewards.values(), checker):
-        errors += check_scorer_value(name) if name else []
+    named = [name for name in rewards.values() if name]
+    for name in named:
+        errors += check_scorer_value(name)
+    errors += check_scorer_value(checker, reward=False) if checker else []
     raise_all(errors)
+    raise_all(import_problems([*named, checker] if checker else named))
     found, pair = load_queries(DataSpec(queries)), Steering.from_value(steering)
     judge = resolve_checker(checker)
     if judge is not None:

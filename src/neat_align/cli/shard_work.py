@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neat_align.cli.groups import GroupsTarget
 
@@ -62,6 +62,13 @@ class ScoreWork:
         def write(index: int) -> tuple[str, dict[str, int]]:
             target = GroupsTarget(self.output, Shard(index, self.shards))
             told, left_out = target.write_groups(self.groups, make)
-            return told, dict(left_out)
+            return f"{told}{_told_beside(scorers)}", dict(left_out)
 
         return write
+
+
+def _told_beside(scorers: Any) -> str:
+    """What reward functions told beside their scores: groups have no place for it."""
+    metrics = [f"; {name} {value:.4g}" for name, value in scorers.take_metrics().items()]
+    columns = ", ".join(scorers.take_extras())
+    return "".join(metrics) + (f"; not kept: log_extra columns {columns}" if columns else "")

@@ -150,7 +150,7 @@ def score(
     from neat_align.data.finished import unfinished
     from neat_align.data.flags import Filter
     from neat_align.data.shards import Shard, group_files
-    from neat_align.scoring import check_scorer_value
+    from neat_align.scoring import check_scorer_value, import_problems
 
     shard = Shard(shard_index, num_shards)
     raise_all([problem for name in reward for problem in check_scorer_value(name)])
@@ -173,6 +173,7 @@ def score(
             "shards": num_shards,
         }
     )
+    raise_all(import_problems(reward))
     weights = tuple(weight) if weight else None
     paths = groups.absolute(), output.absolute()
     work = ScoreWork(tuple(reward), weights, kept, *paths, num_shards)

@@ -22,7 +22,7 @@ from neat_align.comparison.methods import (
     unknown_methods,
 )
 from neat_align.errors import InputError, RecipeError, raise_all
-from neat_align.recipe import Recipe, RewardTraining, check_recipe, recipe_from
+from neat_align.recipe import Recipe, RewardTraining, check_recipe, recipe_from, reward_imports
 from neat_align.recipe.load import apply_override
 from neat_align.recipe.schema import Section
 from neat_align.steering import Steering
@@ -117,7 +117,7 @@ class Grid:
                 Variant(name, tuple(section.overrides), tuple(own), tuple(seeds[: section.seeds]))
             )
         grid = cls(recipe, tuple(v for v in variants if v.methods), tune)
-        raise_all(grid._cell_problems())
+        raise_all(grid._cell_problems() or reward_imports(recipe))
         return grid
 
     @property

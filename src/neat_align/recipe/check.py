@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
-from neat_align.data import DataSpec
+from neat_align.data import DataSpec, read_queries
 from neat_align.data.files import read_rows
 from neat_align.errors import InputError, RecipeError, nearest
 from neat_align.modeling import check_model_source
 from neat_align.recipe.objectives import objective_problems
 from neat_align.recipe.schema import Data, Recipe, RewardTraining
-from neat_align.scoring import check_scorer_value
+from neat_align.scoring import check_scorer_value, import_problems
 from neat_align.steering import Steering
 from neat_align.training.settings import setting_problems
+
+LOOKED_AT = 1000  # queries whose columns are taken for all there are
 
 
 def check_recipe(recipe: Recipe) -> list[InputError]:
@@ -28,8 +31,10 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
     errors += _settings(recipe)
     if recipe.model.path:
         errors += check_model_source(recipe.model.path)
-    for name in _rewards(recipe):
-        errors += check_scorer_value(name)
+    columns = query_columns(recipe.queries)
+    for name in recipe.reward.names:
+        errors += check_scorer_value(name, columns)
+    errors += _evaluation_rewards(recipe)
     for place, data in _data(recipe):
         errors += _file(place, data)
     errors += _answers(recipe)
@@ -72,14 +77,34 @@ def _settings(recipe: Recipe) -> list[InputError]:
     return problems
 
 
-def _rewards(recipe: Recipe) -> Iterator[str]:
-    yield from recipe.reward.names
+def _evaluation_rewards(recipe: Recipe) -> list[InputError]:
     if recipe.evaluate is None:
-        return
+        return []
+    errors: list[InputError] = []
     if isinstance(recipe.evaluate.heldout_reward, str):
-        yield recipe.evaluate.heldout_reward
+        columns = query_columns(recipe.evaluate.queries)
+        errors += check_scorer_value(recipe.evaluate.heldout_reward, columns)
     if recipe.evaluate.checker is not None:
-        yield recipe.evaluate.checker
+        errors += check_scorer_value(recipe.evaluate.checker, reward=False)
+    return errors
+
+
+def reward_imports(recipe: Recipe) -> list[InputError]:
+    """What goes wrong when the recipe's own functions are imported; for after the checks."""
+    section = recipe.evaluate
+    held_out = (section.heldout_reward, section.checker) if section else ()
+    return import_problems([*recipe.reward.names, *(n for n in held_out if isinstance(n, str))])
+
+
+def query_columns(data: Data) -> set[str] | None:
+    """The columns that queries from a file bring for reward functions; None where unknown."""
+    if data.path is None:
+        return None
+    try:
+        queries = islice(read_queries(data_spec(data)), LOOKED_AT)
+        return {name for query in queries for name in query.meta}
+    except InputError:
+        return None  # told elsewhere
 
 
 def _data(recipe: Recipe) -> Iterator[tuple[str, Data]]:

@@ -7,7 +7,12 @@ from neat_align.scoring.base import Scorer
 from neat_align.scoring.combine import ScorerSet
 from neat_align.scoring.functions import RewardFunction
 from neat_align.scoring.polarity import Polarity
-from neat_align.scoring.resolve import check_scorer_value, load_function, resolve_scorer
+from neat_align.scoring.resolve import (
+    check_scorer_value,
+    import_problems,
+    load_function,
+    resolve_scorer,
+)
 
 __all__ = [
     "Polarity",
@@ -15,6 +20,7 @@ __all__ = [
     "Scorer",
     "ScorerSet",
     "check_scorer_value",
+    "import_problems",
     "load_function",
     "resolve_scorer",
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from neat_align.errors import RewardError
 from neat_align.scoring.base import Scorer
+from neat_align.scoring.notes import Notes
 from neat_align.types import Group, Response
 
 
@@ -52,6 +54,36 @@ class ScorerSet:
             for g, group in enumerate(groups)
         ]
 
+    @property
+    def _notes(self) -> list[tuple[str, Notes]]:
+        found = ((name, getattr(s, "notes", None)) for name, s in zip(self.names, self.scorers))
+        return [(name, notes) for name, notes in found if isinstance(notes, Notes)]
+
+    def watch(self, trainer_state: Callable[[], Any]) -> None:
+        """Let reward functions see the training that they score for."""
+        for _, notes in self._notes:
+            notes.trainer_state = trainer_state
+
+    def take_metrics(self) -> dict[str, float]:
+        """What `log_metric` was told since the last time: means, over all functions."""
+        whole = Notes()
+        for _, notes in self._notes:
+            for metric, values in notes.metrics.items():
+                whole.metrics.setdefault(metric, []).extend(values)
+            notes.metrics = {}
+        return whole.take_metrics()
+
+    def take_extras(self) -> dict[str, list[Any]]:
+        """The columns that `log_extra` was told in the last call of each function.
+
+        Where two functions have a column of one name, the second is "FUNCTION/COLUMN".
+        """
+        columns: dict[str, list[Any]] = {}
+        for name, notes in self._notes:
+            for column, values in notes.take_extras().items():
+                columns[f"{name}/{column}" if column in columns else column] = values
+        return columns
+
     def _scored(self, group: Group, response: Response, values: list[float | None]) -> Response:
         applied = [w * v for w, v in zip(self.weights, values) if v is not None]
         if not math.isfinite(sum(applied)):
@@ -63,8 +95,8 @@ class ScorerSet:
         if not applied:
             raise RewardError(
                 f"a response to query {group.query.id} ({group.query.text[:40]!r})",
-                f"none of the scorers {', '.join(self.names)} applies to it",
-                "add a scorer that always applies",
+                f"the scorers gave None for it ({', '.join(self.names)})",
+                "return a number for every response, or add a scorer that always applies",
             )
         return response.with_scores(dict(zip(self.names, values)), sum(applied))
 

@@ -5,18 +5,23 @@
 
 sync or async; None means that the function does not apply. One entry for each response:
 `prompts` repeats the query, `columns` repeat its meta. A conversational query gives messages,
-a plain one strings, as in TRL.
+a plain one strings, as in TRL. What `log_metric` and `log_extra` are told is kept in `notes`.
 """
 
 from __future__ import annotations
 
-import asyncio
+import copy
+import functools
 import inspect
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from neat_align.errors import RewardError
+from neat_align.scoring.notes import Notes
+from neat_align.scoring.raised import RAISED, told
+from neat_align.scoring.returned import checked_scores
+from neat_align.scoring.signature import call_arguments
+from neat_align.scoring.waiting import wait_for
 from neat_align.types import Group
 
 
@@ -24,35 +29,44 @@ class RewardFunction:
     """A reward function as a scorer.
 
     Args:
-        function: in TRL's signature, sync or async.
+        function: in TRL's signature, sync or async; a function, a partial, or an object
+            that can be called.
         name: of its scores; the function's own name by default.
+        file: whose lines errors name; the file of the function by default.
 
-    `metrics` holds what the function gave to `log_metric`, until somebody takes it.
+    Attributes:
+        notes: what the function told beside its scores.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str | None = None, file: str | None = None
+    ) -> None:
         self.function = function
-        self.name = str(name or getattr(function, "__name__", type(function).__name__))
-        self.metrics: dict[str, float] = {}
+        self.name = str(name or callable_name(function))
+        self.file = file or _file_of(function)
+        self.notes = Notes()
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
         """One call for all responses of all groups.
 
         Raises:
             RewardError: the function raised, or answered with something that is not one
-                finite number or None for each response, or with None for all of them.
+                finite number or None for each response.
         """
-        arguments = self._arguments(groups)
-        scores = self._checked(self._call(arguments), len(arguments["completions"]))
+        count = sum(len(group.responses) for group in groups)
+        if not count:
+            return [[] for _ in groups]
+        scores = self._call(self._arguments(groups), count)
+        self.notes.end_call(count)
         flat = iter(scores)
         return [[next(flat) for _ in group.responses] for group in groups]
 
     def _arguments(self, groups: Sequence[Group]) -> dict[str, Any]:
+        """Copies: what a function does to them must not reach the data."""
         pairs = [(g.query, r) for g in groups for r in g.responses]
-        names = {name for query, _ in pairs for name in query.meta}
-        reserved = {"prompts", "completions", "completion_ids"}
+        names = dict.fromkeys(name for query, _ in pairs for name in query.meta)
         return {
-            **{n: [q.meta.get(n) for q, _ in pairs] for n in names - reserved},
+            **{n: [copy.deepcopy(q.meta.get(n)) for q, _ in pairs] for n in names},
             "prompts": [
                 [m.to_json() for m in q.messages] if q.conversational else _as_text(q)
                 for q, _ in pairs
@@ -62,58 +76,44 @@ class RewardFunction:
                 for q, r in pairs
             ],
             "completion_ids": [list(r.token_ids or ()) for _, r in pairs],
-            "trainer_state": None,
-            "log_extra": lambda column, values: None,
-            "log_metric": self.metrics.__setitem__,
+            "trainer_state": self.notes.trainer_state(),
+            "log_extra": self.notes.log_extra,
+            "log_metric": self.notes.log_metric,
         }
 
-    def _call(self, arguments: dict[str, Any]) -> Any:
+    def _call(self, arguments: Mapping[str, Any], count: int) -> list[float | None]:
+        """The checked answer; generators and arrays are read here, since reading may raise."""
+        given = f"reward function {self.name!r}"
+        positional, named = call_arguments(self.function, arguments, given)
         try:
-            result = self.function(**self._accepted(arguments))
-            return asyncio.run(result) if inspect.iscoroutine(result) else result
-        except Exception as error:
+            result = self.function(*positional, **named)
+            if inspect.isawaitable(result):
+                result = wait_for(result)
+            return checked_scores(result, count, given)
+        except RewardError:
+            raise
+        except RAISED as error:
             raise RewardError(
-                f"reward function {self.name!r}",
-                f"it raised {type(error).__name__}: {error}",
+                given,
+                told(error, self.file),
                 "call it by hand on a few prompts and completions, and correct it",
             ) from error
 
-    def _accepted(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """TRL passes everything; a function without **kwargs gets what it names."""
-        parameters = inspect.signature(self.function).parameters.values()
-        if any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return arguments
-        named = {p.name for p in parameters}
-        return {name: value for name, value in arguments.items() if name in named}
 
-    def _checked(self, result: Any, count: int) -> list[float | None]:
-        given = f"reward function {self.name!r}"
-        try:
-            scores = [None if x is None else float(x) for x in result]
-        except Exception as error:  # whatever the function's own objects raise
-            raise RewardError(
-                given, f"it returned no list of numbers: {error}", "return list[float | None]"
-            ) from error
-        if len(scores) != count:
-            raise RewardError(
-                given,
-                f"it returned {len(scores)} scores for {count} responses",
-                "return one score for each completion, None where it does not apply",
-            )
-        bad = next(
-            (i for i, x in enumerate(scores) if x is not None and not math.isfinite(x)), None
-        )
-        if bad is not None:
-            raise RewardError(
-                given,
-                f"it returned {scores[bad]} for response {bad}",
-                "return finite numbers, or None where it does not apply",
-            )
-        if all(x is None for x in scores):
-            raise RewardError(
-                given, "it returned None for every response", "check which responses it applies to"
-            )
-        return scores
+def callable_name(function: Any) -> str:
+    """A function's name; of a partial that of what it calls, of an object its class's."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _file_of(function: Any) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function) if callable(function) else function
+    called = function if hasattr(function, "__code__") else getattr(type(function), "__call__", 0)  # noqa: B004
+    code = getattr(called, "__code__", None)
+    return str(code.co_filename) if code is not None else ""
 
 
 def _as_text(query: Any) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from neat_align.errors import InputError, RewardError, nearest
+from neat_align.errors import InputError, RewardError, raise_all
 from neat_align.modeling import check_model_source
 from neat_align.paths import is_file
 from neat_align.scoring.base import Scorer
 from neat_align.scoring.functions import RewardFunction
 from neat_align.scoring.polarity import Polarity
+from neat_align.scoring.raised import RAISED, told
 from neat_align.scoring.self_contrast import WORDS, SelfContrast
 from neat_align.scoring.server_judge import PREFIX, judge_of, judge_problems
+from neat_align.scoring.source import file_problems, neighbour_problems, no_function, no_module
+from neat_align.scoring.user_files import import_file
 
 SELF_JUDGE = "self_judge"
 
@@ -37,9 +40,15 @@ def resolve_scorer(value: Any, tokenizer: Any = None, device: Any = None) -> Sco
     """
     if isinstance(value, str | Path):
         return _named(str(value), device)
-    if hasattr(value, "score") and hasattr(value, "name"):
+    if isinstance(value, type):
+        raise RewardError(
+            f"the class {value.__name__} as a reward",
+            "a class scores nothing until one of it is made",
+            f"give {value.__name__}(…)",
+        )
+    if _is_scorer(value):
         return value
-    if _is_module(value):
+    if _is_module(value) and not _takes_completions(value):
         return _module(value, tokenizer)
     if callable(value):
         return RewardFunction(value)
@@ -50,54 +59,84 @@ def resolve_scorer(value: Any, tokenizer: Any = None, device: Any = None) -> Sco
     )
 
 
-def check_scorer_value(value: str) -> list[InputError]:
-    """What is wrong with a named reward, without importing or loading anything."""
+def check_scorer_value(
+    value: str, columns: Collection[str] | None = None, reward: bool = True
+) -> list[InputError]:
+    """What is wrong with a named reward, without importing or loading anything.
+
+    Args:
+        columns: of the queries, which a function may ask for; None where they are not known.
+        reward: False for a function that is not called as a reward function is.
+    """
     if value in ("polarity", SELF_JUDGE):
         return []
     if value.startswith(PREFIX):
         return judge_problems(value)
     if value.partition("=")[0] == SelfContrast.name:
         embedder = value.partition("=")[2] or WORDS
-        return [] if embedder == WORDS else check_scorer_value(embedder)
+        return [] if embedder == WORDS else check_scorer_value(embedder, reward=False)
     where, colon, function = value.rpartition(":")
     if not colon:
-        return check_model_source(value)
+        return _without_function(value)
     if not where.endswith(".py"):
-        return [] if importlib.util.find_spec(where.partition(".")[0]) else [_no_file(value, where)]
-    path = Path(where)
-    if not is_file(path):
+        return [] if _has_module(where) else [no_module(value, where)]
+    if not is_file(where):
         return [_no_file(value, where)]
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError) as error:
-        return [RewardError(f"reward {value!r}", f"{where} is not Python: {error}", "correct it")]
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    names = [node.name for node in tree.body if isinstance(node, kinds)]
-    return [] if function in names else [_no_function(value, function, names)]
+    return file_problems(value, Path(where), function, columns, reward)
+
+
+def import_problems(values: Iterable[str]) -> list[InputError]:
+    """What goes wrong when the functions among named rewards are imported.
+
+    This runs the user's files: for after the other checks, and before any model is loaded.
+    """
+    problems: list[InputError] = []
+    for value in dict.fromkeys(values):
+        if ":" not in value or value.startswith(PREFIX) or "=" in value.partition(":")[0]:
+            continue
+        try:
+            load_function(value)
+        except InputError as error:
+            problems.append(error)
+    return problems
 
 
 def load_function(value: str) -> Callable[..., Any]:
     """The function named by "module:function" or "file.py:function".
 
+    A class is made, without arguments, and what comes of it is called.
+
     Raises:
-        RewardError: there is none, or importing it failed.
+        RewardError: there is none, importing it failed, or it cannot be called.
     """
     where, _, name = value.rpartition(":")
     if where.endswith(".py") and not is_file(where):
         raise _no_file(value, where)
+    given = f"reward {value!r}"
     try:
-        module = (
-            _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-        )
-    except Exception as error:
-        raise RewardError(
-            f"reward {value!r}",
-            f"importing {where} raised {type(error).__name__}: {error}",
-            "import it by hand and correct it",
-        ) from error
+        if where.endswith(".py"):
+            module = import_file(Path(where))
+            raise_all(neighbour_problems(given, Path(where)))
+        else:
+            module = importlib.import_module(where)
+        found: Any = getattr(module, name, None)
+        if isinstance(found, type):
+            found = found()
+    except RewardError:
+        raise
+    except RAISED as error:
+        why = f"importing {where}: {told(error, str(Path(where).absolute()))}"
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        fix = "import it by hand and correct it"
+        if missing:
+            fix = no_module(value, missing, Path(where).parent).fix
+        raise RewardError(given, why, fix) from error
     if not hasattr(module, name):
-        raise _no_function(value, name, [n for n in dir(module) if not n.startswith("_")])
-    return getattr(module, name)
+        raise no_function(value, name, [n for n in dir(module) if not n.startswith("_")])
+    if not callable(found) and not _is_scorer(found):
+        why = f"{name} is {type(found).__name__} {str(found)[:40]!r}, which cannot be called"
+        raise RewardError(given, why, "name a function")
+    return found
 
 
 def _named(value: str, device: Any) -> Scorer:
@@ -114,7 +153,7 @@ def _named(value: str, device: Any) -> Scorer:
     if value.startswith(PREFIX):
         return judge_of(value)
     if ":" in value:
-        return RewardFunction(load_function(value))
+        return _of_function(value)
     from neat_align.scoring.reward_model import RewardModelScorer
 
     return RewardModelScorer.from_pretrained(value, device)
@@ -126,20 +165,32 @@ def _is_module(value: Any) -> bool:
     return isinstance(value, torch.nn.Module)
 
 
+def _of_function(value: str) -> Scorer:
+    """A file may also define a whole scorer, or a module."""
+    found = load_function(value)
+    where, _, name = value.rpartition(":")
+    if _is_scorer(found) or _is_module(found):
+        return resolve_scorer(found)
+    file = str(Path(where).absolute()) if where.endswith(".py") else None
+    return RewardFunction(found, getattr(found, "__name__", None) or name, file)
+
+
+def _takes_completions(module: Any) -> bool:
+    """Whether a module is called as a reward function is, and not as a reward model."""
+    return not hasattr(module, "config") and "completions" in signature(module.forward).parameters
+
+
 def _module(value: Any, tokenizer: Any) -> Scorer:
     from neat_align.modeling import load_tokenizer
     from neat_align.scoring.reward_model import RewardModelScorer
 
+    if not hasattr(value, "config"):
+        raise RewardError(
+            f"a module {type(value).__name__} as a reward",
+            "it has no config as a transformers model has, and its forward takes no completions",
+            "give a sequence-classification model, or write forward(self, completions, **kwargs)",
+        )
     return RewardModelScorer(value, tokenizer or load_tokenizer(value.config._name_or_path))
-
-
-def _import_file(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _no_file(value: str, where: str) -> RewardError:
@@ -148,6 +199,23 @@ def _no_file(value: str, where: str) -> RewardError:
     )
 
 
-def _no_function(value: str, name: str, names: list[str]) -> RewardError:
-    hint = nearest(name, names) if names else "define it there"
-    return RewardError(f"reward {value!r}", f"it defines no function {name!r}", hint)
+def _without_function(value: str) -> list[InputError]:
+    """A model's name; or a file that was named without a function."""
+    if not value.endswith(".py"):
+        return check_model_source(value)
+    if not is_file(value):
+        return [_no_file(value, value)]
+    fix = f"write {value}:NAME, for the function of that name"
+    return [RewardError(f"reward {value!r}", "it names a file, and no function of it", fix)]
+
+
+def _has_module(name: str) -> bool:
+    """Whether the module's first part can be found; the rest would have to be imported."""
+    try:
+        return importlib.util.find_spec(name.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _is_scorer(value: Any) -> bool:
+    return hasattr(value, "score") and hasattr(value, "name") and not isinstance(value, type)

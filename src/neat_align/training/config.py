@@ -53,6 +53,8 @@ class NEATConfig(TrainingArguments):
         engine_tolerance: nats a token by which the engine's log-probs may differ from the
             policy's on average, each time it has been given new weights; beyond it the run
             stops.
+        log_completions: keep every sampled response with its scores, and with what reward
+            functions gave to `log_extra`, in output_dir/completions, one Parquet file a log.
         stop_kl: stop when the logged `kl` passes this: the mean log-ratio to the reference,
             in nats, of the responses drawn without a negative prompt.
         stop_distinct_2: stop when distinct-2 of the sampled responses falls below this.
@@ -84,6 +86,7 @@ class NEATConfig(TrainingArguments):
     engine_url: str | None = None
     engine_gpu_memory: float = 0.3
     engine_tolerance: float = 0.1
+    log_completions: bool = False
     stop_kl: float | None = None
     stop_distinct_2: float | None = None
 

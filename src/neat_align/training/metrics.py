@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean
 
 import torch
 
+from neat_align.errors import RewardError
 from neat_align.objectives import GroupLogps
 from neat_align.types import Group, Response, Source
 
@@ -66,6 +67,27 @@ def logp_metrics(logps: GroupLogps) -> dict[str, float]:
         metrics["rewards/accuracies"] = float((margin > 0).float().mean())
         if other.any():
             metrics["kl"] = float(d[other].mean())
+    return metrics
+
+
+TAKEN = ("loss", "step", "epoch", "learning_rate", "grad_norm", "reward", "kl", "distinct_2",
+         "response_tokens", "negatives/still_bad", "stopped_early")  # fmt: skip
+TAKEN_PREFIXES = ("reward/", "loss/", "logps/", "truncated/", "seconds/", "rewards/", "engine/")
+
+
+def refuse_taken(metrics: Mapping[str, float]) -> Mapping[str, float]:
+    """What reward functions told `log_metric`, unless a name is one of the trainer's own.
+
+    Raises:
+        RewardError: a name is taken: the two figures would be mixed.
+    """
+    for name in metrics:
+        if name in TAKEN or name.startswith(TAKEN_PREFIXES):
+            raise RewardError(
+                f"log_metric({name!r}, …)",
+                "the trainer logs a figure of its own under that name",
+                f"give it another one, for example {'my_' + name.replace('/', '_')!r}",
+            )
     return metrics
 
 

@@ -47,6 +47,9 @@ def training_needs(
                 'pass steering=Steering.named("harmless")',
             )
         )
+    if not online and args.log_completions:
+        why = "stored groups are trained on, and nothing is sampled or scored"
+        problems.append(RecipeError("log_completions=True", why, "leave it out"))
     if not online:
         return problems + stored_needs(objective, dataset)
     if not has_rewards and not args.plausibility:

@@ -36,11 +36,12 @@ from neat_align.scoring.self_judge import SelfJudge
 from neat_align.steering import Steering
 from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
 from neat_align.training.checkpoints import SealedCheckpoints
+from neat_align.training.completions import CompletionsLog
 from neat_align.training.config import NEATConfig
 from neat_align.training.engines import EngineSampler, engine_problems, engine_sampler
 from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
-from neat_align.training.metrics import group_metrics, logp_metrics
+from neat_align.training.metrics import group_metrics, logp_metrics, refuse_taken
 from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.online import GroupMaker, tokenize_for_training, trainable
 from neat_align.training.passes import collated_passes, pass_logps
@@ -133,6 +134,7 @@ class NEATTrainer(SealedCheckpoints):
         self._resumed_batches = 0
         self._stored: dict[str, list[TokenizedGroup]] = {}
         self._means = RunningMeans()
+        self.completions = CompletionsLog(Path(str(args.output_dir)))
         super().__init__(
             model=model,
             args=args,
@@ -158,6 +160,8 @@ class NEATTrainer(SealedCheckpoints):
         self.add_callback(Phases(self.stopwatch))
         self.add_callback(MetricsFile(Path(str(args.output_dir))))
         self.engine: EngineSampler | None = None
+        if self.maker is not None:
+            self.maker.scorers.watch(lambda: self.state)
         if args.engine is not None and self.maker is not None:
             self.engine = engine_sampler(args, model, self.accelerator, self.prompt_format)
             self.maker.policy = self.engine
@@ -215,10 +219,20 @@ class NEATTrainer(SealedCheckpoints):
                 difference = self.engine.renew(queries, self.steering.negative)
             self._means.add({"engine/logp_difference": difference}, len(queries))
         seed = stable_seed(self.args.seed, self.state.global_step)
-        groups = iter(trainable(self.maker.make(queries, seed), warnings.warn))
+        made = self.maker.make(queries, seed)
+        self._note_scoring(made)
+        groups = iter(trainable(made, warnings.warn))
         batched = [[next(groups) for _ in batch] for batch in items]
         self._means.add(group_metrics([g for batch in batched for g in batch]), len(queries))
         return batched
+
+    def _note_scoring(self, groups: Sequence[Group]) -> None:
+        """What the reward functions told beside their scores, for the logs."""
+        assert self.maker is not None
+        self._means.add(refuse_taken(self.maker.scorers.take_metrics()), len(groups))
+        extras = self.maker.scorers.take_extras()
+        if self.args.log_completions:
+            self.completions.add(groups, extras)
 
     def _tokenize(self, groups: Sequence[Group]) -> list[TokenizedGroup]:
         """Token ids, with reference log-probs where the objective needs them."""
@@ -358,6 +372,9 @@ class NEATTrainer(SealedCheckpoints):
         if "loss" in logs:
             logs |= self._means.take(self.accelerator.num_processes)
             logs |= self.stopwatch.read()
+            if self.args.log_completions:
+                processes, is_main = self.accelerator.num_processes, self.is_world_process_zero()
+                self.completions.write(self.state.global_step, processes, is_main)
         super().log(logs, start_time)
 
     def save_beside(self, folder: Path) -> None:
