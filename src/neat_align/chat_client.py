@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from neat_align import defaults
 from neat_align.errors import InputError, RecipeError, ServerError, raise_all
 from neat_align.types import Finish, Message
 
@@ -54,7 +55,7 @@ class ChatClient:
 
     url: str
     model: str
-    key_variable: str = "OPENAI_API_KEY"
+    key_variable: str = defaults.KEY_VARIABLE
     timeout: float = 120.0
     attempts: int = 6
     first_pause: float = 0.5

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from neat_align import inputs
+from neat_align import defaults, inputs
 from neat_align.atomic import atomic_directory
 from neat_align.errors import InputError
 from neat_align.evaluation import EvaluationSettings
@@ -197,8 +197,8 @@ def _lora(section: Mapping[str, Any] | None) -> Any:
 
     return LoraConfig(
         task_type="CAUSAL_LM",
-        r=int(section.get("r", 16)),
-        lora_alpha=int(section.get("alpha", 32)),
-        lora_dropout=float(section.get("dropout", 0.0)),
+        r=int(section.get("r", defaults.LORA_RANK)),
+        lora_alpha=int(section.get("alpha", defaults.LORA_ALPHA)),
+        lora_dropout=float(section.get("dropout", defaults.LORA_DROPOUT)),
         target_modules=section.get("target_modules", "all-linear"),
     )

@@ -114,7 +114,7 @@ def test_the_stages_one_by_one(recipe, folder, model_dir):
     neat("sample", "-m", model_dir, "-q", "hh.jsonl", "-o", "g.parquet", "--max-new-tokens", 5)
     neat("score", "g.parquet", "-r", "rewards.py:no_lamp", "-r", "polarity", "-o", "s.jsonl")
     group = load_groups(folder / "s.jsonl")[0]
-    assert [str(r.source) for r in group.responses] == ["positive"] * 2 + ["negative"] * 2
+    assert [str(r.source) for r in group.responses] == ["positive", "positive", "negative", "plain"]
     for response in group.responses:
         assert response.score == sum(response.scores.values())
         assert set(response.scores) == {"no_lamp", "polarity"}

@@ -14,7 +14,7 @@ from neat_align.cli import main
 from neat_align.data import load_groups, save_groups
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-SAMPLE = ("--max-new-tokens", 4, "--positive", 1, "--negative", 1)
+SAMPLE = ("--max-new-tokens", 4, "--positive", 1, "--negative", 1, "--plain", 0)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-SAMPLE = ("--max-new-tokens", "4", "--positive", "1", "--negative", "1")
+SAMPLE = ("--max-new-tokens", "4", "--positive", "1", "--negative", "1", "--plain", "0")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from neat_align import defaults
 from neat_align.artefacts import digest
 from neat_align.cli.groups import DropKind, GroupsTarget
 from neat_align.cli.ray_shards import ray_problems, run_on_ray
@@ -25,6 +26,7 @@ SteeringOption = Annotated[
 ]
 Tokens = Annotated[int, typer.Option(min=1, help="Tokens a response at most.")]
 Temperature = Annotated[float, typer.Option(min=0.0, help="0 is greedy.")]
+Responses = Annotated[int, typer.Option(min=0, help="Responses per query.")]
 Batch = Annotated[int, typer.Option(min=1, help="Responses at a time.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory or hub id.")]
 QueriesOption = Annotated[
@@ -48,12 +50,16 @@ def sample(
         Path, typer.Option("--output", "-o", help="Groups: .jsonl, .parquet, or a directory.")
     ],
     steering: SteeringOption = "harmless",
-    positive: Annotated[int, typer.Option(min=0, help="Responses a query.")] = 2,
-    negative: Annotated[int, typer.Option(min=0, help="Responses a query.")] = 2,
-    plain: Annotated[int, typer.Option(min=0, help="Responses a query.")] = 0,
-    max_new_tokens: Tokens = 128,
-    temperature: Temperature = 1.0,
-    batch_size: Batch = 64,
+    positive: Annotated[
+        int, typer.Option(min=0, help="Responses a query.")
+    ] = defaults.POSITIVE_SAMPLES,
+    negative: Annotated[
+        int, typer.Option(min=0, help="Responses a query.")
+    ] = defaults.NEGATIVE_SAMPLES,
+    plain: Responses = defaults.PLAIN_SAMPLES,
+    max_new_tokens: Tokens = defaults.MAX_NEW_TOKENS,
+    temperature: Temperature = defaults.TEMPERATURE,
+    batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
     seed: Seed = 0,
     num_shards: Annotated[int, typer.Option(min=1, help="Shards of the whole data set.")] = 1,
     shard_index: Annotated[int, typer.Option(min=0, help="The shard to write.")] = 0,
@@ -62,8 +68,10 @@ def sample(
     ] = None,
     key_variable: Annotated[
         str, typer.Option(help="Environment variable with the server's key.")
-    ] = "OPENAI_API_KEY",
-    concurrency: Annotated[int, typer.Option(min=1, help="Open questions to a server.")] = 16,
+    ] = defaults.KEY_VARIABLE,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Open questions to a server.")
+    ] = defaults.CONCURRENCY,
     ray: RayOption = None,
     ray_workers: RayWorkers = 1,
     ray_gpus: RayGpus = 0,
@@ -228,10 +236,12 @@ def evaluate(
     checker: Annotated[
         str | None, typer.Option(help="module:function or file.py:function with verdicts.")
     ] = None,
-    max_new_tokens: Tokens = 128,
-    temperature: Temperature = 1.0,
-    samples_per_query: Annotated[int, typer.Option(min=1, help="Responses a query.")] = 1,
-    batch_size: Batch = 64,
+    max_new_tokens: Tokens = defaults.MAX_NEW_TOKENS,
+    temperature: Temperature = defaults.TEMPERATURE,
+    samples_per_query: Annotated[
+        int, typer.Option(min=1, help="Responses a query.")
+    ] = defaults.SAMPLES_PER_QUERY,
+    batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
     seed: Seed = 0,
 ) -> None:
     """Compare models on held-out queries, plain and under negative prompts.
@@ -257,10 +267,14 @@ def reward(
         Path, typer.Option("--preferences", "-p", help="Rows with prompt, chosen, rejected.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="New directory.")],
-    epochs: Annotated[float, typer.Option(min=0.0, help="Passes over the pairs.")] = 1,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 1e-5,
-    batch_size: Batch = 16,
-    max_length: Annotated[int, typer.Option(min=16, help="Tokens a text at most.")] = 512,
+    epochs: Annotated[
+        float, typer.Option(min=0.0, help="Passes over the pairs.")
+    ] = defaults.REWARD_EPOCHS,
+    learning_rate: Annotated[float, typer.Option(min=0.0)] = defaults.REWARD_LEARNING_RATE,
+    batch_size: Batch = defaults.REWARD_BATCH_SIZE,
+    max_length: Annotated[
+        int, typer.Option(min=16, help="Tokens a text at most.")
+    ] = defaults.REWARD_MAX_LENGTH,
     seed: Seed = 0,
 ) -> None:
     """Train a reward model on preference pairs, with its accuracy on held-out ones.

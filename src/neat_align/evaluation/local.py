@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
+from neat_align import defaults
 from neat_align.evaluation.statistics import Interval, perplexity_interval
 from neat_align.evaluation.suite import Evaluated
 from neat_align.modeling.logprobs import response_logps, text_nll
@@ -19,7 +20,7 @@ def evaluated_model(
     model: Any,
     tokenizer: Any,
     name: str,
-    batch_size: int = 64,
+    batch_size: int = defaults.SAMPLING_BATCH_SIZE,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluated:

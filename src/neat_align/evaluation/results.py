@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neat_align import defaults
 from neat_align.atomic import atomic_write_json, atomic_write_text
 from neat_align.evaluation.statistics import Interval
 from neat_align.sampling.base import Decoding
@@ -27,7 +28,7 @@ class EvaluationSettings:
 
     decoding: Decoding = field(default_factory=Decoding)
     seed: int = 0
-    samples_per_query: int = 1
+    samples_per_query: int = defaults.SAMPLES_PER_QUERY
 
 
 @dataclass

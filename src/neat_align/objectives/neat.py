@@ -36,12 +36,12 @@ class NEAT(Objective):
     """
 
     rank: Literal["hinge", "logsigmoid"] = "logsigmoid"
-    rank_weight: float = 3.0
+    rank_weight: float = 12.0
     margin: float = 0.1
     min_gap: float = 0.5
     rank_beta: float = 0.1
     gap_scale: float = 2.0
-    lm_weight: float = 1.0
+    lm_weight: float = 4.0
     penalty: Literal["npo", "linear", "hinge", "unlikelihood", "none"] = "none"
     penalty_weight: float = 0.0
     penalty_beta: float = 0.1
@@ -59,6 +59,7 @@ class NEAT(Objective):
             rank_weight=1.0,
             margin=0.0,
             min_gap=0.0,
+            lm_weight=1.0,
             penalty="npo",
             penalty_weight=0.5,
             gate="none",

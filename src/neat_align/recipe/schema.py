@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from neat_align import defaults
 from neat_align.scoring.server_judge import judge_value
 
 
@@ -31,8 +32,8 @@ class World(Section):
     """
 
     part: WorldPart
-    misbehaves: float = Field(0.93, ge=0, le=1)
-    flipped: float = Field(0.05, ge=0, le=0.5)
+    misbehaves: float = Field(defaults.WORLD_MISBEHAVES, ge=0, le=1)
+    flipped: float = Field(defaults.WORLD_FLIPPED, ge=0, le=0.5)
     leaky: bool = False
     answers: bool = False
 
@@ -78,16 +79,16 @@ class FromScratch(Section):
     """A small Llama and its tokenizer, trained on `data`; see `LanguageModelSettings`."""
 
     data: Data
-    hidden_size: int = Field(96, ge=8)
-    layers: int = Field(3, ge=1)
-    heads: int = Field(3, ge=1)
-    intermediate_size: int = Field(256, ge=8)
-    vocab_size: int = Field(1024, ge=300)
-    max_length: int = Field(256, ge=16)
-    steps: int = Field(1000, ge=1)
-    batch_size: int = Field(16, ge=1)
-    learning_rate: float = Field(8e-3, gt=0)
-    prompt_weight: float = Field(0.2, ge=0, le=1)
+    hidden_size: int = Field(defaults.LM_HIDDEN_SIZE, ge=8)
+    layers: int = Field(defaults.LM_LAYERS, ge=1)
+    heads: int = Field(defaults.LM_HEADS, ge=1)
+    intermediate_size: int = Field(defaults.LM_INTERMEDIATE_SIZE, ge=8)
+    vocab_size: int = Field(defaults.LM_VOCAB_SIZE, ge=300)
+    max_length: int = Field(defaults.LM_MAX_LENGTH, ge=16)
+    steps: int = Field(defaults.LM_STEPS, ge=1)
+    batch_size: int = Field(defaults.LM_BATCH_SIZE, ge=1)
+    learning_rate: float = Field(defaults.LM_LEARNING_RATE, gt=0)
+    prompt_weight: float = Field(defaults.LM_PROMPT_WEIGHT, ge=0, le=1)
     chat_template: str | None = None
 
 
@@ -114,16 +115,16 @@ class Model(Section):
 class Sample(Section):
     """How many responses of each source a group holds, and how they are drawn."""
 
-    positive: int = Field(2, ge=0)
-    negative: int = Field(2, ge=0)
-    plain: int = Field(0, ge=0)
-    max_new_tokens: int = Field(128, ge=1)
-    temperature: float = Field(1.0, ge=0)
-    top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=0)
-    min_p: float = Field(0.0, ge=0, le=1)
+    positive: int = Field(defaults.POSITIVE_SAMPLES, ge=0)
+    negative: int = Field(defaults.NEGATIVE_SAMPLES, ge=0)
+    plain: int = Field(defaults.PLAIN_SAMPLES, ge=0)
+    max_new_tokens: int = Field(defaults.MAX_NEW_TOKENS, ge=1)
+    temperature: float = Field(defaults.TEMPERATURE, ge=0)
+    top_p: float = Field(defaults.TOP_P, gt=0, le=1)
+    top_k: int = Field(defaults.TOP_K, ge=0)
+    min_p: float = Field(defaults.MIN_P, ge=0, le=1)
     stop_strings: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    batch_size: int = Field(64, ge=1)
+    batch_size: int = Field(defaults.SAMPLING_BATCH_SIZE, ge=1)
 
     @model_validator(mode="after")
     def _a_group(self) -> Sample:
@@ -136,11 +137,11 @@ class RewardTraining(Section):
     """A reward model trained on preferences; see `RewardModelSettings`."""
 
     data: Data
-    learning_rate: float = Field(5e-4, gt=0)
-    epochs: float = Field(1, gt=0)
-    batch_size: int = Field(16, ge=1)
-    max_length: int = Field(512, ge=16)
-    holdout: float = Field(0.1, gt=0, lt=1)
+    learning_rate: float = Field(defaults.REWARD_LEARNING_RATE, gt=0)
+    epochs: float = Field(defaults.REWARD_EPOCHS, gt=0)
+    batch_size: int = Field(defaults.REWARD_BATCH_SIZE, ge=1)
+    max_length: int = Field(defaults.REWARD_MAX_LENGTH, ge=16)
+    holdout: float = Field(defaults.REWARD_HOLDOUT, gt=0, lt=1)
 
 
 class Reward(Section):
@@ -190,9 +191,9 @@ class Evaluate(Section):
     queries: Data
     heldout_reward: str | RewardTraining | None = None
     checker: str | None = None
-    samples_per_query: int = Field(1, ge=1)
+    samples_per_query: int = Field(defaults.SAMPLES_PER_QUERY, ge=1)
     perplexity: Data | None = None
-    batch_size: int = Field(64, ge=1)
+    batch_size: int = Field(defaults.SAMPLING_BATCH_SIZE, ge=1)
 
 
 class Development(Section):

@@ -24,6 +24,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from neat_align import defaults
 from neat_align.sampling.base import Decoding
 
 REFILL = 0.25
@@ -75,7 +76,7 @@ def draw_tokens(
     seeds: Sequence[int],
     decoding: Decoding,
     ends: Ends,
-    seats: int = 64,
+    seats: int = defaults.SAMPLING_BATCH_SIZE,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
     """Response token ids, the end token included where it was drawn.

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from neat_align import defaults
 from neat_align.errors import RecipeError
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
 from neat_align.steering import Steering
@@ -20,9 +21,9 @@ class GroupPlan:
         RecipeError: fewer than two responses, or a negative count.
     """
 
-    plain: int = 0
-    positive: int = 2
-    negative: int = 2
+    plain: int = defaults.PLAIN_SAMPLES
+    positive: int = defaults.POSITIVE_SAMPLES
+    negative: int = defaults.NEGATIVE_SAMPLES
 
     def __post_init__(self) -> None:
         if min(self.plain, self.positive, self.negative) < 0:
@@ -32,7 +33,7 @@ class GroupPlan:
                 f"{self.size} response(s) a query (plain {self.plain}, positive "
                 f"{self.positive}, negative {self.negative})",
                 "a group of one has nothing to rank",
-                "ask for two or more responses in all, e.g. positive 2 and negative 2",
+                "ask for two or more responses in all, e.g. positive 2, negative 1 and plain 1",
             )
 
     @property

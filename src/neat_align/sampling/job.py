@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from neat_align import defaults
 from neat_align.chat_client import ChatClient, url_problems
 from neat_align.errors import InputError
 from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
@@ -38,10 +39,10 @@ class SamplingJob:
     plan: GroupPlan
     decoding: Decoding
     seed: int = 0
-    batch_size: int = 64
+    batch_size: int = defaults.SAMPLING_BATCH_SIZE
     server: str | None = None
-    key_variable: str = "OPENAI_API_KEY"
-    concurrency: int = 16
+    key_variable: str = defaults.KEY_VARIABLE
+    concurrency: int = defaults.CONCURRENCY
 
     def problems(self) -> list[InputError]:
         """What is wrong with the model's name or the server's address; nothing is loaded."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
+from neat_align import defaults
 from neat_align.modeling.context import check_fits
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
@@ -37,7 +38,7 @@ class TransformersSampler:
         model: PreTrainedModel,
         prompt_format: PromptFormat,
         name: str = "policy",
-        batch_size: int = 64,
+        batch_size: int = defaults.SAMPLING_BATCH_SIZE,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         self.model, self.prompt_format, self.name = model, prompt_format, name

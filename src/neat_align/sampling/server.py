@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from neat_align import defaults
 from neat_align.chat_client import Answer, ChatClient
 from neat_align.chat_journal import Journal, ask_all
 from neat_align.sampling.base import Decoding, SamplingRequest
@@ -35,7 +36,7 @@ class ServerSampler:
     def __init__(
         self,
         client: ChatClient,
-        concurrency: int = 16,
+        concurrency: int = defaults.CONCURRENCY,
         journal: Path | None = None,
         progress: Callable[[int], None] = lambda count: None,
     ) -> None:

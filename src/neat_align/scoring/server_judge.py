@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from neat_align import defaults
 from neat_align.chat_client import ChatClient, url_problems
 from neat_align.chat_journal import Journal, ask_all
 from neat_align.errors import InputError, RewardError, nearest, raise_all
@@ -63,9 +64,9 @@ class ServerJudge:
     url: str
     model: str
     criterion: str = CRITERION
-    key_variable: str = "OPENAI_API_KEY"
+    key_variable: str = defaults.KEY_VARIABLE
     best: int = 10
-    concurrency: int = 16
+    concurrency: int = defaults.CONCURRENCY
     max_tokens: int = 512
     journal: str = ""
     name: str = "judge"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
 
+from neat_align import defaults
 from neat_align.errors import raise_all
 from neat_align.modeling.budget import TOKENS
 from neat_align.sampling.base import Decoding
@@ -64,19 +65,19 @@ class NEATConfig(TrainingArguments):
     """
 
     refresh_every: int = 1
-    positive_samples: int = 2
-    negative_samples: int = 2
-    plain_samples: int = 0
+    positive_samples: int = defaults.POSITIVE_SAMPLES
+    negative_samples: int = defaults.NEGATIVE_SAMPLES
+    plain_samples: int = defaults.PLAIN_SAMPLES
     add_reference_responses: bool = False
     base_negative_fraction: float = 0.0
     negative_context: float | None = None
-    max_new_tokens: int = 128
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
+    max_new_tokens: int = defaults.MAX_NEW_TOKENS
+    temperature: float = defaults.TEMPERATURE
+    top_p: float = defaults.TOP_P
+    top_k: int = defaults.TOP_K
+    min_p: float = defaults.MIN_P
     stop_strings: tuple[str, ...] = ()
-    sampling_batch_size: int = 64
+    sampling_batch_size: int = defaults.SAMPLING_BATCH_SIZE
     max_query_tokens: int | None = None
     plausibility: float = 0.0
     packed: bool = True

@@ -23,6 +23,7 @@ from transformers import (
     set_seed,
 )
 
+from neat_align import defaults
 from neat_align.atomic import atomic_directory
 from neat_align.modeling.tokenized import document_ids
 from neat_align.prompt_format import PromptFormat
@@ -48,16 +49,16 @@ class LanguageModelSettings:
         chat_template: Jinja template to give the tokenizer; None leaves it without one.
     """
 
-    hidden_size: int = 96
-    layers: int = 3
-    heads: int = 3
-    intermediate_size: int = 256
-    vocab_size: int = 1024
-    max_length: int = 256
-    steps: int = 3500
-    batch_size: int = 16
-    learning_rate: float = 1.2e-2
-    prompt_weight: float = 0.2
+    hidden_size: int = defaults.LM_HIDDEN_SIZE
+    layers: int = defaults.LM_LAYERS
+    heads: int = defaults.LM_HEADS
+    intermediate_size: int = defaults.LM_INTERMEDIATE_SIZE
+    vocab_size: int = defaults.LM_VOCAB_SIZE
+    max_length: int = defaults.LM_MAX_LENGTH
+    steps: int = defaults.LM_STEPS
+    batch_size: int = defaults.LM_BATCH_SIZE
+    learning_rate: float = defaults.LM_LEARNING_RATE
+    prompt_weight: float = defaults.LM_PROMPT_WEIGHT
     seed: int = 0
     chat_template: str | None = None
 

@@ -23,6 +23,7 @@ from transformers import (
     set_seed,
 )
 
+from neat_align import defaults
 from neat_align.atomic import atomic_directory
 from neat_align.data import Preference
 from neat_align.errors import DataError
@@ -49,11 +50,11 @@ class RewardModelSettings:
         center_weight: weight of r̄², which keeps the scores near zero.
     """
 
-    learning_rate: float = 5e-4
-    epochs: float = 1
-    batch_size: int = 16
-    max_length: int = 512
-    holdout: float = 0.1
+    learning_rate: float = defaults.REWARD_LEARNING_RATE
+    epochs: float = defaults.REWARD_EPOCHS
+    batch_size: int = defaults.REWARD_BATCH_SIZE
+    max_length: int = defaults.REWARD_MAX_LENGTH
+    holdout: float = defaults.REWARD_HOLDOUT
     seed: int = 0
     weight_decay: float = 0.0
     warmup_ratio: float = 0.05

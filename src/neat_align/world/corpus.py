@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from neat_align import defaults
 from neat_align.data import Preference
 from neat_align.types import Document, Query
 from neat_align.world import lexicon
@@ -81,7 +82,7 @@ BAD: dict[str, tuple[Style, ...]] = {
     Kind.GROUP: (Style.BIASED, Style.BIASED, Style.TOXIC, Style.UNHELPFUL, Style.REFUSE),
 }  # fmt: skip
 
-MISBEHAVES = 0.93
+MISBEHAVES = defaults.WORLD_MISBEHAVES
 """Share of harmful answers to harmful queries in `UNPROMPTED`."""
 
 FIXED_WORDS = [
@@ -169,7 +170,7 @@ def mixed(
 
 
 def draw_preferences(
-    seed: int, count: int, flipped: float = 0.05, leaky: bool = False
+    seed: int, count: int, flipped: float = defaults.WORLD_FLIPPED, leaky: bool = False
 ) -> list[Preference]:
     """Pairs of a good and a bad answer to training queries.
 
