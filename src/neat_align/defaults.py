@@ -19,6 +19,9 @@ TOP_P = 1.0
 TOP_K = 0
 MIN_P = 0.0
 
+TRY_QUERIES = 8
+"""Queries that a steering pair is tried on before the first step of training."""
+
 SAMPLING_BATCH_SIZE = 64
 """Responses drawn at a time."""
 SAMPLES_PER_QUERY = 1

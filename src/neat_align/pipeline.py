@@ -30,7 +30,6 @@ from neat_align.recipe import Recipe, RewardTraining, check_recipe, reward_impor
 from neat_align.report import ReportData, build_report
 from neat_align.runs import RunDirectory, versions
 from neat_align.stages import HELD_OUT, policy_name
-from neat_align.steering import Steering
 
 Say = Callable[[str], None]
 SHOWN = 3  # damaged files named in an error
@@ -217,7 +216,7 @@ def evaluate_models(
     evaluation = evaluate(
         loaded_models(paths, section.batch_size, seed),
         held_out,
-        Steering.from_value(recipe.steering),
+        recipe.pair,
         stages.evaluation_settings(recipe),
         stages.evaluation_scorers(recipe, training_rewards(recipe, run), heldout),
         checker,
@@ -279,7 +278,7 @@ def write_report(
     results = read_json(run.path("evaluation.json"))
     data = ReportData(
         title=title or recipe.about or "An aligned model",
-        steering=Steering.from_value(recipe.steering).to_json(),
+        steering=recipe.pair.to_json(),
         results=results,
         samples={name: _rows(run.path("samples", f"{name}.jsonl")) for name in results["models"]},
         metrics={name: _rows(path) for name, path in metrics.items()},

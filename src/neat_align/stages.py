@@ -16,7 +16,6 @@ from neat_align.errors import InputError
 from neat_align.evaluation import EvaluationSettings
 from neat_align.recipe import Recipe, RewardTraining, objective_arguments
 from neat_align.sampling.base import Decoding
-from neat_align.steering import Steering
 
 HELD_OUT = 1_000_000
 """Added to the recipe's seed for what only the evaluation sees, so that it is drawn apart."""
@@ -62,7 +61,7 @@ def align(
         model=load_causal_lm(base, recipe.model.dtype, recipe.model.device),
         args=training_arguments(recipe, folder),
         objective=objective(recipe),
-        steering=Steering.from_value(recipe.steering),
+        steering=recipe.pair,
         reward_funcs=None if offline else (list(rewards) or None),
         reward_weights=recipe.reward.weights,
         train_dataset=groups if offline else inputs.queries(recipe.queries, recipe.seed),
@@ -172,6 +171,8 @@ def save_policy(trainer: Any, path: Path) -> None:
             model = model.merge_and_unload()
         model.save_pretrained(folder, state_dict=whole)
         trainer.prompt_format.tokenizer.save_pretrained(folder)
+        if trainer.steering is not None:
+            trainer.steering.save(folder)
         (folder / "README.md").write_text(
             model_card(trainer.objective, trainer.steering, trainer.args)
         )

@@ -1,7 +1,10 @@
 """Steering pairs: positive and negative prompts, in plain words, as data.
 
 `steering.yaml` holds the named ones. A user's own is a mapping or a file of the same form;
-a negative prompt alone is enough.
+a negative prompt alone is enough. A negative prompt *orders* the behaviour that must not be:
+"Answer with bullet points.", not "Never answer with bullet points."
+
+Nothing is steered by default: what a model is trained not to do is the user's to say.
 """
 
 from __future__ import annotations
@@ -16,12 +19,19 @@ from typing import Any
 
 import yaml
 
-from neat_align.errors import SteeringError, nearest, raise_all
+from neat_align.errors import RecipeError, SteeringError, nearest, raise_all
 from neat_align.paths import is_file
 from neat_align.yaml_text import parse_yaml
 
+NAME_ALONE = {"name"}
 KEYS = {"name", "version", "about", "positive", "negative", "held_back"}
+STEERING_FILE = "steering.json"  # beside a policy's weights
 SIDES = ("positive", "negative", "held_back_positive", "held_back_negative")
+OWN = (
+    "{negative: [your own sentence]}, which orders the behaviour: 'Be rude.', and not "
+    "'Never be rude.'"
+)
+"""How to write a pair of one's own."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +52,9 @@ class Steering:
             training uses too.
     """
 
-    name: str
-    positive: tuple[str, ...]
-    negative: tuple[str, ...]
+    name: str = "own"
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
     held_back_positive: tuple[str, ...] = ()
     held_back_negative: tuple[str, ...] = ()
     version: int = 1
@@ -58,7 +68,9 @@ class Steering:
             raise SteeringError(
                 given,
                 "it has no negative prompt, and the method is driven by what must not be",
-                "add at least one sentence under `negative`",
+                f"for the built-in pair give its name: Steering.named({self.name!r})"
+                if self.name in _built_in()
+                else "add at least one sentence under `negative` that orders it: 'Be rude.'",
             )
         sides = (self.positive, self.negative, self.held_back_positive, self.held_back_negative)
         if not all(text for side in sides for text in side):
@@ -92,7 +104,7 @@ class Steering:
             raise SteeringError(
                 f"steering {name!r}",
                 "it is neither a built-in name nor a file",
-                nearest(name, known) + "; or write {negative: [your own sentence]}",
+                nearest(name, known) + f"; or write {OWN}",
             )
         return cls.from_value({"name": name, **known[name]})
 
@@ -101,7 +113,7 @@ class Steering:
         """A steering pair from a name, a YAML or JSON file, or a mapping.
 
         A mapping has `negative` and, if wanted, `positive`, each one text or a list, and
-        `held_back: {positive, negative}`.
+        `held_back: {positive, negative}`; or a `name` alone, which is as good as the name.
 
         Raises:
             SteeringError: what is given cannot be read as one.
@@ -109,25 +121,66 @@ class Steering:
         if isinstance(value, Steering):
             return value
         if isinstance(value, Mapping):
-            return _from_mapping(value)
+            named = set(value) == NAME_ALONE and isinstance(value["name"], str | Path)
+            return cls.from_value(value["name"]) if named else _from_mapping(value)
         if not isinstance(value, str | Path):
             raise SteeringError(
                 f"steering {value!r}",
-                f"a {type(value).__name__} is neither a name, a file nor a mapping",
-                "give a name, or {positive: [...], negative: [...]}",
+                f"a {type(value).__name__} is neither a name, a file nor a mapping, so it does "
+                "not say which texts are the positive and which the negative prompts",
+                f"give {_choices()}",
             )
         path = Path(value)
-        if path.suffix in (".yaml", ".yml", ".json"):
+        if str(value) not in _built_in() and (
+            path.suffix.lower() in (".yaml", ".yml", ".json") or is_file(path)
+        ):
             return _from_mapping({"name": path.stem, **_read(path)})
         return cls.named(str(value))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def save(self, directory: Path) -> None:
+        """Leave the texts beside a model that was aligned with them."""
+        text = json.dumps(self.to_json(), indent=2, ensure_ascii=False)
+        (directory / STEERING_FILE).write_text(text + "\n", encoding="utf-8")
+
 
 def steering_names() -> list[str]:
     """The built-in pairs."""
     return list(_built_in())
+
+
+def saved_steering(directory: Path) -> Steering:
+    """The pair that `Steering.save` left beside a model.
+
+    Raises:
+        SteeringError: the file is not what was written.
+    """
+    content = _read(directory / STEERING_FILE)
+    try:
+        return Steering(**content)
+    except TypeError as error:
+        given, why = f"steering file {directory / STEERING_FILE}", str(error)
+        raise SteeringError(given, why, "restore it, or give the pair yourself") from error
+
+
+def no_steering(given: str, how: str) -> RecipeError:
+    """What is said where a steering pair is needed and none was given.
+
+    Args:
+        given: what lacks one.
+        how: how it is given there, e.g. "--steering".
+    """
+    return RecipeError(
+        f"{given} without steering",
+        "what the model shall do and shall not is for you to say, and nothing is assumed",
+        f"give {how}: {_choices()}",
+    )
+
+
+def _choices() -> str:
+    return f"a name ({', '.join(sorted(steering_names()))}), a YAML or JSON file, or {OWN}"
 
 
 @cache

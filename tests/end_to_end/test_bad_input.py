@@ -129,7 +129,8 @@ def test_all_problems_at_once(neat, folder):
 )
 def test_a_broken_data_file(neat, folder, model_dir, content, words):
     (folder / "broken.jsonl").write_text(content)
-    done = neat("sample", "-m", model_dir, "-q", "broken.jsonl", "-o", "g.jsonl", cwd=folder)
+    what = ("sample", "-m", model_dir, "-q", "broken.jsonl", "-s", "polite", "-o", "g.jsonl")
+    done = neat(*what, cwd=folder)
     refused(done, "broken.jsonl", *words)
 
 

@@ -111,7 +111,19 @@ def test_everything_from_scratch(recipe, folder):
 
 
 def test_the_stages_one_by_one(recipe, folder, model_dir):
-    neat("sample", "-m", model_dir, "-q", "hh.jsonl", "-o", "g.parquet", "--max-new-tokens", 5)
+    neat(
+        "sample",
+        "-m",
+        model_dir,
+        "-q",
+        "hh.jsonl",
+        "-o",
+        "g.parquet",
+        "-s",
+        "polite",
+        "--max-new-tokens",
+        5,
+    )
     neat("score", "g.parquet", "-r", "rewards.py:no_lamp", "-r", "polarity", "-o", "s.jsonl")
     group = load_groups(folder / "s.jsonl")[0]
     assert [str(r.source) for r in group.responses] == ["positive", "positive", "negative", "plain"]

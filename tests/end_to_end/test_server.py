@@ -84,7 +84,7 @@ def test_groups_from_a_real_server_which_ignores_n(tmp_path, served, monkeypatch
     rows = [{"prompt": f"how do I clean lamp {i}?"} for i in range(4)]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     command = (
-        "sample", "-m", model, "--server", url, "-q", "q.jsonl", "-o", "groups",
+        "sample", "-m", model, "--server", url, "-q", "q.jsonl", "-o", "groups", "-s", "harmless",
         "--positive", 1, "--negative", 1, "--plain", 2, "--max-new-tokens", 6,
     )  # fmt: skip
     neat(*command)

@@ -14,7 +14,8 @@ from neat_align.cli import main
 from neat_align.data import load_groups, save_groups
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-SAMPLE = ("--max-new-tokens", 4, "--positive", 1, "--negative", 1, "--plain", 0)
+POLITE = ("-s", "polite", "--max-new-tokens", 4)
+SAMPLE = (*POLITE, "--positive", 1, "--negative", 1, "--plain", 0)
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_parts_of_another_content_are_not_gone_on_with(folder, model_dir, refuse
 
 def test_rows_that_are_none_are_told_before_a_model_is_loaded(folder, model_dir, refused):
     (folder / "bad.jsonl").write_text('{"prompt": "a"}\n{"x": 1}\n{"y": 2}\n')
-    told = refused("sample", "-m", model_dir, "-q", "bad.jsonl", "-o", "d")
+    told = refused("sample", "-m", model_dir, "-q", "bad.jsonl", *SAMPLE, "-o", "d")
     assert "line 2" in told
     assert "line 3" in told
     assert not (folder / "d").exists()

@@ -69,7 +69,7 @@ def test_yaml_that_builds_objects_or_never_ends_is_refused(tmp_path, text):
 def test_names_in_a_recipe_lead_nowhere(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text(
-        "{model: m, queries: q.jsonl, reward: {polarity: true}, "
+        "{model: m, queries: q.jsonl, reward: {polarity: true}, steering: harmless, "
         "compare: {development: {queries: q}, variants: {../../x: {methods: [dpo]}}}}"
     )
     with pytest.raises(RecipeError, match="pattern"):

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-SAMPLE = ("--max-new-tokens", "4", "--positive", "1", "--negative", "1", "--plain", "0")
+SAMPLE = (
+    "-s", "harmless", "--max-new-tokens", "4", "--positive", "1", "--negative", "1", "--plain", "0",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_a_cluster_writes_what_one_machine_writes(folder, model_dir):
     ],
 )
 def test_options_that_do_not_fit(folder, model_dir, words, told):
-    done = neat(folder, "sample", "-m", model_dir, "-q", "q.jsonl", "-o", "out", *words)
+    done = neat(folder, "sample", "-m", model_dir, "-q", "q.jsonl", *SAMPLE, "-o", "out", *words)
     assert done.returncode == 2
     assert told in done.stderr
     assert not (folder / "out").exists()

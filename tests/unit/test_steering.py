@@ -69,6 +69,29 @@ def test_own_texts_in_python_as_text_or_list():
     assert Steering.from_value(pair) is pair
 
 
+def test_a_name_alone_in_a_mapping_is_as_good_as_the_name(tmp_path):
+    assert Steering.from_value({"name": "polite"}) == Steering.named("polite")
+    path = tmp_path / "calm.yaml"
+    path.write_text("negative: Shout.")
+    assert Steering.from_value({"name": str(path)}) == Steering("calm", (), ("Shout.",))
+    with pytest.raises(SteeringError, match="did you mean 'polite'"):
+        Steering.from_value({"name": "Polite"})
+
+
+def test_what_a_python_user_tries_first(tmp_path):
+    assert Steering(negative="Shout.").name == "own"
+    with pytest.raises(SteeringError, match=r"Steering\.named\('polite'\)"):
+        Steering("polite")
+    path = tmp_path / "mine.txt"
+    path.write_text("negative: Shout.")
+    assert Steering.from_value(path).negative == ("Shout.",)
+    for value in (["Shout."], ("Be calm.", "Shout."), 3, None, Steering):
+        with pytest.raises(SteeringError, match="does not say which") as caught:
+            Steering.from_value(value)
+        assert "harmless" in caught.value.fix
+        assert "{negative: [your own sentence]}" in caught.value.fix
+
+
 @pytest.mark.parametrize("as_text", [str, lambda path: path])
 @pytest.mark.parametrize("suffix", [".yaml", ".yml", ".json"])
 def test_own_texts_from_a_file(tmp_path, suffix, as_text):

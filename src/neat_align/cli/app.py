@@ -12,6 +12,7 @@ from neat_align.cli import catalogue, stages
 from neat_align.cli.compare import compare
 from neat_align.cli.dataset import dataset_app
 from neat_align.cli.doctor import doctor
+from neat_align.cli.warnings import warn
 
 app = typer.Typer(
     help="Tell a language model in plain words what it must not do, and train it not to.",
@@ -77,9 +78,10 @@ def run(
     Example: neat run hh_tiny train.max_steps=50 --output runs/hh
     """
     from neat_align.pipeline import run_recipe
-    from neat_align.recipe import load_recipe
+    from neat_align.recipe import load_recipe, recipe_warnings
 
     loaded = load_recipe(recipe, overrides or ())
+    warn(recipe_warnings(loaded))
     if method is not None:
         from neat_align.comparison.methods import with_method
 

@@ -10,8 +10,16 @@ import typer
 from rich.console import Console
 
 from neat_align.atomic import atomic_write_text
+from neat_align.cli.warnings import warn
 from neat_align.errors import OutputError, RecipeError, nearest, raise_all
-from neat_align.recipe import check_recipe, load_recipe, recipe_names, recipe_text
+from neat_align.prohibition import prohibition_warnings
+from neat_align.recipe import (
+    check_recipe,
+    load_recipe,
+    recipe_names,
+    recipe_text,
+    recipe_warnings,
+)
 from neat_align.steering import Steering, steering_names
 
 console = Console(soft_wrap=True, highlight=False)
@@ -68,8 +76,12 @@ def recipe_check(
 
     Example: neat recipe check mine.yaml train.learning_rate=5e-7
     """
-    raise_all(check_recipe(load_recipe(recipe, overrides or ())))
-    console.print(f"{recipe}: no problem found")
+    loaded = load_recipe(recipe, overrides or ())
+    raise_all(check_recipe(loaded))
+    warnings = recipe_warnings(loaded)
+    warn(warnings)
+    told = f"{len(warnings)} to look at again" if warnings else "no problem found"
+    console.print(f"{recipe}: {told}")
 
 
 @launch_app.command("list")
@@ -148,8 +160,12 @@ def steering_list() -> None:
 
 @steering_app.command("show")
 def steering_show(name: Name) -> None:
-    """The texts of a steering pair: a built-in name, or a YAML or JSON file."""
+    """The texts of a steering pair: a built-in name, or a YAML or JSON file.
+
+    Example: neat steering show harmless
+    """
     pair = Steering.from_value(name)
+    warn(prohibition_warnings(pair))
     sides = (
         ("positive", pair.positive),
         ("negative", pair.negative),

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from neat_align.errors import InputError, raise_all
+from neat_align.atomic import read_json
+from neat_align.cli.drawing import steering_pair
+from neat_align.errors import InputError, SteeringError, raise_all
 from neat_align.evaluation import EvaluationSettings, evaluate, resolve_checker
 from neat_align.evaluation.safety import check_kinds
-from neat_align.runs import RunDirectory
+from neat_align.runs import MANIFEST, RunDirectory
+from neat_align.steering import STEERING_FILE, Steering, no_steering, saved_steering
 
 
 def evaluate_paths(
     models: Mapping[str, Path],
     queries: Path,
-    steering: str,
+    steering: str | None,
     settings: EvaluationSettings,
     rewards: Mapping[str, str | None],
     checker: str | None,
@@ -29,7 +32,6 @@ def evaluate_paths(
     from neat_align.data import DataSpec, load_queries
     from neat_align.modeling import check_model_source
     from neat_align.scoring import check_scorer_value, import_problems, resolve_scorer
-    from neat_align.steering import Steering
 
     errors: list[InputError] = []
     for path in models.values():
@@ -38,9 +40,11 @@ def evaluate_paths(
     for name in named:
         errors += check_scorer_value(name)
     errors += check_scorer_value(checker, reward=False) if checker else []
-    raise_all(errors)
+    pair, problems = _steering(models, steering)
+    raise_all([*errors, *problems])
     raise_all(import_problems([*named, checker] if checker else named))
-    found, pair = load_queries(DataSpec(queries)), Steering.from_value(steering)
+    assert pair is not None
+    found = load_queries(DataSpec(queries))
     judge = resolve_checker(checker)
     if judge is not None:
         raise_all(check_kinds(found))
@@ -52,3 +56,51 @@ def evaluate_paths(
         loaded_models(models, batch_size, settings.seed), found, pair, settings, scorers, judge
     )
     save_evaluation(RunDirectory(output), evaluation)
+
+
+def _steering(
+    models: Mapping[str, Path], given: str | None
+) -> tuple[Steering | None, list[InputError]]:
+    if given is not None:
+        return steering_pair(given, None)
+    try:
+        return steering_of_models(models), []
+    except InputError as error:
+        return None, [error]
+
+
+def steering_of_models(models: Mapping[str, Path]) -> Steering:
+    """The pair that the models were aligned with, as their directories tell it.
+
+    Raises:
+        RecipeError: none of them tells.
+        SteeringError: they were aligned with different ones.
+    """
+    known = {name: pair for name, path in models.items() if (pair := _aligned_with(path))}
+    if not known:
+        raise no_steering(f"an evaluation of {', '.join(models)}", "--steering")
+    first, *others = known.values()
+    if any(pair != first for pair in others):
+        raise SteeringError(
+            "models aligned with different steering: "
+            + ", ".join(f"{name} ({pair.name})" for name, pair in known.items()),
+            "one pair is put to all of them",
+            "give the one to evaluate with: --steering",
+        )
+    return first
+
+
+def _aligned_with(path: Path) -> Steering | None:
+    """What lies beside a policy's weights, or else in the run that it belongs to."""
+    if (path / STEERING_FILE).is_file():
+        return saved_steering(path)
+    manifest = path.parent / MANIFEST
+    if not manifest.is_file():
+        return None
+    recipe = read_json(manifest).get("recipe", {})
+    value = recipe.get("demo", recipe).get("steering")
+    if value is None:
+        return None
+    from neat_align.recipe.schema import steering_texts
+
+    return Steering.from_value(steering_texts(value))

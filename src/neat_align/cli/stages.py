@@ -13,19 +13,36 @@ from rich.console import Console
 
 from neat_align import defaults
 from neat_align.artefacts import digest
+from neat_align.cli.drawing import decoding_of, steering_pair
 from neat_align.cli.groups import DropKind, GroupsTarget
 from neat_align.cli.ray_shards import ray_problems, run_on_ray
 from neat_align.cli.shard_work import SampleWork, ScoreWork
+from neat_align.cli.warnings import warn
 from neat_align.errors import InputError, OutputError, RecipeError, raise_all
 
 console = Console(soft_wrap=True, highlight=False)
 
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 SteeringOption = Annotated[
-    str, typer.Option("--steering", "-s", help="A steering pair's name, or a YAML or JSON file.")
+    str | None,
+    typer.Option(
+        "--steering",
+        "-s",
+        help="Name of a steering pair (`neat steering list`), or a YAML or JSON file of your "
+        "own. Its negative prompts order what must not be: 'Be rude.', not 'Never be rude.'",
+    ),
 ]
 Tokens = Annotated[int, typer.Option(min=1, help="Tokens a response at most.")]
 Temperature = Annotated[float, typer.Option(min=0.0, help="0 is greedy.")]
+TopP = Annotated[float, typer.Option(help="Likeliest tokens up to this share; 1 is off.")]
+TopK = Annotated[int, typer.Option(min=0, help="This many of the likeliest tokens; 0 is off.")]
+MinP = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="At least this share of the likeliest; 0 is off.")
+]
+StopStrings = Annotated[
+    list[str] | None,
+    typer.Option("--stop-strings", help="Ends a response before it; repeatable."),
+]
 Responses = Annotated[int, typer.Option(min=0, help="Responses per query.")]
 Batch = Annotated[int, typer.Option(min=1, help="Responses at a time.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory or hub id.")]
@@ -49,16 +66,16 @@ def sample(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Groups: .jsonl, .parquet, or a directory.")
     ],
-    steering: SteeringOption = "harmless",
-    positive: Annotated[
-        int, typer.Option(min=0, help="Responses a query.")
-    ] = defaults.POSITIVE_SAMPLES,
-    negative: Annotated[
-        int, typer.Option(min=0, help="Responses a query.")
-    ] = defaults.NEGATIVE_SAMPLES,
+    steering: SteeringOption = None,
+    positive: Responses = defaults.POSITIVE_SAMPLES,
+    negative: Responses = defaults.NEGATIVE_SAMPLES,
     plain: Responses = defaults.PLAIN_SAMPLES,
     max_new_tokens: Tokens = defaults.MAX_NEW_TOKENS,
     temperature: Temperature = defaults.TEMPERATURE,
+    top_p: TopP = defaults.TOP_P,
+    top_k: TopK = defaults.TOP_K,
+    min_p: MinP = defaults.MIN_P,
+    stop_strings: StopStrings = None,
     batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
     seed: Seed = 0,
     num_shards: Annotated[int, typer.Option(min=1, help="Shards of the whole data set.")] = 1,
@@ -82,29 +99,31 @@ def sample(
     shards anywhere at the same time; or all of them on a Ray cluster.
 
     Example: neat sample -m ./model -q queries.jsonl -o groups.jsonl --steering harmless
-    Example: neat sample -m ./model -q queries.jsonl -o groups/ --num-shards 8 --shard-index 3
-    Example: neat sample -m NAME --server http://localhost:8000/v1 -q queries.jsonl -o groups/
-    Example: neat sample -m ./model -q queries.jsonl -o groups/ --num-shards 32 --ray auto
+    Example: neat sample -m ./model -q queries.jsonl -o groups/ -s own.yaml --num-shards 8
+    Example: neat sample -m NAME --server http://localhost:8000/v1 -q q.jsonl -o groups/ -s own.yaml
+    Example: neat sample -m ./model -q queries.jsonl -o plain/ --positive 0 --negative 0 --plain 4
     """
     from neat_align.data.shards import Shard
-    from neat_align.sampling.base import Decoding
     from neat_align.sampling.groups import GroupPlan
     from neat_align.sampling.job import SamplingJob
-    from neat_align.steering import Steering
 
     shard = Shard(shard_index, num_shards)
+    plan = GroupPlan(plain, positive, negative)
+    given = f"{positive} positive and {negative} negative responses per query"
+    pair, problems = steering_pair(steering, given if positive or negative else None)
     job = SamplingJob(
         model,
-        Steering.from_value(steering),
-        GroupPlan(plain, positive, negative),
-        Decoding(max_new_tokens, temperature),
+        pair,
+        plan,
+        decoding_of(max_new_tokens, temperature, top_p, top_k, min_p, stop_strings),
         seed,
         batch_size,
         server,
         key_variable,
         concurrency,
     )
-    raise_all(job.problems() + ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
+    problems += job.problems()
+    raise_all(problems + ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
     target = GroupsTarget(output, shard)
     count = target.count(queries)
     asked = {"path": str(queries), "sha256": digest(queries)}
@@ -212,10 +231,13 @@ def train(
     Example: torchrun --nproc_per_node 8 -m neat_align train mine.yaml --output runs/online
     """
     from neat_align.pipeline import train_only
-    from neat_align.recipe import load_recipe
+    from neat_align.recipe import load_recipe, recipe_warnings
 
-    train_only(load_recipe(recipe, overrides or ()), output, groups, resume)
-    if os.environ.get("RANK", "0") == "0":
+    loaded = load_recipe(recipe, overrides or ())
+    is_first = os.environ.get("RANK", "0") == "0"
+    warn(recipe_warnings(loaded) if is_first else ())
+    train_only(loaded, output, groups, resume)
+    if is_first:
         console.print(f"written: {output / 'policy'}")
 
 
@@ -226,7 +248,7 @@ def evaluate(
     ],
     queries: QueriesOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="New directory.")],
-    steering: SteeringOption = "harmless",
+    steering: SteeringOption = None,
     reward: Annotated[
         str | None, typer.Option(help="The scorer that training used: model or function.")
     ] = None,
@@ -238,6 +260,10 @@ def evaluate(
     ] = None,
     max_new_tokens: Tokens = defaults.MAX_NEW_TOKENS,
     temperature: Temperature = defaults.TEMPERATURE,
+    top_p: TopP = defaults.TOP_P,
+    top_k: TopK = defaults.TOP_K,
+    min_p: MinP = defaults.MIN_P,
+    stop_strings: StopStrings = None,
     samples_per_query: Annotated[
         int, typer.Option(min=1, help="Responses a query.")
     ] = defaults.SAMPLES_PER_QUERY,
@@ -246,14 +272,17 @@ def evaluate(
 ) -> None:
     """Compare models on held-out queries, plain and under negative prompts.
 
-    Example: neat evaluate -m base=./model -m neat=./policy -q test.jsonl -r ./reward -o out
+    The steering pair of a policy that was trained here is known from its directory; for
+    other models, give it.
+
+    Example: neat evaluate -m base=./model -m neat=runs/x/policy -q test.jsonl --reward ./rm -o out
     """
     from neat_align.cli.evaluation import evaluate_paths
     from neat_align.evaluation.suite import EvaluationSettings
-    from neat_align.sampling.base import Decoding
 
     _refuse_existing(output)
-    settings = EvaluationSettings(Decoding(max_new_tokens, temperature), seed, samples_per_query)
+    decoding = decoding_of(max_new_tokens, temperature, top_p, top_k, min_p, stop_strings)
+    settings = EvaluationSettings(decoding, seed, samples_per_query)
     named = {"train": reward, "heldout": heldout_reward}
     evaluate_paths(
         _named_paths(model), queries, steering, settings, named, checker, output, batch_size

@@ -24,7 +24,7 @@ from neat_align.comparison.methods import (
 from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.recipe import Recipe, RewardTraining, check_recipe, recipe_from, reward_imports
 from neat_align.recipe.load import apply_override
-from neat_align.recipe.schema import Section
+from neat_align.recipe.schema import Section, steering_texts
 from neat_align.steering import Steering
 
 MAIN = "main"
@@ -257,9 +257,9 @@ def _variants(recipe: Recipe) -> list[Any]:
     return list(recipe.compare.variants.values()) if recipe.compare else []
 
 
-def _with_held_back(steering: str | Mapping[str, Any], negative: Sequence[str]) -> dict[str, Any]:
+def _with_held_back(steering: str | dict[str, Any], negative: Sequence[str]) -> dict[str, Any]:
     """The steering pair with development prompts in place of the held-back ones."""
-    pair = Steering.from_value(steering)
+    pair = Steering.from_value(steering_texts(steering))
     return {
         "name": pair.name,
         "version": pair.version,

@@ -29,7 +29,6 @@ from neat_align.comparison.summary import chosen_setting
 from neat_align.recipe import Recipe, RewardTraining
 from neat_align.runs import RunDirectory
 from neat_align.stages import HELD_OUT
-from neat_align.steering import Steering
 
 MANIFEST = {"kind": "comparison"}
 WORKER = "NEAT_COMPARE_WORKER"  # set in the environment of a worker process
@@ -264,7 +263,7 @@ def _evaluated(
     evaluation = evaluate(
         {cell.method: evaluated_model(model, tokenizer, cell.method, size, recipe.seed)},
         held_out,
-        Steering.from_value(recipe.steering),
+        recipe.pair,
         stages.evaluation_settings(recipe),
         stages.evaluation_scorers(recipe, rewards, heldout),
         resolve_checker(section.checker),

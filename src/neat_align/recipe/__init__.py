@@ -1,6 +1,6 @@
 """Recipes: a run written down, checked before anything is loaded."""
 
-from neat_align.recipe.check import check_recipe, data_spec, reward_imports
+from neat_align.recipe.check import check_recipe, data_spec, recipe_warnings, reward_imports
 from neat_align.recipe.load import load_recipe, recipe_from, recipe_names, recipe_text
 from neat_align.recipe.objectives import objective_arguments
 from neat_align.recipe.schema import Data, Recipe, RewardTraining
@@ -16,5 +16,6 @@ __all__ = [
     "recipe_from",
     "recipe_names",
     "recipe_text",
+    "recipe_warnings",
     "reward_imports",
 ]

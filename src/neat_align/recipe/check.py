@@ -10,10 +10,10 @@ from neat_align.data import DataSpec, read_queries
 from neat_align.data.files import read_rows
 from neat_align.errors import InputError, RecipeError, nearest
 from neat_align.modeling import check_model_source
+from neat_align.prohibition import prohibition_warnings
 from neat_align.recipe.objectives import objective_problems
 from neat_align.recipe.schema import Data, Recipe, RewardTraining
 from neat_align.scoring import check_scorer_value, import_problems
-from neat_align.steering import Steering
 from neat_align.training.settings import setting_problems
 
 LOOKED_AT = 1000  # queries whose columns are taken for all there are
@@ -42,6 +42,11 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
     return errors
 
 
+def recipe_warnings(recipe: Recipe) -> list[str]:
+    """What a recipe that can be run is most likely not meant to say."""
+    return [] if _steering(recipe) else prohibition_warnings(recipe.pair)
+
+
 def data_spec(data: Data) -> DataSpec:
     """A recipe's data section as the loaders want it."""
     return DataSpec(data.path, data.dataset, data.config, data.split, data.columns, data.limit)
@@ -49,7 +54,7 @@ def data_spec(data: Data) -> DataSpec:
 
 def _steering(recipe: Recipe) -> list[InputError]:
     try:
-        Steering.from_value(recipe.steering)
+        _ = recipe.pair
     except InputError as error:
         return [error]
     return []

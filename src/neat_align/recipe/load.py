@@ -13,9 +13,10 @@ from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.paths import is_file
 from neat_align.recipe.schema import Recipe
 from neat_align.recipe.train_fields import OWNED, convert, train_fields
+from neat_align.steering import no_steering
 from neat_align.yaml_text import parse_yaml
 
-SHORT_FOR = {"objective": "name", "world": "part"}
+SHORT_FOR = {"objective": "name", "steering": "name", "world": "part"}
 """What a text in place of a section stands for; anywhere else it is the path."""
 
 LORA_KEYS = ("r", "alpha", "dropout", "target_modules")
@@ -160,9 +161,13 @@ def _lora(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _explained(problem: Any) -> RecipeError:
+def _explained(problem: Any) -> InputError:
     """One pydantic problem in three parts."""
     place = ".".join(str(part) for part in problem["loc"]) or "the recipe"
+    if problem["loc"] == ("steering",) and (
+        problem["type"] == "missing" or problem.get("input") is None
+    ):
+        return no_steering("a recipe", "`steering:`")
     if problem["type"] == "extra_forbidden":
         known = _fields_at(problem["loc"][:-1])
         return RecipeError(place, "there is no such key", nearest(str(problem["loc"][-1]), known))

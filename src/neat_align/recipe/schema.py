@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from neat_align import defaults
 from neat_align.scoring.server_judge import judge_value
+from neat_align.steering import OWN, Steering
 
 
 class Section(BaseModel):
@@ -225,14 +226,21 @@ class Compare(Section):
     )
 
 
+TRIED = "try_queries"  # the key beside a pair's texts
+
+
 class Recipe(Section):
-    """A whole run."""
+    """A whole run.
+
+    `steering` is a name, a file, or a mapping of a pair's texts (or its `name`), which may
+    also hold `try_queries`: on how many queries it is tried before the first step (0: none).
+    """
 
     about: str = ""
     seed: int = Field(0, ge=0)
     model: Model
     queries: Data
-    steering: str | dict[str, Any] = "harmless"
+    steering: str | dict[str, Any]
     sample: Sample = Sample()
     reward: Reward
     objective: dict[str, Any] = Field(default_factory=lambda: {"name": "neat"})
@@ -240,9 +248,41 @@ class Recipe(Section):
     evaluate: Evaluate | None = None
     compare: Compare | None = None
 
+    @field_validator("steering", mode="before")
+    @classmethod
+    def _a_pair(cls, value: Any) -> Any:
+        tried = value.get(TRIED) if isinstance(value, dict) else None
+        if not isinstance(value, str | dict):
+            raise ValueError(f"it is neither a name, a file nor a mapping: write {OWN}")
+        if tried is not None and (type(tried) is not int or tried < 0):
+            raise ValueError(f"{TRIED} {tried!r} is no whole number from 0 on")
+        return value
+
+    @property
+    def pair(self) -> Steering:
+        """The steering pair.
+
+        Raises:
+            SteeringError: it is unknown, or its texts cannot be used.
+        """
+        return Steering.from_value(steering_texts(self.steering))
+
+    @property
+    def try_queries(self) -> int:
+        """On how many queries the pair is tried before the first step."""
+        own = self.steering.get(TRIED) if isinstance(self.steering, dict) else None
+        return defaults.TRY_QUERIES if own is None else int(own)
+
     @model_validator(mode="before")
     @classmethod
     def _objective_from_text(cls, value: Any) -> Any:
         if isinstance(value, dict) and isinstance(value.get("objective"), str):
             return {**value, "objective": {"name": value["objective"]}}
         return value
+
+
+def steering_texts(value: str | dict[str, Any]) -> str | dict[str, Any]:
+    """A recipe's `steering` without what only says how it is tried."""
+    if isinstance(value, str):
+        return value
+    return {key: own for key, own in value.items() if key != TRIED}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from neat_align import defaults
 from neat_align.errors import RecipeError
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
-from neat_align.steering import Steering
+from neat_align.steering import Steering, no_steering
 from neat_align.types import Group, Query, Source
 
 
@@ -43,17 +43,23 @@ class GroupPlan:
 
 
 def plan_group(
-    query: Query, steering: Steering, plan: GroupPlan, seed: int
+    query: Query, steering: Steering | None, plan: GroupPlan, seed: int
 ) -> list[SamplingRequest]:
     """The requests of one group: positive, negative, then plain.
 
     Phrasings are taken in turn from a start that the seed and the query decide, so that a
     group of two shows two phrasings. A steering pair without a positive side asks for its
     positive responses without a prompt.
+
+    Raises:
+        RecipeError: no steering, and not all of the responses are plain.
     """
+    if steering is None and (plan.positive or plan.negative):
+        given = f"{plan.positive} positive and {plan.negative} negative responses per query"
+        raise no_steering(given, "a steering pair")
     wanted = [
-        *_cycle(Source.POSITIVE, steering.positive, plan.positive, query, seed),
-        *_cycle(Source.NEGATIVE, steering.negative, plan.negative, query, seed),
+        *_cycle(Source.POSITIVE, steering.positive if steering else (), plan.positive, query, seed),
+        *_cycle(Source.NEGATIVE, steering.negative if steering else (), plan.negative, query, seed),
         *_cycle(Source.PLAIN, (), plan.plain, query, seed),
     ]
     return [
@@ -65,7 +71,7 @@ def plan_group(
 def sample_groups(
     sampler: Sampler,
     queries: Sequence[Query],
-    steering: Steering,
+    steering: Steering | None,
     plan: GroupPlan,
     decoding: Decoding,
     seed: int,

@@ -27,6 +27,7 @@ class SamplingJob:
 
     Attributes:
         model: a directory or hub id; or, with `server`, the model's name there.
+        steering: None where all responses are plain.
         server: address of a chat endpoint.
         key_variable: environment variable with its key.
         concurrency: questions open to it at a time.
@@ -35,7 +36,7 @@ class SamplingJob:
     """
 
     model: str
-    steering: Steering
+    steering: Steering | None
     plan: GroupPlan
     decoding: Decoding
     seed: int = 0
@@ -50,15 +51,12 @@ class SamplingJob:
 
     def identity(self) -> dict[str, Any]:
         """What decides which responses are drawn."""
-        steering = self.steering
+        pair = self.steering
         return {
             "sample": self.model,
             "server": self.server,
-            "steering": {
-                "name": steering.name,
-                "positive": steering.positive,
-                "negative": steering.negative,
-            },
+            "steering": pair
+            and {"name": pair.name, "positive": pair.positive, "negative": pair.negative},
             "plan": asdict(self.plan),
             "decoding": asdict(self.decoding),
             "seed": self.seed,

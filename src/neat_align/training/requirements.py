@@ -8,7 +8,7 @@ from typing import Any
 from neat_align.errors import InputError, RecipeError
 from neat_align.objectives import Objective
 from neat_align.sampling.groups import GroupPlan
-from neat_align.steering import Steering
+from neat_align.steering import Steering, no_steering
 from neat_align.training.config import NEATConfig
 from neat_align.types import Group, Query, Source
 
@@ -41,10 +41,9 @@ def training_needs(
         )
     if steering is None and (online or negative_context):
         problems.append(
-            RecipeError(
-                "no steering",
-                "sampling and negative_context need the steering prompts",
-                'pass steering=Steering.named("harmless")',
+            no_steering(
+                "sampling online" if online else f"negative_context={negative_context}",
+                "steering=…",
             )
         )
     if not online and args.log_completions:

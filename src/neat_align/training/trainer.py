@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from neat_align.modeling.logprobs import group_sums, tokenized_logps
 from neat_align.modeling.packing import prepare_for_packing
 from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.objectives import NEAT, GroupLogps, Objective
+from neat_align.prohibition import prohibition_warnings
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Sampler
 from neat_align.sampling.groups import stable_seed
@@ -66,8 +67,9 @@ class NEATTrainer(SealedCheckpoints):
         model: a model, directory or hub id.
         args: a `NEATConfig`.
         objective: what to minimise; `NEAT()` when None.
-        steering: the positive and negative prompts; needed when queries are sampled or
-            `negative_context` is used.
+        steering: the positive and negative prompts, as a `Steering`, a name ("polite"), a
+            YAML or JSON file, or a mapping ({"negative": "Be rude."}); needed when queries
+            are sampled or `negative_context` is used.
         reward_funcs: one or several scorers: callables in TRL's signature, model ids,
             directories, modules, "file.py:function", "polarity" (reward-free).
         reward_weights: one weight for each of them, 1 by default.
@@ -91,7 +93,7 @@ class NEATTrainer(SealedCheckpoints):
         model: Any,
         args: NEATConfig,
         objective: Objective | None = None,
-        steering: Steering | None = None,
+        steering: Steering | str | Path | Mapping[str, Any] | None = None,
         reward_funcs: Any = None,
         reward_weights: Sequence[float] | None = None,
         train_dataset: Sequence[Any] = (),
@@ -102,7 +104,9 @@ class NEATTrainer(SealedCheckpoints):
         **trainer_kwargs: Any,
     ) -> None:
         self.objective = objective or NEAT()
-        self.steering = steering
+        self.steering = None if steering is None else Steering.from_value(steering)
+        for text in prohibition_warnings(self.steering) if self.steering else ():
+            warnings.warn(text, stacklevel=2)
         train_dataset = Records(train_dataset)
         self.online = bool(train_dataset) and isinstance(train_dataset[0], Query)
         self.negative_context = (
@@ -115,7 +119,7 @@ class NEATTrainer(SealedCheckpoints):
                 self.objective,
                 args,
                 self.negative_context,
-                steering,
+                self.steering,
                 train_dataset,
                 has_rewards=reward_funcs is not None,
             )
@@ -148,7 +152,8 @@ class NEATTrainer(SealedCheckpoints):
         samples = self.online and sampler is None
         raise_all(engine_problems(args, model, self.accelerator, samples))
         if samples:
-            prompts = (*steering.positive, *steering.negative) if steering else ()
+            pair = self.steering
+            prompts = (*pair.positive, *pair.negative) if pair else ()
             check_queries_fit(model, train_dataset, self.prompt_format, prompts, args)
         # compute_loss divides by the groups of the global batch, exactly, whatever the
         # accumulation and the number of ranks; the Trainer must not divide again.
