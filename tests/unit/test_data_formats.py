@@ -130,7 +130,7 @@ def test_rows_that_prefer_nothing(row, reason):
         ({"prompt": "  "}, "nothing to answer"),
         ({"prompt": [USER, ANSWER]}, "waits for an answer"),
         ({"prompt": [{"role": "system", "content": "Be kind."}]}, "waits for an answer"),
-        ({"prompt": 3}, "type int"),
+        ({"prompt": 3}, "not int"),
         ({"prompt": ["Hi"]}, "role and content"),
         ({"prompt": [{"from": "human", "value": "Hi"}]}, "role and content"),
         ({"prompt": [{"role": "user", "content": None}]}, "not text"),

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from neat_align.atomic import atomic_write_bytes, atomic_write_text
-from neat_align.data.files import Row, read_rows
+from neat_align.data.cells import understood
+from neat_align.data.files import read_rows
 from neat_align.data.finished import check_finished
 from neat_align.data.formats import Diverging, NoPreference, Preference, preference_of, query_of
+from neat_align.data.json_rows import Row
 from neat_align.data.seen import SeenIds
 from neat_align.data.shards import group_files
 from neat_align.data.wide import check_wide, group_of_wide, json_text, wide_bytes
@@ -277,7 +279,7 @@ def _rows(spec: DataSpec) -> Iterator[Row]:
     source = read_rows(Path(spec.path)) if spec.path is not None else _hub_rows(spec)
     for number, (place, row) in enumerate(islice(source, spec.limit)):
         _check_columns(row, spec, place if number else str(spec.path or spec.dataset))
-        yield place, _renamed(row, spec)
+        yield place, understood(_renamed(row, spec), place)
 
 
 def _check_columns(row: Mapping[str, Any], spec: DataSpec, place: str) -> None:

@@ -74,6 +74,7 @@ def _conversation_of(row: Mapping[str, Any]) -> Query:
     """The query of a row, without what stands in further columns."""
     column = next((c for c in PROMPT_COLUMNS if row.get(c)), None)
     if column is not None:
+        _refuse_other_kinds(row[column], column)
         return _query_of_prompt(row[column], _meta(row, column, "conversational"), row)
     for name in SHAREGPT_COLUMNS:
         if _is_conversation(row.get(name)):
@@ -149,6 +150,15 @@ def split_transcript(text: str) -> tuple[str, str]:
             f"end it with {ASSISTANT!r} and an answer",
         )
     return head, answer.strip()
+
+
+def _refuse_other_kinds(value: Any, column: str) -> None:
+    if not isinstance(value, str | list | tuple):
+        raise DataError(
+            f"column {column!r} with {str(value)[:60]}",
+            f"a query is a text or a list of turns, not {type(value).__name__}",
+            "convert it, or name another column with columns={'prompt': …}",
+        )
 
 
 def _query_of_prompt(prompt: Any, meta: dict[str, Any], row: Mapping[str, Any]) -> Query:
