@@ -105,7 +105,7 @@ def test_a_text_that_only_begins_like_json_stays_a_text(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("q.csv", f'n,messages\n1,"{CELL[:-6]}"\n', ["line 2", "'messages'", "broken JSON"]),
+        ("q.csv", f'n,messages\n1,"{CELL[:-2]}"\n', ["line 2", "'messages'", "broken JSON"]),
         ("q.csv", 'n,messages\n1,"[{}]"\n', ["line 2", "role and content"]),
         ("q.csv", "prompt,prompt\na,b\n", ["line 1", "two columns are called 'prompt'"]),
         ("q.csv", 'prompt\none\n"two\n', ["line 3", "close the quotes"]),

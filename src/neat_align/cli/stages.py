@@ -47,7 +47,7 @@ Responses = Annotated[int, typer.Option(min=0, help="Responses per query.")]
 Batch = Annotated[int, typer.Option(min=1, help="Responses at a time.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory or hub id.")]
 QueriesOption = Annotated[
-    Path, typer.Option("--queries", "-q", help="JSONL, JSON, CSV or Parquet (also .gz).")
+    Path, typer.Option("--queries", "-q", help="JSONL, JSON, CSV, YAML, text or Parquet.")
 ]
 RayOption = Annotated[
     str | None,
