@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from neat_align.data import Preferences, load_preferences, load_queries
-from neat_align.errors import DataError
-from neat_align.recipe import Data, data_spec
+from neat_align.errors import DataError, InputError
+from neat_align.recipe import Data, Recipe, data_spec
 from neat_align.types import Document, Query
 from neat_align.world import corpus
 from neat_align.world.lexicon import Split
@@ -23,7 +23,11 @@ def queries(section: Data, seed: int) -> list[Query]:
     """
     if section.world:
         assert section.limit is not None
-        drawn = corpus.draw_queries(seed, Split(section.world.part), section.limit)
+        try:
+            drawn = corpus.draw_queries(seed, Split(section.world.part), section.limit)
+        except ValueError as error:
+            given = f"{section.limit} queries of the world's part {section.world.part!r}"
+            raise DataError(given, str(error), "ask for fewer with limit") from error
         return corpus.with_answers(drawn, seed) if section.world.answers else drawn
     low, high = section.share
     found = [q for q in load_queries(data_spec(section)) if low <= _place(q) < high]
@@ -59,15 +63,54 @@ def documents(section: Data, seed: int) -> list[Document]:
     ]
 
 
+def held_out_problems(recipe: Recipe, trained: Sequence[Query] | None = None) -> list[InputError]:
+    """Queries that are trained on and measured on, or chosen on and reported on.
+
+    As far as that is known without the hub; every row of the local files is read.
+
+    Args:
+        trained: the queries of stored groups, where those are trained on.
+    """
+    sections = {"evaluate.queries": recipe.evaluate.queries if recipe.evaluate else None}
+    if recipe.compare:
+        sections["compare.development.queries"] = recipe.compare.development.queries
+    known = {
+        place: {q.id for q in queries(section, recipe.seed)}
+        for place, section in sections.items()
+        if section is not None and not section.dataset
+    }
+    if trained is None:
+        trained = [] if recipe.queries.dataset else queries(recipe.queries, recipe.seed)
+    ids = {q.id for q in trained}
+    problems: list[InputError] = [
+        _shared(place, ids & own, own) for place, own in known.items() if ids & own
+    ]
+    test, development = known.get("evaluate.queries"), known.get("compare.development.queries")
+    if test and development and test & development:
+        problems.append(
+            DataError(
+                f"compare.development.queries: {len(test & development)} of {len(development)}",
+                "they are evaluate.queries too: settings would be chosen on what is reported",
+                "give other queries, or shares that do not overlap",
+            )
+        )
+    return problems
+
+
 def refuse_trained_queries(held_out: Sequence[Query], trained: Sequence[Query]) -> None:
     """Raise a `DataError` where evaluation queries are training queries too."""
-    shared = {q.id for q in held_out} & {q.id for q in trained}
+    own = {q.id for q in held_out}
+    shared = own & {q.id for q in trained}
     if shared:
-        raise DataError(
-            f"{len(shared)} of {len(held_out)} evaluation queries",
-            "they are training queries too, so the figures would not be held out",
-            "give other queries, or shares that do not overlap (share: [0, 0.9] and [0.9, 1])",
-        )
+        raise _shared("evaluate.queries", shared, own)
+
+
+def _shared(place: str, shared: Collection[str], held_out: Collection[str]) -> DataError:
+    return DataError(
+        f"{place}: {len(shared)} of {len(held_out)}",
+        "they are training queries too, so the figures would not be held out",
+        "give other queries, or shares that do not overlap (share: [0, 0.9] and [0.9, 1])",
+    )
 
 
 def _place(query: Query) -> float:

@@ -68,6 +68,7 @@ def run_recipe(
         InputError: everything that is wrong with the recipe, its files or the directory.
     """
     raise_all(check_recipe(recipe) or reward_imports(recipe) or stages.needs(recipe))
+    raise_all(inputs.held_out_problems(recipe))
     run = RunDirectory.open(directory, recipe.model_dump(mode="json"), resume)
     plan = [*model_stages(recipe), Stage("train", align, TRAINED)]
     if recipe.evaluate:
@@ -149,6 +150,7 @@ def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: boo
     stored = load_groups(groups) if groups else None
     for group in stored or ():
         _ = group.scores  # refuses unscored groups before a model is loaded
+    raise_all(inputs.held_out_problems(recipe, [g.query for g in stored] if stored else None))
     asked = {**recipe.model_dump(mode="json"), "groups": str(groups) if groups else None}
     if int(os.environ.get("RANK", "0")):  # the first rank looks after the directory
         align(recipe, RunDirectory(directory), stored)

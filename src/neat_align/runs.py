@@ -126,7 +126,7 @@ class RunDirectory:
         Raises:
             OutputError: another process is at work in it.
         """
-        with self.path(LOCK).open("w") as file:
+        with self.path(LOCK).open("wb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:

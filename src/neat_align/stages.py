@@ -174,7 +174,7 @@ def save_policy(trainer: Any, path: Path) -> None:
         if trainer.steering is not None:
             trainer.steering.save(folder)
         (folder / "README.md").write_text(
-            model_card(trainer.objective, trainer.steering, trainer.args)
+            model_card(trainer.objective, trainer.steering, trainer.args), encoding="utf-8"
         )
     accelerator.wait_for_everyone()
 

@@ -130,7 +130,7 @@ def test_the_stages_one_by_one(recipe, folder, model_dir):
     for response in group.responses:
         assert response.score == sum(response.scores.values())
         assert set(response.scores) == {"no_lamp", "polarity"}
-    neat("train", recipe, "--groups", "s.jsonl", "-o", "offline")
+    neat("train", recipe, "evaluate=null", "--groups", "s.jsonl", "-o", "offline")
     neat(
         "evaluate", "-m", f"base={model_dir}", "-m", "neat=offline/policy", "-q", "hh.jsonl",
         "-o", "figures", "--reward", "polarity", "--max-new-tokens", 5,

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tests.conftest import make_llama
 
-from neat_align.errors import NonFiniteLossError, RecipeError
+from neat_align.errors import NonFiniteLossError, OutputError, RecipeError
 from neat_align.modeling.packing import prepare_for_packing
 from neat_align.objectives import D2O, DPO, KTO, NEAT, NEATPP, ORPO, PRO, RRHF, LossTerms
 from neat_align.prompt_format import PromptFormat
@@ -253,6 +253,16 @@ def test_what_had_ended_takes_no_further_step(tmp_path, tokenizer, steering, que
     assert resumed.state.global_step == steps
     assert_same(weights(whole), weights(resumed), rtol=0, atol=0)
     assert rows(tmp_path) == told
+
+
+def test_a_checkpoint_without_optimiser_is_not_resumed_from(tmp_path, tokenizer, steering, queries):
+    settings = {"max_steps": 3, "save_strategy": "steps", "save_steps": 2, "save_only_model": True}
+    trainer_of(tmp_path, tokenizer, steering, queries, **settings).train()
+    again = trainer_of(tmp_path, tokenizer, steering, queries, **settings)
+    with pytest.raises(OutputError, match="it holds the model alone"):
+        again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))  # nothing is left to do
+    assert again.state.global_step == 3
 
 
 def test_reference_is_the_initial_policy(tmp_path, tokenizer, steering, queries):

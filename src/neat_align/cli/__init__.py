@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -33,8 +34,16 @@ def _tell(text: str) -> None:
         Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
 
 
+def _show_any_text() -> None:
+    """Show as an escape what the terminal's encoding lacks, where Python would raise."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Entry point: a `NeatError` becomes its three parts on stderr, and exit code 2."""
+    _show_any_text()
     try:
         with interruptible():
             _refuse_ranks()

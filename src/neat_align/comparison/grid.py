@@ -117,7 +117,8 @@ class Grid:
                 Variant(name, tuple(section.overrides), tuple(own), tuple(seeds[: section.seeds]))
             )
         grid = cls(recipe, tuple(v for v in variants if v.methods), tune)
-        raise_all(grid._cell_problems() or reward_imports(recipe))
+        problems = grid._cell_problems() or reward_imports(recipe)
+        raise_all(problems or grid._held_out_problems())
         return grid
 
     @property
@@ -219,6 +220,19 @@ class Grid:
                     problems = problems or needs(cell.recipe)
                 for problem in problems:
                     found.setdefault(str(problem), problem)
+        return list(found.values())
+
+    def _held_out_problems(self) -> list[InputError]:
+        """Queries that are both trained and measured on, in any variant, each thing once."""
+        from neat_align.inputs import held_out_problems
+
+        found: dict[str, InputError] = {}
+        for overrides in {variant.overrides for variant in self.variants}:
+            content = self.recipe.model_dump(mode="json")
+            for override in overrides:
+                apply_override(content, override)
+            for problem in held_out_problems(recipe_from(content)):
+                found.setdefault(str(problem), problem)
         return list(found.values())
 
 

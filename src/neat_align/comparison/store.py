@@ -70,7 +70,7 @@ class Store:
         """Whether this process has the unit now; the claim ends with the block or the process."""
         path = self.directory / "locks" / unit
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
+        with path.open("wb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -70,14 +70,14 @@ class MetricsFile(TrainerCallback):
         if not state.is_world_process_zero:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        rows = self.path.read_text().splitlines() if self.path.exists() else []
+        rows = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
         kept = [row for row in rows if state.global_step and _step(row) <= state.global_step]
-        self.path.write_text("".join(row + "\n" for row in kept))
+        self.path.write_text("".join(row + "\n" for row in kept), encoding="utf-8")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if state.is_world_process_zero and logs and "loss" in logs:
             row = {"step": state.global_step, **logs}
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
 
 

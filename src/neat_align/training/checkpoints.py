@@ -63,6 +63,25 @@ def check_checkpoint(folder: Path) -> None:
         )
 
 
+def _check_resumable(folder: Path) -> None:
+    """Make sure that a checkpoint holds more than the model.
+
+    Raises:
+        OutputError: it was saved with `save_only_model`, without optimiser, learning rate
+            and random state: training from it would be another training.
+    """
+    state = read_json(folder / "trainer_state.json")
+    is_at_end = state["global_step"] >= state["max_steps"]
+    if not is_at_end and not any(folder.glob("rng_state*.pth")):
+        raise OutputError(
+            f"checkpoint {folder}",
+            "it holds the model alone (save_only_model): without the optimiser's state and the "
+            "random state, training would not go on as it would have",
+            f"remove {folder.parent}, and training starts anew; with save_only_model=false later "
+            "checkpoints can be resumed from",
+        )
+
+
 def training_folder(output: Path, *content: Any) -> Path:
     """Where a training that ends in `output` keeps its checkpoints.
 
@@ -129,6 +148,7 @@ class SealedCheckpoints(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         check_checkpoint(Path(resume_from_checkpoint))
+        _check_resumable(Path(resume_from_checkpoint))
         super()._load_from_checkpoint(resume_from_checkpoint, model)
 
 

@@ -386,12 +386,12 @@ class NEATTrainer(SealedCheckpoints):
         """The groups sampled for steps to come."""
         save_groups(folder / self._pending_file, [g for batch in self._pending for g in batch])
         sizes = json.dumps([len(batch) for batch in self._pending])
-        (folder / self._pending_file).with_suffix(".sizes.json").write_text(sizes)
+        (folder / self._pending_file).with_suffix(".sizes.json").write_text(sizes, encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         path = Path(resume_from_checkpoint) / self._pending_file
-        sizes = json.loads(path.with_suffix(".sizes.json").read_text())
+        sizes = json.loads(path.with_suffix(".sizes.json").read_text(encoding="utf-8"))
         groups = iter(load_groups(path)) if sizes else iter(())
         self._pending = [[next(groups) for _ in range(size)] for size in sizes]
         self._resumed_batches = len(sizes) if self.online else 0
@@ -407,7 +407,7 @@ class NEATTrainer(SealedCheckpoints):
             from neat_align.training.model_card import model_card
 
             text = model_card(self.objective, self.steering, self.args)
-            (Path(str(self.args.output_dir)) / "README.md").write_text(text)
+            (Path(str(self.args.output_dir)) / "README.md").write_text(text, encoding="utf-8")
 
     # ------------------------------------------------------------------------- assembly
 

@@ -105,6 +105,9 @@ NOTES = (
 )
 
 
+REPEATS = 5000  # known queries drawn in a row, after which there are no more
+
+
 def draw_query(rng: random.Random, split: Split) -> Query:
     """A query all of whose words belong to `split`."""
     return _of_kind(rng, _draw(rng, KIND_SHARES), split)
@@ -119,12 +122,12 @@ def draw_queries(seed: int, split: Split, count: int) -> list[Query]:
     rng = random.Random(f"queries-{split}-{seed}")
     queries: dict[str, Query] = {}
     for kind, share in KIND_SHARES.items():
-        wanted, tries = len(queries) + round(share * count), 0
+        wanted, repeats = len(queries) + round(share * count), 0
         while len(queries) < wanted:
             query = _of_kind(rng, kind, split)
+            repeats = repeats + 1 if query.id in queries else 0
             queries.setdefault(query.id, query)
-            tries += 1
-            if tries > 100 * count:
+            if repeats > REPEATS:
                 raise ValueError(f"the {split} words do not make {share:.0%} of {count} queries")
     shuffled = list(queries.values())
     rng.shuffle(shuffled)
