@@ -94,7 +94,7 @@ def method_page(cls: type[Objective], summary: dict | None) -> str:
         f"**Parameters.**\n\n{_parameters(cls)}",
         f"**Logged besides what every method logs.**\n\n{_logged(cls())}",
         f"**Result.** {_result(cls, summary)}",
-        f"**Command.** `neat compare world --methods {_method_of(cls)},neat --seeds "
+        f"**Command.** `neat compare world --methods {_compared(_method_of(cls))} --seeds "
         "10,11,12,13,14 --tune 4`, or in a recipe `objective: {name: " + cls.name + "}`.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -146,6 +146,11 @@ def _method_of(cls: type[Objective]) -> str:
     if cls.name in names:
         return cls.name
     return next(m.name for m in names.values() if m.overlay["objective"]["name"] == cls.name)
+
+
+def _compared(method: str) -> str:
+    """The method beside NEAT; NEAT beside the base."""
+    return "base,neat" if method == "neat" else f"{method},neat"
 
 
 def _result(cls: type[Objective], summary: dict | None) -> str:

@@ -31,6 +31,9 @@ CONCURRENCY = 16
 KEY_VARIABLE = "OPENAI_API_KEY"
 """Environment variable with a server's key."""
 
+TOKENS_PER_PASS = 4096
+"""Tokens of one forward pass."""
+
 # A reward model starts from a model that was trained before, which a higher rate spoils.
 # Models of the study's size need 100 times as much, and its recipes say so.
 REWARD_LEARNING_RATE = 1e-5

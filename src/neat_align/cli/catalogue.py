@@ -24,7 +24,7 @@ from neat_align.steering import Steering, steering_names
 
 console = Console(soft_wrap=True, highlight=False)
 
-recipe_app = typer.Typer(help="Recipes: list, show, copy, check.", no_args_is_help=True)
+recipe_app = typer.Typer(help="Recipes: list, show, copy, check, keys.", no_args_is_help=True)
 launch_app = typer.Typer(help="Configs for several processes.", no_args_is_help=True)
 steering_app = typer.Typer(help="Steering pairs: list, show.", no_args_is_help=True)
 method_app = typer.Typer(help="Methods: list, show.", no_args_is_help=True)
@@ -84,6 +84,34 @@ def recipe_check(
     warn(warnings)
     told = f"{len(warnings)} to look at again" if warnings else "no problem found"
     console.print(f"{recipe}: {told}")
+
+
+@recipe_app.command("keys")
+def recipe_keys(
+    word: Annotated[
+        str, typer.Argument(help="A section or a part of a key's name; all of ours without it.")
+    ] = "",
+    markdown: Annotated[bool, typer.Option("--markdown", help="The page of the docs.")] = False,
+) -> None:
+    """Tell what every key of a recipe means, and its default.
+
+    Example: neat recipe keys
+    Example: neat recipe keys sample
+    Example: neat recipe keys train
+    """
+    from neat_align.recipe.keys import as_markdown, matching_keys, recipe_keys
+
+    if markdown:
+        typer.echo(as_markdown(), nl=False)
+        return
+    found = matching_keys(word)
+    if not found:
+        known = [key.name for key in recipe_keys()]
+        raise RecipeError(f"key {word!r}", "no recipe key is called so", nearest(word, known))
+    for key in found:
+        told = " · ".join(filter(None, [key.kind, key.default and f"default {key.default}"]))
+        console.print(f"{key.name}  ({told.replace('default required', 'required')})", markup=False)
+        console.print(f"    {key.meaning}", markup=False)
 
 
 @launch_app.command("list")

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from neat_align import defaults
 from neat_align.modeling.packing import can_pack
 from neat_align.modeling.tokenized import TokenizedGroup
 
-TOKENS = 4096
+TOKENS = defaults.TOKENS_PER_PASS
 """Default tokens of one forward pass."""
 
 

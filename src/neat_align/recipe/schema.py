@@ -49,6 +49,15 @@ class Data(Section):
 
     `share: [a, b]` keeps the rows whose content hash lies in that part of 0 to 1: two
     sections with parts that do not overlap share no query.
+
+    Attributes:
+        path: a local file; a text in place of the section is one.
+        dataset: a data set of the hub, by its id.
+        world: a part of the generated world.
+        config, split: of the hub's data set.
+        columns: our names (prompt, chosen, rejected, text …) to those of the data.
+        limit: rows to read at most.
+        share: the part of the rows, by their content, that is used.
     """
 
     path: str | None = None
@@ -77,7 +86,17 @@ class Data(Section):
 
 
 class FromScratch(Section):
-    """A small Llama and its tokenizer, trained on `data`; see `LanguageModelSettings`."""
+    """A small Llama and its tokenizer, trained on `data`; see `LanguageModelSettings`.
+
+    Attributes:
+        data: texts, or preferences of which both answers are read.
+        hidden_size, layers, heads, intermediate_size: of the model.
+        vocab_size: of the tokenizer.
+        max_length: tokens; longer documents lose their beginning.
+        steps, batch_size, learning_rate: of the training.
+        prompt_weight: weight of the query's tokens in the loss; the answer's weigh 1.
+        chat_template: Jinja template of the tokenizer; without one, Human/Assistant.
+    """
 
     data: Data
     hidden_size: int = Field(defaults.LM_HIDDEN_SIZE, ge=8)
@@ -94,7 +113,14 @@ class FromScratch(Section):
 
 
 class Model(Section):
-    """The model to align: `path` (a directory or hub id), or one trained from scratch."""
+    """The model to align: `path`, or one trained from scratch.
+
+    Attributes:
+        path: a directory or hub id; a text in place of the section is one.
+        from_scratch: trains a small model instead.
+        dtype: of the weights.
+        device: where the model runs.
+    """
 
     path: str | None = None
     from_scratch: FromScratch | None = None
@@ -114,7 +140,17 @@ class Model(Section):
 
 
 class Sample(Section):
-    """How many responses of each source a group holds, and how they are drawn."""
+    """How many responses of each source a group holds, and how they are drawn.
+
+    Attributes:
+        positive, negative, plain: responses per query under a positive, a negative and no
+            prompt.
+        max_new_tokens: tokens of a response at most.
+        temperature: of the draws; 0 takes the likeliest token.
+        top_p, top_k, min_p: cut unlikely tokens off; 1, 0 and 0 cut nothing.
+        stop_strings: end a response, which keeps the text before them.
+        batch_size: responses drawn at a time.
+    """
 
     positive: int = Field(defaults.POSITIVE_SAMPLES, ge=0)
     negative: int = Field(defaults.NEGATIVE_SAMPLES, ge=0)
@@ -135,7 +171,14 @@ class Sample(Section):
 
 
 class RewardTraining(Section):
-    """A reward model trained on preferences; see `RewardModelSettings`."""
+    """A reward model trained on preferences; see `RewardModelSettings`.
+
+    Attributes:
+        data: rows with prompt, chosen and rejected.
+        learning_rate, epochs, batch_size: of the training.
+        max_length: tokens; longer texts lose their beginning.
+        holdout: share of the pairs kept for the reported accuracy.
+    """
 
     data: Data
     learning_rate: float = Field(defaults.REWARD_LEARNING_RATE, gt=0)
@@ -148,10 +191,19 @@ class RewardTraining(Section):
 class Reward(Section):
     """What scores the responses: models and functions, weighted; polarity; or trained here.
 
-    `judge` is a model on a server (`scoring.server_judge`: url, model, criterion …);
-    `self_contrast` names an embedder (see `scoring.self_contrast`); with `self_judge` the
-    policy judges itself (`scoring.self_judge`); `plausibility` is the weight of what the
-    untouched model thinks of a response under a positive prompt (`scoring.plausibility`).
+    Attributes:
+        model: a reward model's directory or hub id.
+        functions: "file.py:function" or "module:function", in TRL's signature.
+        weights: one per reward, in the order model, functions, polarity, judge, self_judge,
+            self_contrast, train; 1 each by default.
+        polarity: positive +1, plain 0, negative −1, without any reward model.
+        self_judge: the policy grades itself (`scoring.self_judge`).
+        self_contrast: distance from the data's answer, by this embedder: "words", a model or
+            a function (`scoring.self_contrast`).
+        judge: a model on a server that grades by a sentence of yours.
+        plausibility: weight of what the untouched model thinks of a response under a
+            positive prompt (`scoring.plausibility`); 0 leaves it out.
+        train: trains a reward model here.
     """
 
     model: str | None = None
@@ -187,7 +239,16 @@ class Reward(Section):
 
 
 class Evaluate(Section):
-    """Held-out queries, and what judges the answers to them."""
+    """Held-out queries, and what judges the answers to them.
+
+    Attributes:
+        queries: none of them a training query.
+        heldout_reward: a scorer that training never sees: a name, or a section that trains one.
+        checker: "file.py:function" of (query, text) with a verdict, where there is a truth.
+        samples_per_query: responses per query and condition.
+        perplexity: texts whose perplexity is measured.
+        batch_size: responses drawn at a time.
+    """
 
     queries: Data
     heldout_reward: str | RewardTraining | None = None
@@ -200,7 +261,9 @@ class Evaluate(Section):
 class Development(Section):
     """What settings are chosen on, so that the test queries stay for reporting.
 
-    `negative_prompts` stand in for the held-back ones.
+    Attributes:
+        queries: none of them a test query.
+        negative_prompts: stand in for the held-back ones.
     """
 
     queries: Data
@@ -208,7 +271,13 @@ class Development(Section):
 
 
 class Variant(Section):
-    """A part of a comparison with other data or rewards, in the settings the main part chose."""
+    """A part of a comparison with other data or rewards, in the settings the main part chose.
+
+    Attributes:
+        overrides: section.key=value, as on the command line.
+        methods: of `neat method list`.
+        seeds: how many of the comparison's seeds.
+    """
 
     overrides: list[str] = Field(default_factory=list)
     methods: list[str]
@@ -216,7 +285,14 @@ class Variant(Section):
 
 
 class Compare(Section):
-    """What `neat compare` runs beside the recipe; see `neat_align.comparison`."""
+    """What `neat compare` runs beside the recipe; see `neat_align.comparison`.
+
+    Attributes:
+        development: what settings are chosen on.
+        methods: of `neat method list`, where --methods names none.
+        tuning_seed: of the runs that choose settings.
+        variants: further parts, by name.
+    """
 
     development: Development
     methods: list[str] = Field(default_factory=lambda: ["base", "sft", "dpo", "dpo_neg", "neat"])
@@ -232,8 +308,19 @@ TRIED = "try_queries"  # the key beside a pair's texts
 class Recipe(Section):
     """A whole run.
 
-    `steering` is a name, a file, or a mapping of a pair's texts (or its `name`), which may
-    also hold `try_queries`: on how many queries it is tried before the first step (0: none).
+    Attributes:
+        about: a title for the report.
+        seed: of everything that is drawn.
+        model: what is aligned.
+        queries: what is answered in training.
+        steering: a built-in name, a file, or a mapping of a pair's texts (or its `name`),
+            which may also hold `try_queries`.
+        sample: the responses of a group.
+        reward: what scores them.
+        objective: what is minimised: a name, or its `name` and parameters.
+        train: the training's settings.
+        evaluate: what the aligned model is measured on; without it there is no report.
+        compare: what `neat compare` does.
     """
 
     about: str = ""

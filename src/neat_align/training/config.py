@@ -8,7 +8,6 @@ from transformers import TrainingArguments
 
 from neat_align import defaults
 from neat_align.errors import raise_all
-from neat_align.modeling.budget import TOKENS
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan
 from neat_align.training.settings import setting_problems
@@ -81,7 +80,7 @@ class NEATConfig(TrainingArguments):
     max_query_tokens: int | None = None
     plausibility: float = 0.0
     packed: bool = True
-    max_tokens_per_pass: int = TOKENS
+    max_tokens_per_pass: int = defaults.TOKENS_PER_PASS
     processes: int | None = None
     engine: str | None = None
     engine_url: str | None = None

@@ -1,0 +1,328 @@
+"""Every key of a recipe with its kind, default and meaning, from what declares it.
+
+Our sections are pydantic classes whose docstrings say what each key means; the training's
+keys are read from source, since importing it would take seconds.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from neat_align import defaults
+from neat_align.recipe.load import LORA_KEYS
+from neat_align.recipe.objectives import FOLDER, objective_fields
+from neat_align.recipe.schema import Data, Recipe
+from neat_align.recipe.train_fields import OWNED, train_fields
+from neat_align.scoring.server_judge import ServerJudge
+
+REQUIRED = "required"
+HOME: dict[type, str] = {Data: "queries"}
+"""Section → the key under which its own keys are listed, where that is not the first."""
+WORDS = {
+    str: "text", int: "whole number", float: "number", bool: "true or false", Any: "",
+    dict: "mapping", list: "list", tuple: "list",
+}  # fmt: skip
+STEERING = {
+    "name": "of a built-in pair, whose texts are then taken; or how a pair of your own is called",
+    "negative": "sentences that order what must not be: 'Be rude.', not 'Never be rude.'",
+    "positive": "sentences that order what is wanted",
+    "held_back": "{positive: […], negative: […]}: phrasings for the evaluation only",
+    "try_queries": "queries that the pair is tried on before the first step; 0: none",
+}
+LORA = {
+    "r": "rank of the adapter",
+    "alpha": "its scale, over the rank",
+    "dropout": "of the adapter's input",
+    "target_modules": "which layers get one: names, or all-linear",
+}
+LORA_DEFAULTS = {
+    "r": defaults.LORA_RANK, "alpha": defaults.LORA_ALPHA, "dropout": defaults.LORA_DROPOUT,
+    "target_modules": "all-linear",
+}  # fmt: skip
+TRAINER = {
+    "max_steps": "optimiser steps; −1: num_train_epochs counts",
+    "num_train_epochs": "passes over the queries, where max_steps is not set",
+    "per_device_train_batch_size": "groups of a micro-batch, on each device",
+    "gradient_accumulation_steps": "micro-batches of an optimiser step",
+    "lr_scheduler_type": "how the rate falls: linear, cosine, constant …",
+    "warmup_steps": "steps over which the rate rises; below 1 a share of them",
+    "weight_decay": "of the optimiser",
+    "max_grad_norm": "gradients are scaled down to this norm; 0: never",
+    "bf16": "passes in bfloat16, where the device has it",
+    "gradient_checkpointing": "less memory for a second forward pass",
+    "use_cpu": "train on the CPU even where there is a GPU",
+    "save_steps": "steps between two checkpoints",
+    "save_total_limit": "checkpoints to keep; the last ones",
+    "eval_strategy": "when held-out groups are measured in training: no, steps, epoch",
+    "eval_steps": "steps between two of these measurements",
+}
+"""The keys of transformers' Trainer that a run of ours most likely sets, in our words."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key, e.g. sample.temperature.
+
+    Attributes:
+        foreign: it is transformers', not ours, and rarely wanted.
+    """
+
+    name: str
+    kind: str
+    default: str
+    meaning: str
+    foreign: bool = False
+
+
+def recipe_keys() -> list[Key]:
+    """All keys, section by section."""
+    return [*_section_keys(Recipe, "", {})]
+
+
+def matching_keys(word: str = "") -> list[Key]:
+    """The keys of a section or with a word in their names; all of our own for none."""
+    known = recipe_keys()
+    if not word:
+        return [key for key in known if not key.foreign]
+    return [key for key in known if word in key.name]
+
+
+def as_markdown() -> str:
+    """docs/recipe-keys.md."""
+    ours = [key for key in recipe_keys() if not key.foreign]
+    sections: dict[str, list[Key]] = {}
+    for key in ours:
+        sections.setdefault(key.name.partition(".")[0], []).append(key)
+    single = [keys[0] for keys in sections.values() if len(keys) == 1]
+    lines = [
+        "# The keys of a recipe",
+        "",
+        "Written by `neat recipe keys --markdown`, which reads them from the code. On the command "
+        "line a key is set as `sample.temperature=0.7`. `train` also takes every other field of "
+        "transformers' `TrainingArguments`; `neat recipe keys train` lists them as your version "
+        "has them. An unknown key is refused, with the nearest one.",
+        "",
+        "## At the top",
+        *_table(single),
+    ]
+    for name, keys in sections.items():
+        if len(keys) > 1:
+            lines += ["", f"## {name}", *_table(keys)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(keys: list[Key]) -> list[str]:
+    rows = [f"| `{k.name}` | {k.kind} | {k.default} | {k.meaning} |" for k in keys]
+    escaped = [row.replace("\\|", "|") for row in rows]
+    return ["", "| key | kind | default | meaning |", "|---|---|---|---|", *escaped]
+
+
+def _section_keys(section: type[BaseModel], prefix: str, seen: dict[type, str]) -> Iterator[Key]:
+    """The keys of a section; one that stands elsewhere, too, is listed where it comes first."""
+    meanings = attributes(section.__doc__ or "")
+    for name, field in section.model_fields.items():
+        key = f"{prefix}{name}"
+        inner = _inner_section(field.annotation)
+        meaning = meanings.get(name, "")
+        if inner is None:
+            yield Key(key, _kind(field), _default(field), meaning)
+        elif seen.get(inner, HOME.get(inner, key)) != key:
+            like = f"keys as in `{seen.get(inner, HOME.get(inner))}`"
+            yield Key(key, _kind(field), _default(field), f"{meaning} ({like})")
+        else:
+            yield Key(key, "section", _default(field), meaning)
+            seen[inner] = key
+            named = ".NAME" if typing.get_origin(field.annotation) is dict else ""
+            yield from _section_keys(inner, f"{key}{named}.", seen)
+        if not prefix or key == "reward.judge":
+            yield from _free_keys(key)
+
+
+def _free_keys(section: str) -> Iterator[Key]:
+    """The keys of sections that are plain mappings to the schema."""
+    if section == "steering":
+        for name, meaning in STEERING.items():
+            default = str(defaults.TRY_QUERIES) if name == "try_queries" else ""
+            yield Key(f"steering.{name}", "", default, meaning)
+    elif section == "reward.judge":
+        meanings = attributes(ServerJudge.__doc__ or "")
+        for name, field in ServerJudge.__dataclass_fields__.items():
+            if field.init and name in meanings:
+                own = field.default
+                default = _shown(own) if isinstance(own, str | int) else REQUIRED
+                yield Key(f"reward.judge.{name}", "", default, meanings[name])
+    elif section == "objective":
+        yield from _objective_keys()
+    elif section == "train":
+        yield from _train_keys()
+
+
+def _objective_keys() -> Iterator[Key]:
+    names = ", ".join(objective_fields())
+    yield Key("objective.name", names, "neat", "a page for each: docs/methods/")
+    found = _fields_in(FOLDER / "neat.py", "NEAT")
+    for name, (kind, default, _) in found.items():
+        choices = kind.removeprefix("Literal[").rstrip("]").replace("'", "")
+        yield Key(
+            f"objective.{name}", _plain_kind(choices), default, "of neat; see docs/methods/neat.md"
+        )
+
+
+def _train_keys() -> Iterator[Key]:
+    ours = Path(__file__).parent.parent / "training" / "config.py"
+    own, theirs = _fields_in(ours, "NEATConfig"), _trainer_fields()
+    meanings = attributes(_docstring(ours, "NEATConfig"))
+    for name, (kind, default, _) in own.items():
+        if name not in OWNED and name in meanings:
+            yield Key(f"train.{name}", _plain_kind(kind), default, meanings[name])
+    rate = own["learning_rate"][1]
+    yield Key("train.learning_rate", "number", rate, "the highest rate of the optimiser")
+    for name, meaning in TRAINER.items():
+        if name in theirs:
+            kind, default, _ = own.get(name, theirs[name])
+            yield Key(f"train.{name}", _plain_kind(kind), default, meaning)
+    yield Key("train.lora", "section", "none", "train adapters instead of all weights: {} will do")
+    for name in LORA_KEYS:
+        yield Key(f"train.lora.{name}", "", _shown(LORA_DEFAULTS.get(name, "")), LORA[name])
+    for name, (kind, default, help_) in theirs.items():
+        if name in train_fields() and name not in {*OWNED, *TRAINER, *meanings, "learning_rate"}:
+            default = own[name][1] if name in own else default
+            yield Key(f"train.{name}", _plain_kind(kind), default, help_, foreign=True)
+
+
+def attributes(docstring: str) -> dict[str, str]:
+    """What the "Attributes:" of a docstring say, by name; "a, b: text" says it of both."""
+    _, _, part = cleandoc(docstring).partition("Attributes:\n")
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in part.splitlines():
+        if line and not line.startswith(" "):
+            break
+        head = re.match(r"    (\w+(?:, \w+)*): (.*)", line)
+        if head:
+            names = head[1].split(", ")
+            found |= dict.fromkeys(names, head[2])
+        elif line.strip():
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return {name: text.rstrip(".") for name, text in found.items()}
+
+
+def _inner_section(annotation: Any) -> type[BaseModel] | None:
+    kinds = [annotation, *typing.get_args(annotation)]
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+
+
+def _kind(field: FieldInfo) -> str:
+    """In words: "number, from 0, up to 1"."""
+    limits = {"ge": "from", "gt": "above", "le": "up to", "lt": "below"}
+    told = [
+        f"{word} {getattr(limit, name):g}"
+        for limit in field.metadata
+        for name, word in limits.items()
+        if hasattr(limit, name)
+    ]
+    return ", ".join([*filter(None, [_words(field.annotation)]), *told])
+
+
+def _words(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return ", ".join(map(str, arguments))
+    if origin in (typing.Union, types.UnionType):
+        words = [_words(part) for part in arguments if part is not type(None)]
+        return " or ".join(dict.fromkeys(filter(None, words)))
+    if _inner_section(annotation):
+        return "section"
+    return WORDS.get(origin or annotation, str(annotation))
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return REQUIRED
+    value = field.get_default(call_default_factory=True)
+    return "" if isinstance(value, BaseModel) else _shown(value)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k}: {_shown(v)}" for k, v in value.items()) + "}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _plain_kind(annotation: str) -> str:
+    names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+    parts = [part for part in annotation.split(" | ") if part != "None"]
+    parts = [part for part in parts if part[0].islower() or part == parts[-1]]  # no class names
+    return " or ".join(dict.fromkeys(names.get(p, "list" if "[" in p else p) for p in parts))
+
+
+# ------------------------------------------------------------------ classes read from source
+
+Field = tuple[str, str, str]  # annotation, default, help
+
+
+def _trainer_fields() -> dict[str, Field]:
+    spec = importlib.util.find_spec("transformers")
+    assert spec is not None
+    assert spec.origin is not None
+    return _fields_in(Path(spec.origin).parent / "training_args.py", "TrainingArguments")
+
+
+def _class_in(path: Path, name: str) -> ast.ClassDef:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    (found,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
+    return found
+
+
+def _docstring(path: Path, name: str) -> str:
+    return ast.get_docstring(_class_in(path, name)) or ""
+
+
+def _fields_in(path: Path, name: str) -> dict[str, Field]:
+    return {
+        node.target.id: (ast.unparse(node.annotation), *_default_and_help(node.value))
+        for node in _class_in(path, name).body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+
+
+def _default_and_help(node: ast.expr | None) -> tuple[str, str]:
+    """Of `x: int = 3`, `= defaults.X` and `= field(default=3, metadata={"help": …})`."""
+    if isinstance(node, ast.Call):
+        given = {k.arg: k.value for k in node.keywords}
+        metadata, factory = given.get("metadata"), given.get("default_factory")
+        if isinstance(factory, ast.Lambda):
+            given["default"] = factory.body
+        help_ = _value(metadata.values[0]) if isinstance(metadata, ast.Dict) else ""
+        text = " ".join(str(help_).split())
+        return _shown(_value(given.get("default"))), text.partition(". ")[0].rstrip(".")
+    return _shown(_value(node)), ""
+
+
+def _value(node: ast.expr | None) -> Any:
+    if node is None:
+        return ""
+    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "defaults":
+        return getattr(defaults, node.attr)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)
