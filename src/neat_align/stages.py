@@ -151,10 +151,9 @@ def evaluation_scorers(
 def save_policy(trainer: Any, path: Path) -> None:
     """Model, tokenizer and card as an ordinary model directory, by the first of all ranks.
 
-    An adapter is merged into it, and also kept by itself in `path`/adapter.
+    An adapter is merged into it, and also kept by itself in `path`/adapter; or, with
+    `merge_adapter=False`, is all that is saved: `path` is then the adapter's directory.
     """
-    from peft import PeftModel
-
     from neat_align.training.model_card import model_card
     from neat_align.training.sharding import shards_weights
 
@@ -165,18 +164,33 @@ def save_policy(trainer: Any, path: Path) -> None:
         accelerator.wait_for_everyone()
         return
     with atomic_directory(path) as folder:
-        model = accelerator.unwrap_model(trainer.model)
-        if isinstance(model, PeftModel):
-            model.save_pretrained(str(folder / "adapter"), selected_adapters=[model.active_adapter])
-            model = model.merge_and_unload()
-        model.save_pretrained(folder, state_dict=whole)
-        trainer.prompt_format.tokenizer.save_pretrained(folder)
+        _save_model(trainer, folder, whole)
         if trainer.steering is not None:
             trainer.steering.save(folder)
         (folder / "README.md").write_text(
             model_card(trainer.objective, trainer.steering, trainer.args), encoding="utf-8"
         )
     accelerator.wait_for_everyone()
+
+
+def _save_model(trainer: Any, folder: Path, whole: Any) -> None:
+    from peft import PeftModel
+
+    from neat_align.training.adapters import merged, save_adapter
+    from neat_align.training.dropout import restore_config
+
+    tokenizer = trainer.prompt_format.tokenizer
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    restore_config(model, trainer.config_dropout)
+    tokenizer.save_pretrained(folder)
+    if isinstance(model, PeftModel):
+        alone = folder / "adapter" if trainer.args.merge_adapter else folder
+        save_adapter(model, alone)
+        tokenizer.save_pretrained(alone)
+        if not trainer.args.merge_adapter:
+            return
+        model = merged(model)
+    model.save_pretrained(folder, state_dict=whole)
 
 
 class _Combined:
@@ -202,4 +216,8 @@ def _lora(section: Mapping[str, Any] | None) -> Any:
         lora_alpha=int(section.get("alpha", defaults.LORA_ALPHA)),
         lora_dropout=float(section.get("dropout", defaults.LORA_DROPOUT)),
         target_modules=section.get("target_modules", "all-linear"),
+        modules_to_save=section.get("modules_to_save"),
+        bias=section.get("bias", "none"),
+        use_rslora=bool(section.get("rslora", False)),
+        use_dora=bool(section.get("dora", False)),
     )

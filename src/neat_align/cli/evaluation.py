@@ -35,7 +35,7 @@ def evaluate_paths(
 
     errors: list[InputError] = []
     for path in models.values():
-        errors += check_model_source(path)
+        errors += check_model_source(path, "policy")
     named = [name for name in rewards.values() if name]
     for name in named:
         errors += check_scorer_value(name)

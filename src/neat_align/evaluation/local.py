@@ -7,9 +7,12 @@ from itertools import chain
 from typing import Any
 
 from neat_align import defaults
+from neat_align.errors import raise_all
 from neat_align.evaluation.statistics import Interval, perplexity_interval
 from neat_align.evaluation.suite import Evaluated
+from neat_align.modeling.fit import vocabulary_problems
 from neat_align.modeling.logprobs import response_logps, text_nll
+from neat_align.modeling.padding import padding_problems
 from neat_align.modeling.tokenized import document_ids
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.local import TransformersSampler
@@ -24,7 +27,13 @@ def evaluated_model(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluated:
-    """Sampler, log-probabilities and perplexity of a transformers model."""
+    """Sampler, log-probabilities and perplexity of a transformers model.
+
+    Raises:
+        ModelError: its log-probabilities depend on padding (see `modeling.padding`), or it
+            is not the tokenizer's.
+    """
+    raise_all(vocabulary_problems(model, tokenizer) or padding_problems(model))
     prompt_format = PromptFormat(tokenizer)
     model.eval()
 

@@ -1,13 +1,19 @@
 """Models as the rest sees them: loading, token ids, log-probabilities.
 
-Only `load` is imported here, so that checking a model directory needs no torch.
+Only `load`, `source` and `device` are imported here, so that checking a model directory needs
+no torch.
 """
 
-from neat_align.modeling.load import (
-    check_model_source,
-    load_causal_lm,
-    load_part,
-    load_tokenizer,
-)
+from neat_align.modeling.device import AUTO, place
+from neat_align.modeling.load import load_causal_lm, load_part, load_tokenizer, load_weights
+from neat_align.modeling.source import check_model_source
 
-__all__ = ["check_model_source", "load_causal_lm", "load_part", "load_tokenizer"]
+__all__ = [
+    "AUTO",
+    "check_model_source",
+    "load_causal_lm",
+    "load_part",
+    "load_tokenizer",
+    "load_weights",
+    "place",
+]

@@ -1,99 +1,114 @@
 """Loading models and tokenizers, with the errors a user can act on.
 
 Only safetensors weights are read, and code that comes with a model is not run, unless the
-user asks for it by the model's name in `TRUSTED`.
+user asks for it by the model's name in `TRUSTED`. A model whose weights do not fit its config
+is refused: transformers would fill the gaps at random, with a warning.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neat_align.errors import InputError, ModelError
-from neat_align.paths import exists, is_dir
+from neat_align.errors import InputError, ModelError, NeatError
+from neat_align.modeling.device import AUTO, place
+from neat_align.modeling.source import adapter_base, check_model_source, looks_local
 
 TRUSTED = "NEAT_TRUST_REMOTE_CODE"
 """Environment variable with the models whose own code may run, separated by commas."""
+SHOWN = 3
+"""Weights named in an error."""
+CHECK = "check the name, the files and the network"
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def looks_local(source: str | Path) -> bool:
-    """Whether `source` names a directory rather than a hub id (`owner/name`)."""
-    text = str(source)
-    return exists(text) or text.startswith((".", "/", "~")) or text.count("/") != 1
-
-
-def check_model_source(source: str | Path) -> list[InputError]:
-    """What is wrong with a model directory, without loading it; hub ids are not fetched."""
-    if not looks_local(source):
-        return []
-    path = Path(source).expanduser()
-    if not is_dir(path):
-        return [
-            ModelError(
-                f"model {str(source)!r}",
-                "there is no such directory, and it is not a hub id of the form owner/name",
-                "give a directory with config.json and *.safetensors, or a hub id",
-            )
-        ]
-    wanted = {"config.json": "config.json", "weights": "*.safetensors"}
-    missing = [what for what, pattern in wanted.items() if not any(path.glob(pattern))]
-    if not missing:
-        return []
-    return [
-        ModelError(
-            f"model {str(source)!r}",
-            f"the directory holds no {' and no '.join(missing)}",
-            "give the directory that `save_pretrained` wrote (config.json, *.safetensors)",
-        )
-    ]
-
-
 def load_causal_lm(
-    source: str | Path, dtype: str = "float32", device: str | None = None
+    source: str | Path,
+    dtype: str | None = AUTO,
+    device: str | None = AUTO,
+    trainable: bool = False,
 ) -> PreTrainedModel:
-    """A causal language model from a directory or the hub.
+    """A causal language model from a directory or the hub; an adapter comes with its base.
 
     Args:
-        source: directory or hub id.
-        dtype: "float32", "bfloat16", "float16", or "auto": as the weights were saved.
-        device: e.g. "cuda"; the model stays on the CPU when None.
+        source: directory or hub id, of a model or of an adapter.
+        dtype: "float32", "bfloat16", "float16", or "auto" (see `modeling.device`).
+        device: "cpu", "cuda", "cuda:0" …, or "auto".
+        trainable: whether an adapter is to be trained on.
 
     Raises:
-        ModelError: no such model, or not one that transformers can load.
+        ModelError: no such model, one that cannot be a policy, or no such device or dtype.
     """
     from transformers import AutoModelForCausalLM
 
     from neat_align.modeling.packing import prepare_for_packing
 
-    model = load_part(AutoModelForCausalLM, source, dtype=_torch_dtype(dtype), use_safetensors=True)
-    model = model.to(device) if device else model
+    _raise_first(check_model_source(source, "policy"))
+    where = place(device, dtype)
+    base = _adapter_base(source)
+    model = load_weights(AutoModelForCausalLM, base or source, where.dtype)
+    model = model.to(where.device)
     prepare_for_packing(model)
-    return model
+    return model if base is None else _with_adapter(model, source, trainable)
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer beside a model.
+    """The tokenizer beside a model; for an adapter without one, that of its base.
 
     Raises:
-        ModelError: no tokenizer there.
+        ModelError: no tokenizer there, or one that its model has too few embeddings for.
     """
     from transformers import AutoTokenizer
 
     fix = "save the tokenizer beside the model with `tokenizer.save_pretrained`"
+    base = adapter_base(source) if looks_local(source) else None
+    if base is not None and not any(Path(source).expanduser().glob("tokenizer*")):
+        return load_tokenizer(base)
     return load_part(AutoTokenizer, source, fix)
 
 
-def load_part(
+def load_weights(
     auto_class: Any,
     source: str | Path,
-    fix: str = "check the name, the files and the network",
+    dtype: str = "float32",
+    may_lack: tuple[str, ...] = (),
+    may_exceed: tuple[str, ...] = (),
     **options: Any,
 ) -> Any:
+    """A model whose every weight was read from `source`.
+
+    Args:
+        may_lack: beginnings of names that need not be there, e.g. of a new head.
+        may_exceed: beginnings of names that may be there in vain.
+        options: further ones of `from_pretrained`.
+
+    Raises:
+        ModelError: see `load_part`; or weights are missing, left over or of another shape.
+    """
+    import torch
+
+    told = {"use_safetensors": True, "output_loading_info": True, **options}
+    told["ignore_mismatched_sizes"] = True  # told below, by name
+    model, info = load_part(auto_class, source, dtype=getattr(torch, dtype), **told)
+    wrong = {
+        "missing": _others(info["missing_keys"], may_lack),
+        "unexpected": _others(info["unexpected_keys"], may_exceed),
+        "of another shape": sorted(str(key[0]) for key in info["mismatched_keys"]),
+    }
+    found = [f"{_few(names)} {what}" for what, names in wrong.items() if names]
+    if found:
+        why = f"its weights do not fit its config: {'; '.join(found)}"
+        fix = "fetch or save config.json and weights again, both of one model"
+        raise ModelError(f"model {str(source)!r}", why, fix)
+    return model
+
+
+def load_part(auto_class: Any, source: str | Path, fix: str = CHECK, **options: Any) -> Any:
     """What one of transformers' Auto classes finds at `source`.
 
     Args:
@@ -106,17 +121,12 @@ def load_part(
     """
     _raise_first(check_model_source(source))
     trusted = is_trusted(source)
-    try:
+    what = "the tokenizer of model" if auto_class.__name__ == "AutoTokenizer" else "model"
+
+    def load() -> Any:
         return auto_class.from_pretrained(os.fspath(source), trust_remote_code=trusted, **options)
-    except (OSError, ValueError, KeyError) as error:
-        if "trust_remote_code" in str(error):
-            raise ModelError(
-                f"model {str(source)!r}",
-                "it brings code of its own, which is not run unless you ask for it",
-                f"read that code, then set {TRUSTED}={source}",
-            ) from error
-        what = "the tokenizer of model" if auto_class.__name__ == "AutoTokenizer" else "model"
-        raise ModelError(f"{what} {str(source)!r}", _first_line(error), fix) from error
+
+    return _explained(load, f"{what} {str(source)!r}", source, fix)
 
 
 def is_trusted(source: str | Path) -> bool:
@@ -124,10 +134,63 @@ def is_trusted(source: str | Path) -> bool:
     return str(source) in os.environ.get(TRUSTED, "").split(",")
 
 
-def _torch_dtype(dtype: str) -> torch.dtype | str:
-    import torch
+def _with_adapter(model: Any, source: str | Path, trainable: bool) -> Any:
+    from peft import PeftModel
 
-    return dtype if dtype == "auto" else getattr(torch, dtype)
+    def load() -> Any:
+        with warnings.catch_warnings():  # what is missing would stay as it is drawn
+            warnings.filterwarnings("error", message=".*missing adapter keys")
+            return PeftModel.from_pretrained(model, os.fspath(source), is_trainable=trainable)
+
+    given = f"adapter {str(source)!r}"
+    fix = "fetch or save the adapter again, or correct the model that it names"
+    found = _explained(load, given, source, fix)
+    if found.active_peft_config.is_prompt_learning:
+        kind = found.active_peft_config.peft_type.value
+        why = f"it is of the kind {kind}: tokens before each text"
+        raise ModelError(given, why, "give an adapter of the weights, such as LoRA")
+    return found
+
+
+def _adapter_base(source: str | Path) -> str | None:
+    """The model that an adapter is for; None where `source` is a whole model."""
+    if looks_local(source):
+        return adapter_base(source)
+    from transformers.utils.peft_utils import find_adapter_config_file
+
+    try:
+        found = find_adapter_config_file(os.fspath(source))
+    except Exception:  # told by the loading that follows
+        return None
+    return adapter_base(Path(found).parent) if found else None
+
+
+def _explained(load: Callable[[], Any], given: str, source: str | Path, fix: str) -> Any:
+    """What `load` gives; whatever it raises, in three parts.
+
+    What a damaged file makes a library raise is of any type.
+    """
+    try:
+        return load()
+    except (NeatError, MemoryError):
+        raise
+    except Exception as error:
+        if "trust_remote_code" in str(error):
+            why = "it brings code of its own, which is not run unless you ask for it"
+            told = f"read that code, then set {TRUSTED}={source}"
+            raise ModelError(f"model {str(source)!r}", why, told) from error
+        if type(error).__name__ == "OutOfMemoryError":
+            fix = "free the device, or ask for another one, or for a 16-bit dtype"
+        raise ModelError(given, _first_line(error), fix) from error
+
+
+def _others(names: Any, allowed: tuple[str, ...]) -> list[str]:
+    return sorted(str(n) for n in names if not str(n).startswith(allowed or ("\0",)))
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "") + " are"
 
 
 def _raise_first(errors: list[InputError]) -> None:

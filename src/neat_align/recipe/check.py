@@ -30,7 +30,7 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
     errors += _combination(recipe)
     errors += _settings(recipe)
     if recipe.model.path:
-        errors += check_model_source(recipe.model.path)
+        errors += check_model_source(recipe.model.path, "policy")
     columns = query_columns(recipe.queries)
     for name in recipe.reward.names:
         errors += check_scorer_value(name, columns)

@@ -4,10 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
+
+from neat_align.modeling.packing import PACKABLE
+
+TOLERANCE = 0.25
+"""Nats by which a log-probability may differ with and without a cache, in 16 bit."""
+
+_known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+def can_copy(model: Any) -> bool:
+    """Whether a model can be decoded with copies of transformers' own cache.
+
+    Some have a cache of their own, or none. Families that the tests compare are known to; any
+    other model is tried once, on a few tokens, against a forward pass without a cache.
+    """
+    if model.config.get_text_config().model_type in PACKABLE:
+        return True
+    if model not in _known:
+        _known[model] = _decodes(model)
+    return _known[model]
+
+
+@torch.no_grad()
+def _decodes(model: Any) -> bool:
+    texts = [[5, 9, 6, 8, 7, 5, 9], [9, 7, 5, 6]]
+    size = model.config.get_text_config().vocab_size
+    texts = [[token % size for token in text] for text in texts]
+    device = next(model.parameters()).device
+    try:
+        decoder = CopiedPrompts(model)
+        decoder.add([text[:-2] for text in (*texts, texts[1])])
+        drawn = [decoder.step(torch.tensor([t[i] for t in (*texts, texts[1])])) for i in (-2, -1)]
+        ids = torch.tensor([texts[1]], device=device)
+        whole = model(input_ids=ids, use_cache=False).logits[0, -2:]
+    except Exception:  # what a cache of another kind raises is of any type
+        return False
+    both = (torch.stack([step[1] for step in drawn]), whole)
+    ours, theirs = (logits.float().log_softmax(-1) for logits in both)
+    tolerance = 1e-3 if next(model.parameters()).dtype == torch.float32 else TOLERANCE
+    return bool((ours - theirs).abs().max() <= tolerance)
 
 
 class CopiedPrompts:

@@ -9,8 +9,9 @@ from typing import Any
 
 from neat_align import defaults
 from neat_align.chat_client import ChatClient, url_problems
-from neat_align.errors import InputError
+from neat_align.errors import InputError, raise_all
 from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
+from neat_align.modeling.fit import vocabulary_problems
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding, Sampler
 from neat_align.sampling.groups import GroupPlan, sample_groups
@@ -47,7 +48,9 @@ class SamplingJob:
 
     def problems(self) -> list[InputError]:
         """What is wrong with the model's name or the server's address; nothing is loaded."""
-        return url_problems(self.server) if self.server else check_model_source(self.model)
+        return (
+            url_problems(self.server) if self.server else check_model_source(self.model, "policy")
+        )
 
     def identity(self) -> dict[str, Any]:
         """What decides which responses are drawn."""
@@ -74,6 +77,7 @@ class SamplingJob:
         from neat_align.sampling.local import TransformersSampler
 
         model, tokenizer = load_causal_lm(self.model), load_tokenizer(self.model)
+        raise_all(vocabulary_problems(model, tokenizer))
         return TransformersSampler(model, PromptFormat(tokenizer), self.model, self.batch_size)
 
     def _make(self, sampler: Sampler) -> Make:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel
 
 from neat_align import defaults
+from neat_align.errors import ModelError
 from neat_align.modeling.context import check_fits
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
-from neat_align.sampling.copied_prompts import CopiedPrompts
+from neat_align.sampling.copied_prompts import CopiedPrompts, can_copy
 from neat_align.sampling.draw import Decoder, Ends, draw_tokens
 from neat_align.sampling.shared_prompts import SharedPrompts, can_share
 from neat_align.types import Response
@@ -78,15 +81,33 @@ class TransformersSampler:
     ) -> list[list[int]]:
         ends = Ends(frozenset(self._eos_ids), self._stop_test(decoding))
         longest = max(map(len, prompts), default=0) + decoding.max_new_tokens
-        if self.model._is_stateful:
-            _say_generate(self.model.config.model_type)
+        if self.model._is_stateful or not can_copy(self.model):
+            return self._alone(prompts, seeds, decoding, ends)
+        shares = can_share(self.model, longest)
+        decoder: Decoder = SharedPrompts(self.model) if shares else CopiedPrompts(self.model)
+        return draw_tokens(decoder, prompts, seeds, decoding, ends, self.batch_size, self.progress)
+
+    def _alone(
+        self, prompts: list[list[int]], seeds: list[int], decoding: Decoding, ends: Ends
+    ) -> list[list[int]]:
+        """Each response by itself.
+
+        Raises:
+            ModelError: transformers cannot generate with this model either.
+        """
+        family = self.model.config.model_type
+        _say_generate(family)
+        try:
             return [
                 _generate(self.model, prompt, seed, decoding, ends)
                 for prompt, seed in zip(prompts, seeds, strict=True)
             ]
-        shares = can_share(self.model, longest)
-        decoder: Decoder = SharedPrompts(self.model) if shares else CopiedPrompts(self.model)
-        return draw_tokens(decoder, prompts, seeds, decoding, ends, self.batch_size, self.progress)
+        except Exception as error:  # of any type, by the model's own code
+            raise ModelError(
+                f"a model of the family {family}",
+                f"model.generate raised {type(error).__name__}: {error}",
+                "use a model of another family, or another version of transformers",
+            ) from error
 
     def _response(self, request: SamplingRequest, ids: list[int], decoding: Decoding) -> Response:
         finished = ids[-1] in self._eos_ids
@@ -135,7 +156,11 @@ class TransformersSampler:
 def _generate(
     model: Any, prompt: list[int], seed: int, decoding: Decoding, ends: Ends
 ) -> list[int]:
-    """One response by `model.generate`, alone, so that its seed fixes it."""
+    """One response by `model.generate`, alone, so that its seed fixes it.
+
+    The model's own generation config would fill in what is not said here (a repetition
+    penalty, suppressed tokens, beams …), and is put aside: draws depend on `decoding` alone.
+    """
     settings = GenerationConfig(
         max_new_tokens=decoding.max_new_tokens,
         do_sample=decoding.temperature > 0,
@@ -143,13 +168,24 @@ def _generate(
         pad_token_id=min(ends.token_ids),
         **_sampling_options(decoding),
     )
-    ids = torch.tensor([prompt], device=model.device)
-    with torch.random.fork_rng():
+    ids = torch.tensor([prompt], device=next(model.parameters()).device)
+    if isinstance(model, PeftModel):  # its own `generate` would set the base's config
+        model = model.get_base_model()
+    with torch.random.fork_rng(), _no_settings_of_its_own(model):
         torch.manual_seed(seed)
         rows = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings)
     drawn: list[int] = rows[0, len(prompt) :].tolist()
     stopped = (n for n in range(1, len(drawn) + 1) if ends(drawn[:n]))
     return drawn[: next(stopped, len(drawn))]
+
+
+@contextlib.contextmanager
+def _no_settings_of_its_own(model: Any) -> Iterator[None]:
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _sampling_options(decoding: Decoding) -> dict[str, float | None]:
@@ -168,6 +204,6 @@ def _say_generate(model_type: str) -> None:
     """Once for each model type."""
     logger.warning(
         "sampling by model.generate, one response at a time and slowly: "
-        "a %s model keeps a state that our sampler cannot share or cut",
+        "our sampler cannot share or cut what a %s model keeps of a text",
         model_type,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neat_align.errors import InputError, RewardError, raise_all
-from neat_align.modeling import check_model_source
+from neat_align.modeling import AUTO, check_model_source
 from neat_align.paths import is_file
 from neat_align.scoring.base import Scorer
 from neat_align.scoring.functions import RewardFunction
@@ -24,7 +24,9 @@ from neat_align.scoring.user_files import import_file
 SELF_JUDGE = "self_judge"
 
 
-def resolve_scorer(value: Any, tokenizer: Any = None, device: Any = None) -> Scorer:
+def resolve_scorer(
+    value: Any, tokenizer: Any = None, device: Any = AUTO, dtype: str | None = AUTO
+) -> Scorer:
     """A scorer from a scorer, function, module, or the name of one.
 
     Args:
@@ -33,13 +35,13 @@ def resolve_scorer(value: Any, tokenizer: Any = None, device: Any = None) -> Sco
             "judge=FILE" (see `server_judge`);
             "module:function"; "file.py:function"; or a model directory or hub id.
         tokenizer: of a module.
-        device: for a model that is loaded by its name.
+        device, dtype: of a model that is loaded by its name; see `modeling.device`.
 
     Raises:
         RewardError, ModelError: there is no such thing.
     """
     if isinstance(value, str | Path):
-        return _named(str(value), device)
+        return _named(str(value), device, dtype)
     if isinstance(value, type):
         raise RewardError(
             f"the class {value.__name__} as a reward",
@@ -74,7 +76,9 @@ def check_scorer_value(
         return judge_problems(value)
     if value.partition("=")[0] == SelfContrast.name:
         embedder = value.partition("=")[2] or WORDS
-        return [] if embedder == WORDS else check_scorer_value(embedder, reward=False)
+        if ":" in embedder:
+            return check_scorer_value(embedder, reward=False)
+        return [] if embedder == WORDS else check_model_source(embedder)
     where, colon, function = value.rpartition(":")
     if not colon:
         return _without_function(value)
@@ -139,7 +143,7 @@ def load_function(value: str) -> Callable[..., Any]:
     return found
 
 
-def _named(value: str, device: Any) -> Scorer:
+def _named(value: str, device: Any, dtype: str | None) -> Scorer:
     if value == "polarity":
         return Polarity()
     if value == SELF_JUDGE:
@@ -149,14 +153,14 @@ def _named(value: str, device: Any) -> Scorer:
             "use it in training, online",
         )
     if value.partition("=")[0] == SelfContrast.name:
-        return SelfContrast(value.partition("=")[2] or WORDS)
+        return SelfContrast(value.partition("=")[2] or WORDS, device=device, dtype=dtype)
     if value.startswith(PREFIX):
         return judge_of(value)
     if ":" in value:
         return _of_function(value)
     from neat_align.scoring.reward_model import RewardModelScorer
 
-    return RewardModelScorer.from_pretrained(value, device)
+    return RewardModelScorer.from_pretrained(value, device, dtype)
 
 
 def _is_module(value: Any) -> bool:
@@ -202,7 +206,7 @@ def _no_file(value: str, where: str) -> RewardError:
 def _without_function(value: str) -> list[InputError]:
     """A model's name; or a file that was named without a function."""
     if not value.endswith(".py"):
-        return check_model_source(value)
+        return check_model_source(value, "reward")
     if not is_file(value):
         return [_no_file(value, value)]
     fix = f"write {value}:NAME, for the function of that name"

@@ -9,10 +9,19 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from neat_align.errors import RewardError
-from neat_align.modeling import load_part, load_tokenizer
+from neat_align.errors import RewardError, raise_all
+from neat_align.modeling import (
+    AUTO,
+    check_model_source,
+    load_part,
+    load_tokenizer,
+    load_weights,
+    place,
+)
 from neat_align.modeling.budget import TOKENS, passes, split_group
 from neat_align.modeling.context import check_fits
+from neat_align.modeling.fit import vocabulary_problems
+from neat_align.modeling.kinds import kind_problems
 from neat_align.modeling.logprobs import forward_arguments, to_device
 from neat_align.modeling.packing import can_pack, lay_out, prepare_for_packing
 from neat_align.modeling.tokenized import TokenizedGroup
@@ -42,28 +51,32 @@ class RewardModelScorer:
         self.prompt_format = PromptFormat(tokenizer)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, device: Any = None) -> RewardModelScorer:
+    def from_pretrained(
+        cls, source: str | Path, device: Any = AUTO, dtype: str | None = AUTO
+    ) -> RewardModelScorer:
         """From a directory or hub id.
 
+        Args:
+            device, dtype: see `modeling.device`.
+
         Raises:
-            ModelError: there is no model.
+            ModelError: there is no model, or it is damaged.
             RewardError: it is one without a single-score head.
         """
         from transformers import AutoConfig, AutoModelForSequenceClassification
 
+        raise_all(check_model_source(source, "reward"))
         config = load_part(AutoConfig, source)
-        classifies = any("SequenceClassification" in a for a in config.architectures or [])
-        if not classifies or config.num_labels != 1:
-            raise RewardError(
-                f"reward model {str(source)!r} ({', '.join(config.architectures or ['?'])})",
-                "a reward model is a sequence classifier with one label",
-                "train one with `neat reward`, or give a function instead",
-            )
-        model = load_part(AutoModelForSequenceClassification, source, use_safetensors=True)
-        model = model.to(device) if device else model
+        for problem in kind_problems(config.to_dict(), "reward"):  # of the hub
+            raise RewardError(f"reward model {str(source)!r}", *problem)
+        where = place(str(device), dtype)
+        model = load_weights(AutoModelForSequenceClassification, source, where.dtype)
+        model = model.to(where.device)
         prepare_for_packing(model)
         name = str(source).rstrip("/").rpartition("/")[2]
-        return cls(model, load_tokenizer(source), name)
+        tokenizer = load_tokenizer(source)
+        raise_all(vocabulary_problems(model, tokenizer))
+        return cls(model, tokenizer, name)
 
     @torch.no_grad()
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neat_align.errors import RewardError
+from neat_align.modeling.device import AUTO
 from neat_align.types import Group, Response, Source
 
 Vectors = npt.NDArray[Any]
@@ -34,14 +35,21 @@ class SelfContrast:
             "module:function", "file.py:function", or a model's directory or hub id (the
             mean of its last hidden states).
         share: of the sampled responses that count as negatives.
+        device, dtype: of an embedder that is a model; see `modeling.device`.
     """
 
     name = "self_contrast"
 
-    def __init__(self, embed: Embedder | str = WORDS, share: float = 0.75) -> None:
+    def __init__(
+        self,
+        embed: Embedder | str = WORDS,
+        share: float = 0.75,
+        device: Any = AUTO,
+        dtype: str | None = AUTO,
+    ) -> None:
         if not 0 < share <= 1:
             raise RewardError(f"share {share}", "it is no share", "use a number above 0, up to 1")
-        self.embed = embed if callable(embed) else embedder(embed)
+        self.embed = embed if callable(embed) else embedder(embed, device, dtype)
         self.share = share
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
@@ -80,7 +88,7 @@ class SelfContrast:
         return {i: float(vectors[i] @ vectors[chosen]) for i in others}
 
 
-def embedder(name: str) -> Embedder:
+def embedder(name: str, device: Any = AUTO, dtype: str | None = AUTO) -> Embedder:
     """An embedder from its name; see `SelfContrast`."""
     if name == WORDS:
         return embed_words
@@ -88,7 +96,7 @@ def embedder(name: str) -> Embedder:
         from neat_align.scoring.resolve import load_function
 
         return load_function(name)
-    return _model_embedder(name)
+    return _model_embedder(name, device, dtype)
 
 
 def embed_words(texts: list[str]) -> Vectors:
@@ -103,14 +111,16 @@ def embed_words(texts: list[str]) -> Vectors:
     return vectors
 
 
-def _model_embedder(source: str | Path) -> Embedder:
+def _model_embedder(source: str | Path, device: Any, dtype: str | None) -> Embedder:
     """Mean of a model's last hidden states, one text at a time."""
     import torch
     from transformers import AutoModel
 
-    from neat_align.modeling import load_part, load_tokenizer
+    from neat_align.modeling import load_tokenizer, load_weights, place
 
-    model = load_part(AutoModel, source, use_safetensors=True).eval()
+    where = place(str(device), dtype)
+    heads = {"may_exceed": ("lm_head.", "score.", "cls."), "may_lack": ("pooler.",)}
+    model = load_weights(AutoModel, source, where.dtype, **heads).to(where.device).eval()
     tokenizer = load_tokenizer(source)
 
     @torch.no_grad()
@@ -118,7 +128,8 @@ def _model_embedder(source: str | Path) -> Embedder:
         rows = []
         for text in texts:
             ids = tokenizer(text or " ", return_tensors="pt")["input_ids"]
-            rows.append(model(input_ids=ids).last_hidden_state[0].mean(0).float())
+            hidden = model(input_ids=ids.to(where.device)).last_hidden_state
+            rows.append(hidden[0].float().mean(0).cpu())
         return torch.stack(rows).numpy()
 
     return embed

@@ -43,6 +43,10 @@ class NEATConfig(TrainingArguments):
         max_tokens_per_pass: tokens of one forward pass, padding included. A micro-batch
             beyond it is done in parts. A single group beyond it is split by its responses,
             whose activations are computed twice; the gradient stays exact.
+        disable_dropout: no dropout in the policy, its adapter included, nor in the reference;
+            False trains with the model's own, against a reference without.
+        merge_adapter: the saved policy is a whole model, with the adapter worked into its
+            weights, and the adapter beside it; False saves the adapter alone.
         processes: how many processes must take part; a launch that comes up with another
             number is refused. None takes what comes.
         engine: what draws the policy's responses: None, the trainer's own forward; "vllm", vLLM
@@ -81,6 +85,8 @@ class NEATConfig(TrainingArguments):
     plausibility: float = 0.0
     packed: bool = True
     max_tokens_per_pass: int = defaults.TOKENS_PER_PASS
+    disable_dropout: bool = True
+    merge_adapter: bool = True
     processes: int | None = None
     engine: str | None = None
     engine_url: str | None = None

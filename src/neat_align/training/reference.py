@@ -2,14 +2,16 @@
 
 Full fine-tuning keeps a frozen copy. With LoRA the frozen weights are the policy with its
 adapter switched off; a policy that *started* from an adapter (an SFT adapter, say) is
-compared with that adapter, of which a copy is kept under another name.
+compared with that adapter, of which a copy is kept under another name. Where biases below
+the adapter are trained as well, switching it off is not enough, and a copy is kept again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from peft import PeftModel
 
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.local import TransformersSampler
+from neat_align.training.adapters import trains_base
 
 REFERENCE_ADAPTER = "neat_reference"
 
@@ -29,6 +32,9 @@ class Reference:
         given: a model of the user's own instead.
         started_from_adapter: the policy came with a trained adapter, which is then the
             reference.
+
+    Attributes:
+        precision: gives the context of its forward passes, the policy's autocast.
     """
 
     def __init__(
@@ -36,9 +42,10 @@ class Reference:
     ) -> None:
         self.policy = policy
         self.kept: Any | None = given
-        if given is None and not isinstance(policy, PeftModel):
+        self.precision: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+        if given is None and (not isinstance(policy, PeftModel) or trains_base(policy)):
             self.kept = copy.deepcopy(policy)
-        self.has_adapter = given is None and started_from_adapter
+        self.has_adapter = self.kept is None and started_from_adapter
         if self.has_adapter:
             _copy_adapter(policy)
         if self.kept is not None:
@@ -49,12 +56,13 @@ class Reference:
         """The reference, in evaluation mode; the policy is as before afterwards."""
         if self.kept is not None:
             self.kept.to(next(self.policy.parameters()).device)
-            yield self.kept
+            with self.precision():
+                yield self.kept
             return
         was_training = self.policy.training
         self.policy.eval()
         try:
-            with self._without_training_adapter():
+            with self.precision(), self._without_training_adapter():
                 yield self.policy
         finally:
             self.policy.train(was_training)

@@ -27,7 +27,7 @@ from neat_align import defaults
 from neat_align.atomic import atomic_directory
 from neat_align.data import Preference
 from neat_align.errors import DataError
-from neat_align.modeling import load_part, load_tokenizer
+from neat_align.modeling import load_tokenizer, load_weights
 from neat_align.prompt_format import PromptFormat
 from neat_align.training.batches import SimilarLength
 from neat_align.training.checkpoints import (
@@ -38,6 +38,11 @@ from neat_align.training.checkpoints import (
 )
 
 Pair = tuple[list[int], list[int]]
+NEW_HEAD: dict[str, Any] = {
+    "may_lack": ("score.", "classifier."),
+    "may_exceed": ("lm_head.", "embed_out."),
+}
+"""Weights that a language model lacks as a reward model, and that it has in vain."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,8 @@ def train_reward_model(
     train, heldout = _split(preferences, settings)
     tokenizer = load_tokenizer(source)
     prompt_format = PromptFormat(tokenizer)
-    model = load_part(
-        AutoModelForSequenceClassification, source, num_labels=1, use_safetensors=True
+    model = load_weights(  # in float32, as all that is trained
+        AutoModelForSequenceClassification, source, num_labels=1, **NEW_HEAD
     )
     model.config.get_text_config().pad_token_id = _pad_id(tokenizer)
     train_rows, heldout_rows = (

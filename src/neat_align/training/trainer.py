@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import PrinterCallback, ProgressCallback
 
 from neat_align.data import load_groups, save_groups
-from neat_align.errors import NonFiniteLossError, TrainingError, raise_all
+from neat_align.errors import NonFiniteLossError, raise_all
 from neat_align.modeling import load_causal_lm, load_tokenizer
+from neat_align.modeling.fit import vocabulary_problems
 from neat_align.modeling.logprobs import group_sums, tokenized_logps
 from neat_align.modeling.packing import prepare_for_packing
+from neat_align.modeling.padding import padding_problems
 from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.objectives import NEAT, GroupLogps, Objective
 from neat_align.prohibition import prohibition_warnings
@@ -35,10 +37,12 @@ from neat_align.scoring.plausibility import Plausibility
 from neat_align.scoring.resolve import SELF_JUDGE
 from neat_align.scoring.self_judge import SelfJudge
 from neat_align.steering import Steering
+from neat_align.training.adapters import frozen_problems, quantised_problems, with_adapter
 from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
 from neat_align.training.checkpoints import SealedCheckpoints
 from neat_align.training.completions import CompletionsLog
 from neat_align.training.config import NEATConfig
+from neat_align.training.dropout import disable_dropout
 from neat_align.training.engines import EngineSampler, engine_problems, engine_sampler
 from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
@@ -46,6 +50,7 @@ from neat_align.training.metrics import group_metrics, logp_metrics, refuse_take
 from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.online import GroupMaker, tokenize_for_training, trainable
 from neat_align.training.passes import collated_passes, pass_logps
+from neat_align.training.precision import precision_problems
 from neat_align.training.records import Records
 from neat_align.training.reference import Reference, ReferenceSampler
 from neat_align.training.requirements import training_needs
@@ -125,11 +130,16 @@ class NEATTrainer(SealedCheckpoints):
             )
         )
         tokenizer = processing_class or load_tokenizer(_name_of(model))
-        if isinstance(model, str | Path):
-            model = load_causal_lm(model)
-        if args.packed and not isinstance(model, PeftModel):
-            prepare_for_packing(model)
-        model, came_with_adapter = _with_adapter(model, peft_config)
+        if isinstance(model, str | Path):  # the Trainer moves it to its device
+            model = load_causal_lm(model, "float32", "cpu", trainable=True)
+        model, came_with_adapter = with_adapter(model, peft_config, args.seed)
+        raise_all(
+            frozen_problems(model) or [*quantised_problems(model), *precision_problems(model, args)]
+        )
+        raise_all(vocabulary_problems(model, tokenizer) or padding_problems(model))
+        self.config_dropout = disable_dropout(model) if args.disable_dropout else {}
+        if args.packed:
+            prepare_for_packing(model.get_base_model() if isinstance(model, PeftModel) else model)
         self.prompt_format = PromptFormat(tokenizer)
         self.reference = self._reference(args, model, reference_model, came_with_adapter)
         self.stopwatch = Stopwatch()
@@ -147,6 +157,8 @@ class NEATTrainer(SealedCheckpoints):
             processing_class=tokenizer,
             **trainer_kwargs,
         )
+        if self.reference is not None:  # in the precision of the policy's passes
+            self.reference.precision = self.accelerator.autocast
         raise_all(launch_problems(self.accelerator, args.processes))
         raise_all(sharding_problems(self.accelerator, isinstance(model, PeftModel)))
         samples = self.online and sampler is None
@@ -474,17 +486,3 @@ class NEATTrainer(SealedCheckpoints):
 
 def _name_of(model: Any) -> str:
     return str(model) if isinstance(model, str | Path) else str(model.config._name_or_path)
-
-
-def _with_adapter(model: Any, peft_config: Any) -> tuple[Any, bool]:
-    """The model, with a new adapter where asked; and whether it had come with one."""
-    came_with_adapter = isinstance(model, PeftModel)
-    if peft_config is None:
-        return model, came_with_adapter
-    if came_with_adapter:
-        raise TrainingError(
-            "a model with an adapter and a peft_config",
-            "it is not clear which adapter to train and which to compare with",
-            "leave peft_config out to train on with the adapter, or merge it first",
-        )
-    return get_peft_model(model, peft_config), False
