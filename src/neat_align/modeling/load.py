@@ -172,7 +172,7 @@ def _explained(load: Callable[[], Any], given: str, source: str | Path, fix: str
     """
     try:
         return load()
-    except (NeatError, MemoryError):
+    except (NeatError, MemoryError, AssertionError):
         raise
     except Exception as error:
         if "trust_remote_code" in str(error):
