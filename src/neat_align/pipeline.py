@@ -67,7 +67,11 @@ def run_recipe(
     Raises:
         InputError: everything that is wrong with the recipe, its files or the directory.
     """
-    raise_all(check_recipe(recipe) or reward_imports(recipe) or stages.needs(recipe))
+    raise_all(
+        check_recipe(recipe)
+        or reward_imports(recipe)
+        or stages.refused_settings(recipe) + stages.needs(recipe)
+    )
     raise_all(inputs.held_out_problems(recipe))
     run = RunDirectory.open(directory, recipe.model_dump(mode="json"), resume)
     plan = [*model_stages(recipe), Stage("train", align, TRAINED)]
@@ -146,7 +150,8 @@ def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: boo
     if recipe.model.from_scratch or recipe.reward.train:
         given = "a recipe that trains its own model or reward model"
         errors.append(RecipeError(given, "those are stages of their own", "use `neat run`"))
-    raise_all(errors or ([] if groups else reward_imports(recipe) or stages.needs(recipe)))
+    needs = [] if errors or groups else reward_imports(recipe) or stages.needs(recipe)
+    raise_all(errors or stages.refused_settings(recipe) + needs)
     stored = load_groups(groups) if groups else None
     for group in stored or ():
         _ = group.scores  # refuses unscored groups before a model is loaded

@@ -12,7 +12,7 @@ from typing import Any
 
 from neat_align import defaults, inputs
 from neat_align.atomic import atomic_directory
-from neat_align.errors import InputError
+from neat_align.errors import InputError, SeveralErrors
 from neat_align.evaluation import EvaluationSettings
 from neat_align.recipe import Recipe, RewardTraining, objective_arguments
 from neat_align.sampling.base import Decoding
@@ -87,6 +87,17 @@ def needs(recipe: Recipe) -> list[InputError]:
     sample = recipe.sample
     plan = GroupPlan(sample.plain, sample.positive, sample.negative)
     return objective_needs(objective(recipe), plan)
+
+
+def refused_settings(recipe: Recipe) -> list[InputError]:
+    """What the real settings say against being made; no model is loaded for it."""
+    try:
+        training_arguments(recipe, Path("unused"))
+    except SeveralErrors as several:
+        return list(several.errors)
+    except InputError as error:
+        return [error]
+    return []
 
 
 def policy_name(recipe: Recipe) -> str:

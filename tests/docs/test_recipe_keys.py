@@ -7,7 +7,9 @@ import pytest
 from neat_align.recipe import recipe_names, recipe_text
 from neat_align.recipe.keys import LORA, as_markdown, attributes, matching_keys, recipe_keys
 from neat_align.recipe.load import LORA_KEYS
-from neat_align.recipe.train_fields import OWNED, train_fields
+from neat_align.recipe.train_fields import OWNED
+from neat_align.training.declared import declared_fields
+from neat_align.training.trainer_fields import REFUSED
 from neat_align.yaml_text import parse_yaml
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "recipe-keys.md"
@@ -25,7 +27,7 @@ def test_every_key_has_a_meaning():
 def test_every_setting_of_a_training_is_listed_once():
     listed = [key.name for key in recipe_keys()]
     assert len(listed) == len(set(listed))
-    for name in {*train_fields(), "lora"} - set(OWNED):
+    for name in {*declared_fields(), "lora"} - {*OWNED, *REFUSED}:
         assert f"train.{name}" in listed
     assert set(LORA) == set(LORA_KEYS)
 

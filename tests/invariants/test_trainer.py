@@ -136,7 +136,7 @@ def test_accumulation_changes_nothing(tmp_path, tokenizer, steering, queries, ob
         trainer = trainer_of(
             tmp_path / str(batch), tokenizer, steering, groups, objective, max_steps=2,
             per_device_train_batch_size=batch, gradient_accumulation_steps=accumulation,
-            optim="sgd", learning_rate=0.05, max_grad_norm=0, num_train_epochs=2,
+            optim="sgd", learning_rate=0.05, max_grad_norm=0,
         )  # fmt: skip
         trainer.train()
         runs.append(weights(trainer))
@@ -462,7 +462,7 @@ def test_kto_pairs_each_query_with_another_ones_response(
 def test_kto_without_another_query_estimates_nothing(tmp_path, tokenizer, steering, queries):
     trainer = trainer_of(
         tmp_path, tokenizer, steering, queries[:1], KTO(), per_device_train_batch_size=1,
-        max_steps=2, num_train_epochs=2,
+        max_steps=2,
     )  # fmt: skip
     assert kl_of(trainer) == [0.0, 0.0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -73,13 +74,24 @@ def _combination(recipe: Recipe) -> Iterator[InputError]:
 
 def _settings(recipe: Recipe) -> list[InputError]:
     """What the training would refuse of `train` and of the decoding."""
-    problems = setting_problems({**recipe.sample.model_dump(), **recipe.train})
+    problems = [
+        _in_train(problem, recipe)
+        for problem in setting_problems({**recipe.sample.model_dump(), **recipe.train})
+    ]
     engine, adapter = recipe.train.get("engine"), recipe.train.get("lora")
     if engine == "adapter-server" and adapter is None:
         why = "only an adapter can be loaded into a running server"
         fix = "train one with train.lora: {}"
         problems.append(RecipeError(f"train.engine: {engine} without train.lora", why, fix))
     return problems
+
+
+def _in_train(problem: InputError, recipe: Recipe) -> InputError:
+    """The problem with its place in the recipe, where it is one of the `train` section."""
+    name = re.split(r"[^\w]", problem.given, maxsplit=1)[0]
+    if name not in recipe.train:
+        return problem
+    return type(problem)(f"train.{problem.given}", problem.why, problem.fix)
 
 
 def _evaluation_rewards(recipe: Recipe) -> list[InputError]:

@@ -24,8 +24,9 @@ from neat_align import defaults
 from neat_align.recipe.load import LORA_KEYS
 from neat_align.recipe.objectives import FOLDER, objective_fields
 from neat_align.recipe.schema import Data, Recipe
-from neat_align.recipe.train_fields import OWNED, train_fields
+from neat_align.recipe.train_fields import OWNED
 from neat_align.scoring.server_judge import ServerJudge
+from neat_align.training.trainer_fields import REFUSED
 
 REQUIRED = "required"
 HOME: dict[type, str] = {Data: "queries"}
@@ -196,8 +197,9 @@ def _train_keys() -> Iterator[Key]:
     yield Key("train.lora", "section", "none", "train adapters instead of all weights: {} will do")
     for name in LORA_KEYS:
         yield Key(f"train.lora.{name}", "", _shown(LORA_DEFAULTS.get(name, "")), LORA[name])
+    listed = {*OWNED, *TRAINER, *meanings, "learning_rate"}
     for name, (kind, default, help_) in theirs.items():
-        if name in train_fields() and name not in {*OWNED, *TRAINER, *meanings, "learning_rate"}:
+        if name not in listed and name not in REFUSED:
             default = own[name][1] if name in own else default
             yield Key(f"train.{name}", _plain_kind(kind), default, help_, foreign=True)
 

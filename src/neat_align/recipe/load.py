@@ -12,8 +12,11 @@ from pydantic import BaseModel, ValidationError
 from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.paths import is_file
 from neat_align.recipe.schema import Recipe
-from neat_align.recipe.train_fields import OWNED, convert, train_fields
+from neat_align.recipe.train_fields import OWNED
 from neat_align.steering import no_steering
+from neat_align.training.declared import declared_fields
+from neat_align.training.trainer_settings import unknown_setting
+from neat_align.training.values import convert, not_of_type
 from neat_align.yaml_text import parse_yaml
 
 SHORT_FOR = {"objective": "name", "steering": "name", "world": "part"}
@@ -76,6 +79,8 @@ def recipe_from(content: Mapping[str, Any]) -> Recipe:
     converted: dict[str, Any] = {}
     if isinstance(train, Mapping):
         for key, value in train.items():
+            if not isinstance(key, str):
+                continue  # told by pydantic
             try:
                 converted[key] = _train_value(key, value)
             except RecipeError as problem:
@@ -137,17 +142,13 @@ def _train_value(key: str, value: Any) -> Any:
         return _lora(value)
     if key in OWNED:
         raise RecipeError(f"train.{key}", "another part of the recipe sets it", OWNED[key])
-    fields = train_fields()
+    fields = declared_fields()
     if key not in fields:
-        raise RecipeError(
-            f"train.{key}", "there is no such setting", nearest(key, {*fields, "lora"} - set(OWNED))
-        )
+        raise unknown_setting(key, {*fields, "lora"} - set(OWNED), "train.")
     try:
-        return convert(value, fields[key])
-    except (ValueError, OverflowError) as error:
-        raise RecipeError(
-            f"train.{key}: {value!r}", f"it is not of the type {fields[key]}", "correct the value"
-        ) from error
+        return convert(value, fields[key].annotation)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise not_of_type(f"train.{key}", value, fields[key].annotation) from error
 
 
 def _lora(value: Any) -> dict[str, Any]:

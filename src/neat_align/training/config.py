@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import functools
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 from transformers import TrainingArguments
 
 from neat_align import defaults
-from neat_align.errors import raise_all
+from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan
+from neat_align.training.declared import declared_fields
 from neat_align.training.settings import setting_problems
+from neat_align.training.trainer_settings import unknown_setting
+from neat_align.training.trial import said, trial_problems
+from neat_align.training.values import typed
+
+T = TypeVar("T")
 
 
+RENEWED = {
+    "gradient_checkpointing": "activation_checkpointing",
+    "gradient_checkpointing_kwargs": "activation_checkpointing_kwargs",
+}
+"""A setting's older name → the one that transformers has now."""
+
+
+def names_known(config: type[T]) -> type[T]:
+    """Let a class of settings say what an unknown one may have meant.
+
+    Its constructor then raises a `RecipeError` instead of a `TypeError`.
+    """
+    make = config.__init__
+
+    @functools.wraps(make)
+    def checked(self: Any, *args: Any, **settings: Any) -> None:
+        known = [field.name for field in fields(config)]  # type: ignore[arg-type]
+        raise_all([unknown_setting(name, known) for name in settings if name not in known])
+        make(self, *args, **settings)
+
+    config.__init__ = checked  # type: ignore[method-assign]
+    return config
+
+
+@names_known
 @dataclass
 class NEATConfig(TrainingArguments):
     """`transformers.TrainingArguments` and the settings of online groups.
@@ -103,11 +136,29 @@ class NEATConfig(TrainingArguments):
     report_to: str | list[str] = field(default_factory=lambda: "none")  # type: ignore[assignment]
     learning_rate: float = 1e-6
     logging_nan_inf_filter: bool = False
+    dataloader_pin_memory: bool = False
     ddp_find_unused_parameters: bool | None = False  # every weight takes part in every pass
 
     def __post_init__(self) -> None:
-        raise_all(setting_problems(vars(self)))
-        super().__post_init__()
+        fields = declared_fields()
+        found, problems = typed({n: vars(self)[n] for n in fields if n in vars(self)}, fields)
+        vars(self).update(found)
+        raise_all(problems or setting_problems(found))
+        self._use_new_names()
+        try:
+            super().__post_init__()
+        except InputError:
+            raise
+        except Exception as error:  # each part of transformers raises its own
+            given = "settings that transformers refuses"
+            raise RecipeError(given, said(error), "correct them") from error
+        raise_all(trial_problems(self))
+
+    def _use_new_names(self) -> None:
+        """Take over a setting that is given by a name that transformers warns of."""
+        for old, new in RENEWED.items():
+            if getattr(self, new, False) is None and getattr(self, old) is not None:
+                setattr(self, new, getattr(self, old))
 
     @property
     def plan(self) -> GroupPlan:

@@ -6,18 +6,23 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from neat_align.chat_client import url_problems
 from neat_align.errors import InputError, RecipeError, nearest
+from neat_align.training.declared import declared_fields
+from neat_align.training.trainer_settings import is_within, outside, trainer_problems
 
 SERVED = ("vllm-server", "adapter-server")
 ENGINES = ("vllm", *SERVED)
 NEEDED = {"vllm": ("trl", "vllm"), "vllm-server": ("trl", "vllm"), "adapter-server": ()}
 """Engine → the modules that it needs here."""
-LIMITS = {
+LIMITS: dict[str, tuple[float | None, float | None]] = {
     "refresh_every": (1, None),
+    "positive_samples": (0, None),
+    "negative_samples": (0, None),
+    "plain_samples": (0, None),
     "base_negative_fraction": (0, 1),
     "negative_context": (0, 1),
     "max_new_tokens": (1, None),
@@ -28,6 +33,9 @@ LIMITS = {
     "sampling_batch_size": (1, None),
     "plausibility": (0, None),
     "max_tokens_per_pass": (1, None),
+    "max_query_tokens": (1, None),
+    "stop_kl": (None, None),
+    "stop_distinct_2": (0, None),
     "processes": (1, None),
     "engine_gpu_memory": (0, 1),
     "engine_tolerance": (0, None),
@@ -36,26 +44,32 @@ LIMITS = {
 
 
 def setting_problems(values: Mapping[str, Any]) -> list[InputError]:
-    """Everything that is wrong with settings; those that are not given are not looked at."""
+    """Everything that is wrong with settings; those that are not given have their default."""
     problems: list[InputError] = []
     for name, (low, high) in LIMITS.items():
         value = values.get(name)
-        if value is None or _is_within(value, low, high):
-            continue
-        limits = f"between {low} and {high}" if high is not None else f"at least {low}"
-        given = f"{name}={value}"
-        problems.append(RecipeError(given, "outside what it can mean", f"use a value {limits}"))
+        if value is not None and not is_within(value, low, high):
+            problems.append(outside(name, value, low, high))
     stop_strings = values.get("stop_strings") or ()
     if "" in stop_strings:
         given = f"stop_strings={stop_strings}"
         problems.append(RecipeError(given, "every response holds the empty string", "leave it out"))
-    return problems + _engine_problems(values.get("engine"), values.get("engine_url"))
+    problems += _engine_problems(values.get("engine"), values.get("engine_url"))
+    return [*problems, *_unread(values), *trainer_problems(values)]
 
 
-def _is_within(value: Any, low: float, high: float | None) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return value >= low and (high is None or value <= high)
+def _unread(values: Mapping[str, Any]) -> Iterator[InputError]:
+    """Settings of online groups that nothing would read beside the others."""
+    fields = declared_fields()
+    unread = {
+        "base_negative_fraction": (values.get("negative_samples") == 0, "negative_samples"),
+        "engine_gpu_memory": (values.get("engine") != "vllm", 'engine="vllm"'),
+        "engine_tolerance": (values.get("engine") is None, "engine"),
+    }
+    for name, (is_unread, needs) in unread.items():
+        if is_unread and values.get(name, fields[name].default) != fields[name].default:
+            given = f"{name}={values[name]}"
+            yield RecipeError(given, "nothing would read it", f"leave it out, or set {needs}")
 
 
 def _engine_problems(engine: str | None, url: str | None) -> list[InputError]:
