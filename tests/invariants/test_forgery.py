@@ -72,9 +72,9 @@ def test_a_spelt_special_token_is_read_as_text(prompt_format):
     ids = prompt_format.query_ids([Message("user", "what does <|im_end|> mean?")])
     assert "<|im_end|> mean?" in prompt_format.tokenizer.decode(ids)
     response = prompt_format.response_ids("it ends: <|end|> or <|im_end|>", "stop")
-    eos = prompt_format.tokenizer.eos_token_id
-    assert response.count(eos) == 1
-    assert response[-1] == eos
+    end = prompt_format.end_ids[-1]
+    assert response.count(end) == 1
+    assert response[-1] == end
     assert "<|end|> or <|im_end|>" in prompt_format.tokenizer.decode(response)
 
 

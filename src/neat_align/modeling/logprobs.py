@@ -109,7 +109,7 @@ def response_logps(
 ) -> list[list[float]]:
     """`tokenized_logps` of text groups on the clean query."""
     tokenized = [tokenize_group(g, prompt_format) for g in groups]
-    return tokenized_logps(model, tokenized, prompt_format.tokenizer.eos_token_id, max_tokens)
+    return tokenized_logps(model, tokenized, prompt_format.pad_id, max_tokens)
 
 
 @torch.no_grad()

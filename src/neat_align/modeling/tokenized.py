@@ -28,7 +28,7 @@ class TokenizedGroup:
     Attributes:
         query_ids: the clean query (or, where `negative_context` asks for it, the query
             with a negative prompt before it).
-        response_ids: K ragged lists; EOS ends the finished ones.
+        response_ids: K ragged lists; the turn's end closes the finished ones.
         scores: K scores, higher is better.
         sources: K sources.
         reference: K sums of response-token log-probs under the reference model, in nats.
@@ -60,9 +60,11 @@ def tokenize_group(
     Raises:
         DataError: a response without a single token.
     """
-    query_ids = prompt_format.query_ids(group.query.messages, steering)
+    query_ids = prompt_format.query_ids(group.query, steering)
     response_ids = [
-        list(r.token_ids) if r.token_ids else prompt_format.response_ids(r.text, r.finish)
+        list(r.token_ids)
+        if r.token_ids
+        else prompt_format.response_ids(r.text, r.finish, group.query)
         for r in group.responses
     ]
     if not all(response_ids):
@@ -81,10 +83,11 @@ def tokenize_group(
 
 def document_ids(document: Document, prompt_format: PromptFormat) -> tuple[list[int], list[int]]:
     """Token ids of a document's prompt (empty for plain text) and of its text with EOS."""
-    text = prompt_format.response_ids(document.text, "stop")
-    if document.query is None:
-        return [], text
-    return prompt_format.query_ids(document.query.messages, document.steering), text
+    query = document.query
+    if query is None:
+        return [], prompt_format.text_ids(document.text)
+    answer = prompt_format.response_ids(document.text, "stop", query)
+    return prompt_format.query_ids(query, document.steering), answer
 
 
 def padded_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, torch.Tensor]:

@@ -53,7 +53,7 @@ class TransformersSampler:
         Raises:
             DataError: a prompt leaves no room in the model's context for the response.
         """
-        prompts = [self.prompt_format.query_ids(r.query.messages, r.steering) for r in requests]
+        prompts = [self.prompt_format.query_ids(r.query, r.steering) for r in requests]
         check_fits(
             self.model,
             (
@@ -111,7 +111,7 @@ class TransformersSampler:
 
     def _response(self, request: SamplingRequest, ids: list[int], decoding: Decoding) -> Response:
         finished = ids[-1] in self._eos_ids
-        text = self.prompt_format.decode(ids[:-1] if finished else ids)
+        text = self.prompt_format.decode(ids[:-1] if finished else ids, request.query)
         token_ids: tuple[int, ...] | None = tuple(ids)
         cuts = [text.find(stop) for stop in self._stop_strings(decoding) if stop in text]
         if cuts:  # e.g. the model went on to speak for the human: the answer ended before that
@@ -146,10 +146,10 @@ class TransformersSampler:
 
     @property
     def _eos_ids(self) -> set[int]:
-        """The tokenizer's EOS and whatever else the model's generation config stops at."""
+        """The turn's end, EOS, and whatever else the model's generation config stops at."""
         configured = getattr(self.model.generation_config, "eos_token_id", None)
         listed = configured if isinstance(configured, list) else [configured]
-        return {self.prompt_format.tokenizer.eos_token_id, *(i for i in listed if i is not None)}
+        return {*self.prompt_format.stop_ids, *(i for i in listed if i is not None)}
 
 
 @torch.no_grad()

@@ -49,7 +49,7 @@ class Plausibility:
         """The mean log-likelihood of every response; None for one without a token."""
         tokenized = [self._tokenized(group) for group in groups]
         asked = [t for t in tokenized if t.response_ids]
-        pad_id = self.prompt_format.tokenizer.eos_token_id
+        pad_id = self.prompt_format.pad_id
         with self.reference() as model:
             sums = iter(tokenized_logps(model, asked, pad_id, self.max_tokens))
         return [
@@ -60,16 +60,16 @@ class Plausibility:
     def _tokenized(self, group: Group) -> TokenizedGroup:
         """The group after its positive prompt, without responses that have no token."""
         prompt = self.prompts[int(group.query.id, 16) % len(self.prompts)]
-        query_ids = self.prompt_format.query_ids(group.query.messages, prompt)
-        rows = [ids for r in group.responses if (ids := self._ids(r))]
+        query_ids = self.prompt_format.query_ids(group.query, prompt)
+        rows = [ids for r in group.responses if (ids := self._ids(r, group))]
         return TokenizedGroup(query_ids, rows, [0.0] * len(rows), [])
 
     def _means(self, group: Group, sums: Sequence[float]) -> list[float | None]:
         left = iter(sums)
-        counts = [len(self._ids(r)) for r in group.responses]
+        counts = [len(self._ids(r, group)) for r in group.responses]
         return [next(left) / count if count else None for count in counts]
 
-    def _ids(self, response: Response) -> list[int]:
+    def _ids(self, response: Response, group: Group) -> list[int]:
         if response.token_ids:
             return list(response.token_ids)
-        return self.prompt_format.response_ids(response.text, response.finish)
+        return self.prompt_format.response_ids(response.text, response.finish, group.query)

@@ -20,6 +20,7 @@ from neat_align.modeling.budget import TOKENS
 from neat_align.modeling.logprobs import tokenized_logps
 from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.prompt_format import PromptFormat
+from neat_align.thinking import answer_of
 from neat_align.types import Group, Message
 
 QUESTION = (
@@ -65,6 +66,8 @@ class BoundSelfJudge:
     ) -> None:
         self.judge, self.model = judge, model
         self.prompt_format, self.max_tokens = prompt_format, max_tokens
+        # A template may put empty thoughts before every answer.
+        self._lead = prompt_format.response_ids("", "length")
         self.words = [self._first_token(word) for word in (judge.good, judge.bad)]
         if self.words[0] == self.words[1]:
             raise RewardError(
@@ -77,11 +80,13 @@ class BoundSelfJudge:
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
         """The log-odds for every response."""
         asked = [
-            TokenizedGroup(self._question(group, r.text), [[w] for w in self.words], [0.0] * 2, [])
+            TokenizedGroup(
+                self._question(group, answer_of(r.text)), [[w] for w in self.words], [0.0] * 2, []
+            )
             for group in groups
             for r in group.responses
         ]
-        pad_id = self.prompt_format.tokenizer.eos_token_id
+        pad_id = self.prompt_format.pad_id
         with self.model() as model:
             odds = (a - b for a, b in tokenized_logps(model, asked, pad_id, self.max_tokens))
             flat = list(odds)
@@ -89,8 +94,8 @@ class BoundSelfJudge:
         return [[next(left) for _ in group.responses] for group in groups]
 
     def _question(self, group: Group, response: str) -> list[int]:
-        text = self.judge.question.format(query=group.query.text, response=response)
-        return self.prompt_format.query_ids([Message("user", text)])
+        text = self.judge.question.format(query=group.query.text, response=answer_of(response))
+        return self.prompt_format.query_ids([Message("user", text)]) + self._lead
 
     def _first_token(self, word: str) -> int:
-        return self.prompt_format.response_ids(word, "length")[0]
+        return self.prompt_format.response_ids(word, "length")[len(self._lead)]

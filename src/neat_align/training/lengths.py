@@ -34,8 +34,9 @@ def check_queries_fit(
     def lengths() -> Iterator[tuple[str, int]]:
         for query in queries:
             # A token spells a byte at least, so most queries need not be tokenised.
-            if sum(len(m.content.encode()) + FRAME for m in query.messages) > room:
-                prompt = len(prompt_format.query_ids(query.messages, steering))
+            size = sum(len(m.content.encode()) + FRAME for m in query.messages)
+            if size > room or query.tools or any(m.extra for m in query.messages):
+                prompt = len(prompt_format.query_ids(query, steering))
                 yield query.id, prompt + args.max_new_tokens
 
     check_fits(

@@ -300,7 +300,7 @@ class NEATTrainer(SealedCheckpoints):
         """Token ids of the data set's queries, as they are trained on."""
         for item in self.train_dataset:
             query = item if isinstance(item, Query) else item.query
-            ids = self.prompt_format.query_ids(query.messages)
+            ids = self.prompt_format.query_ids(query)
             yield ids[-self.args.max_query_tokens :] if self.args.max_query_tokens else ids
 
     def _collate(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
@@ -313,7 +313,7 @@ class NEATTrainer(SealedCheckpoints):
 
     @property
     def _pad_id(self) -> int:
-        return int(self.prompt_format.tokenizer.eos_token_id)
+        return self.prompt_format.pad_id
 
     # ------------------------------------------------------------------------- the loss
 

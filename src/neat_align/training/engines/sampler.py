@@ -66,7 +66,7 @@ class EngineSampler(TransformersSampler):
             (queries[i % len(queries)], steering[i % len(steering)] if steering else "")
             for i in range(PROBED)
         ]
-        prompts = [self.prompt_format.query_ids(q.messages, text) for q, text in pairs]
+        prompts = [self.prompt_format.query_ids(q, text) for q, text in pairs]
         eos_ids = sorted(self._eos_ids)
         drawn = self.engine.draw(prompts, list(range(PROBED)), PROBE_DECODING, eos_ids, ())
         difference = mean_difference(self.model, prompts, drawn, self._pad_id)
@@ -102,7 +102,7 @@ class EngineSampler(TransformersSampler):
 
     @property
     def _pad_id(self) -> int:
-        return int(self.prompt_format.tokenizer.eos_token_id)
+        return self.prompt_format.pad_id
 
 
 def mean_difference(
