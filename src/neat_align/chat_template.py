@@ -13,7 +13,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, ClassVar
+from typing import Any
 
 import jinja2
 import jinja2.ext
@@ -166,7 +166,7 @@ def _keys(tree: jinja2.nodes.Template) -> set[str]:
 class _Generation(jinja2.ext.Extension):
     """Reads `{% generation %}`, with which templates mark the assistant's text."""
 
-    tags: ClassVar = {"generation"}
+    tags = {"generation"}  # noqa: RUF012  (jinja declares it so)
 
     def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
         next(parser.stream)
