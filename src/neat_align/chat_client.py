@@ -1,43 +1,65 @@
 """A client of any OpenAI-compatible chat endpoint: vLLM, SGLang, llama.cpp, Ollama, hosted ones.
 
 What fails in passing (429, 5xx, a timeout, a broken answer, a dropped connection) is asked
-again with growing pauses, or after what `Retry-After` says; anything else is an error at
-once. The key comes from the environment, and is in no message, file or log of ours.
+again with growing pauses, or after what `Retry-After` says. What a server does not take is
+asked for in another form (`servers.dialect`); what is no answer (`servers.answers`) is asked
+again. A question that stays unanswered stops no other; a server that is not there, or takes
+no question, is an error. The key comes from the environment, and is in no message, file or
+log of ours.
 """
 
 from __future__ import annotations
 
-import email.utils
 import json
-import os
+import logging
 import random
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn, TypeVar
 
 import httpx
 
 from neat_align import defaults
-from neat_align.errors import InputError, RecipeError, ServerError, raise_all
-from neat_align.types import Finish, Message
+from neat_align.errors import InputError, RecipeError, ServerError, UnansweredError, raise_all
+from neat_align.servers.address import Address, url_problems
+from neat_align.servers.answers import (
+    Answer,
+    Completion,
+    before_stops,
+    page_text,
+    parse_body,
+    read_completion,
+)
+from neat_align.servers.dialect import Form, what_it_says
+from neat_align.servers.patience import Patience
+from neat_align.servers.refusals import fix_of, is_of_one_question
+from neat_align.servers.secrets import SHORTEST, key_problems, read_key, secret_names, strike
+from neat_align.servers.transport import (
+    Reply,
+    environment_problems,
+    exchange,
+    open_http,
+    used_proxies,
+)
+from neat_align.types import Message
 
-PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-FORM = "write it up to the version, e.g. http://localhost:8000/v1"
-LARGEST = 1 << 26  # bytes of an answer
+__all__ = ["Answer", "ChatClient", "client_problems", "url_problems"]
+
+PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+ROUNDS = 3
+"""How often a question is asked whose answer is none."""
 SHOWN = 300  # characters of a server's answer in an error
+RESERVED = frozenset(
+    {"model", "messages", "n", "stream", "max_tokens", "max_completion_tokens", "temperature",
+     "top_p", "top_k", "min_p", "seed", "stop"}
+)  # fmt: skip
+"""Fields of a request that have settings of their own."""
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One choice of a completion."""
-
-    text: str
-    finish: Finish
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -51,6 +73,12 @@ class ChatClient:
         timeout: seconds for one answer.
         attempts: how often a question is asked at most.
         first_pause, longest_pause: seconds between attempts, doubled from one to the next.
+        extra_body: further fields of every question, e.g. {"chat_template_kwargs": {…}}.
+        form: how questions are put; changes as the server refuses parts of it.
+        answered_as: what the server calls the model that answered.
+
+    Raises:
+        RecipeError: an address, key, extra field or environment that cannot be used.
     """
 
     url: str
@@ -60,14 +88,16 @@ class ChatClient:
     attempts: int = 6
     first_pause: float = 0.5
     longest_pause: float = 60.0
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
     http: httpx.Client = field(init=False, repr=False)
+    form: Form = field(init=False, default=Form())
+    answered_as: set[str] = field(init=False, default_factory=set)
+    patience: Patience = field(init=False, repr=False, default_factory=Patience)
 
     def __post_init__(self) -> None:
-        raise_all(url_problems(self.url))
-        # No question needs a cookie, and httpx stumbles over those that are no ASCII.
-        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-        limits = httpx.Limits(max_connections=None)
-        self.http = httpx.Client(timeout=self.timeout, limits=limits, cookies=no_cookies)
+        raise_all(client_problems(self.url, self.key_variable, self.extra_body))
+        self.http, self._lock = open_http(self.timeout), threading.Lock()
+        self._address = Address.of(self.url)
         weakref.finalize(self, self.http.close)  # connections end with the client
 
     def ask(
@@ -79,15 +109,24 @@ class ChatClient:
             options: further fields of the request, e.g. max_tokens.
 
         Raises:
-            ServerError: the server refused, or did not answer properly in all attempts.
+            UnansweredError: this question was refused, or nothing that came was an answer.
+            ServerError: the server takes no question, or none any more.
         """
-        body = {
-            "model": self.model,
-            "messages": [m.to_json() for m in messages],
-            **options,
-            **({"n": count} if count > 1 else {}),
-        }
-        return self.post("chat/completions", body, _answers)[:count]
+        reasons: list[str] = []
+        for again in range(ROUNDS):
+            if again and "seed" in options:  # the same draw would be no answer again
+                options = {**options, "seed": random.randrange(2**31)}
+            found, note = self._completion(messages, count, options)
+            clean = [self._clean(answer, note) for answer in found.answers[:count]]
+            cut = [before_stops(answer, options.get("stop", ())) for answer in clean]
+            if answers := [answer for answer in cut if answer is not None]:
+                self.patience.answered()
+                return answers
+            reasons += found.refused or ["a text that begins with a stop string"]
+        self._unanswered(
+            f"{ROUNDS} answers were none; the last one: {reasons[-1]}",
+            "see the table in docs/servers.md; the next start asks again",
+        )
 
     def post(self, path: str, body: Mapping[str, Any], read: Callable[[str], Result]) -> Result:
         """What `read` makes of the server's answer to one request.
@@ -97,115 +136,179 @@ class ChatClient:
             read: takes the answer's text; an error in it is the answer's, which is asked again.
 
         Raises:
-            ServerError: the server refused, or did not answer properly in all attempts.
+            UnansweredError: this question was refused, or had no proper answer in all attempts.
+            ServerError: the server takes no question, or none any more.
         """
-        problem, pause = "", self.first_pause
-        for attempt in range(self.attempts):
+        return self._post(path, lambda: body, lambda content: read(content.decode()))
+
+    def _completion(
+        self, messages: Sequence[Message], count: int, options: Mapping[str, Any]
+    ) -> tuple[Completion, str]:
+        """What one request brought, and how its form differed from what was wanted."""
+        forms: list[Form] = []
+        extra = {key: value for key, value in self.extra_body.items() if key not in options}
+
+        def body() -> dict[str, Any]:
+            forms.append(self.form)
+            return forms[-1].body(self.model, messages, count, {**extra, **options})
+
+        def adapt(reply: Reply) -> bool:
+            return self._adapt(forms[-1], reply, body())
+
+        found = self._post("chat/completions", body, read_completion, adapt)
+        self._note_model(found.model)
+        return found, forms[-1].note
+
+    def _adapt(self, sent_in: Form, reply: Reply, body: Mapping[str, Any]) -> bool:
+        """Put questions in another form after a refusal; False where none would help."""
+        if reply.status not in (400, 422, 500, 501):
+            return False
+        with self._lock:
+            if self.form != sent_in:  # another question has met this already
+                return True
+            changed = self.form.adapted(reply.content, body, frozenset(self.extra_body))
+            if changed is None:
+                return False
+            self.form, told = changed
+        said = self._safe(what_it_says(reply.content)[0])[:SHOWN]
+        logger.warning("%s at %s is now asked with %s: %s", self.model, self.url, told, said)
+        return True
+
+    def _note_model(self, name: str) -> None:
+        if not name or name in self.answered_as:
+            return
+        self.answered_as.add(name)
+        if not name.startswith(self.model):
+            logger.warning("%s at %s answers as %s", self.model, self.url, self._safe(name))
+
+    def _post(
+        self,
+        path: str,
+        body: Callable[[], Mapping[str, Any]],
+        read: Callable[[bytes], Result],
+        adapt: Callable[[Reply], bool] = lambda reply: False,
+    ) -> Result:
+        problem, pause, attempt, gone = "", self.first_pause, 0, False
+        while attempt < self.attempts:
             if attempt:
                 time.sleep(pause * random.uniform(0.75, 1.0))
-            pause = min(2 * pause, self.longest_pause)
+            pause, gone = min(2 * pause, self.longest_pause), False
+            asked = self._address
             try:
-                response = self._post(f"{self.url.rstrip('/')}/{path}", body)
+                reply = self._exchange("POST", asked.to(path), body())
             except httpx.RequestError as error:
-                problem = f"{type(error).__name__}: {error}"
+                attempt, gone = attempt + 1, isinstance(error, httpx.ConnectError)
+                problem = _what_failed(error)
                 continue
-            if response.status_code in PASSING:
-                problem = f"status {response.status_code}: {response.text[:SHOWN]}"
-                pause = max(pause, min(_retry_after(response), self.longest_pause))
+            if reply.status == httpx.codes.OK:
+                try:
+                    return read(reply.content)
+                except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+                    problem = f"an answer of another form ({error})"
+            if self._moves(asked, reply) or (reply.status != httpx.codes.OK and adapt(reply)):
                 continue
-            if response.status_code != httpx.codes.OK:
-                raise self._error(
-                    f"status {response.status_code}: {response.text[:SHOWN]}",
-                    "correct what the server names: the model's name, the key, an option",
-                )
-            try:
-                return read(response.text)
-            except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-                problem = f"an answer of another form ({error!r}): {response.text[:80]}"
-        raise self._error(
-            f"{self.attempts} attempts, the last one: {problem}",
-            "see whether the server is well, and start again: what was answered is kept",
-        )
+            if reply.status != httpx.codes.OK:
+                problem = f"status {reply.status}: {_shown(self._safe(_text(reply)))}"
+                if reply.status not in PASSING or b"insufficient_quota" in reply.content:
+                    self._refused(reply, problem)
+                pause = max(pause, min(reply.retry_after, self.longest_pause))
+            attempt += 1
+        why = f"{self.attempts} attempts, the last one: {problem}"
+        fix = "see whether the server is well, and start again: what was answered is kept"
+        if gone or self.patience.is_out_after(broken=True):
+            raise self._error(why, fix)
+        raise self._error(why, fix, UnansweredError)
 
-    def _post(self, address: str, body: Mapping[str, Any]) -> httpx.Response:
-        """One whole answer; its time is bounded also where it comes drop by drop."""
-        deadline, content = time.monotonic() + self.timeout, b""
-        with self.http.stream("POST", address, json=body, headers=self._headers()) as response:
-            for chunk in response.iter_bytes():
-                content += chunk
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout(f"no whole answer within {self.timeout} s")
-                if len(content) > LARGEST:
-                    raise httpx.ReadError(f"an answer of more than {LARGEST} bytes")
-        return httpx.Response(response.status_code, headers=_plain(response), content=content)
+    def _moves(self, asked: Address, reply: Reply) -> bool:
+        """Whether the address without a version is to be tried with /v1, after this reply."""
+        page = reply.content.lstrip()[:1] == b"<"
+        if asked != self._address:  # another question has moved it already
+            return True
+        versioned = asked.versioned
+        if versioned is None or not (reply.status in (404, 405) or page):
+            return False
+        self._address = versioned
+        logger.warning("%s: asked at %s from now on", self.url, versioned.base)
+        return True
+
+    def _exchange(self, method: str, url: str, body: Any) -> Reply:
+        reply = exchange(self.http, method, url, body, self._headers(), self.timeout)
+        clean = strike(reply.content.decode("latin-1"), self.key_variable, SHORTEST)
+        return replace(reply, content=clean.encode("latin-1"))
 
     def _headers(self) -> dict[str, str]:
-        key = os.environ.get(self.key_variable, "")
-        return {"Authorization": f"Bearer {key}"} if key else {}
+        key = read_key(self.key_variable)
+        if not key:
+            return {}
+        raise_all(key_problems(self.key_variable))
+        azure = {"api-key": key} if self._address.query else {}
+        return {"Authorization": f"Bearer {key}", **azure}
 
-    def _error(self, why: str, fix: str) -> ServerError:
-        key = os.environ.get(self.key_variable, "")
-        if key:  # some servers repeat it in their answer
-            why = why.replace(key, "***")
-        return ServerError(f"model {self.model!r} at {self.url}", why, fix)
-
-
-def url_problems(url: str) -> list[InputError]:
-    """What is wrong with an endpoint's address; a key in it would end up in logs and runs."""
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        return [RecipeError(f"server {url!r}", f"it is no address: {error}", FORM)]
-    shown = f"{parts.scheme}://{parts.host}{parts.path}"
-    if parts.scheme not in ("http", "https") or not parts.host:
-        return [RecipeError(f"server {shown!r}", "it is no http(s) address", FORM)]
-    if parts.userinfo or parts.query:
-        return [
-            RecipeError(
-                f"server {shown!r}, with a user or a query in its address",
-                "what stands there may be secret, and addresses are written into runs and errors",
-                "put the key into an environment variable, and name that with key_variable",
+    def _refused(self, reply: Reply, problem: str) -> NoReturn:
+        """Raise what a refusal is: this question's alone, or the server's."""
+        if is_of_one_question(reply.status):
+            self._unanswered(
+                problem, "correct what the server names; other questions are asked all the same"
             )
-        ]
-    return []
+        key = f"${self.key_variable}" if read_key(self.key_variable) else ""
+        fix = fix_of(reply, self.key_variable, key, self.model, self._models)
+        raise self._error(problem, self._safe(fix))
+
+    def _models(self) -> list[str]:
+        """The names of the server's models; empty where it does not tell."""
+        try:
+            reply = self._exchange("GET", self._address.to("models"), None)
+            listed = parse_body(reply.content)["data"]
+            return [str(model["id"]) for model in listed]
+        except (httpx.RequestError, ValueError, KeyError, TypeError):
+            return []
+
+    def _unanswered(self, why: str, fix: str) -> NoReturn:
+        out = self.patience.is_out_after(broken=False)
+        raise self._error(why, fix, ServerError if out else UnansweredError)
+
+    def _error(self, why: str, fix: str, kind: type[ServerError] = ServerError) -> ServerError:
+        return kind(f"model {self.model!r} at {self.url}", self._safe(why), fix)
+
+    def _safe(self, text: str) -> str:
+        return strike(text, self.key_variable)
+
+    def _clean(self, answer: Answer, note: str) -> Answer:
+        """An answer without the key, should a server have put it there."""
+        text = strike(answer.text, self.key_variable, SHORTEST)
+        return replace(answer, text=text, note=note)
 
 
-def _answers(text: str) -> list[Answer]:
-    """The choices of a chat completion."""
-    content = json.loads(text)
-    found = [
-        Answer(
-            _text(choice["message"]["content"]),
-            "length" if choice.get("finish_reason") == "length" else "stop",
-        )
-        for choice in content["choices"]
-    ]
-    if not found:
-        raise ValueError("no choices")
-    return found
-
-
-def _text(content: Any) -> str:
-    """An answer's text; half characters, which no file can hold, become "?"."""
-    if not isinstance(content, str | None):
-        raise TypeError(f"content of type {type(content).__name__}")
-    return (content or "").encode(errors="replace").decode()
-
-
-def _plain(response: httpx.Response) -> dict[str, str]:
-    """The headers that are still needed once the content is decoded."""
-    return {k: v for k, v in response.headers.items() if k.lower() == "retry-after"}
-
-
-def _retry_after(response: httpx.Response) -> float:
-    """Seconds that the server asks to wait; 0 where it does not say."""
-    value = response.headers.get("Retry-After", "")
+def client_problems(
+    url: str, key_variable: str, extra_body: Mapping[str, Any] | None = None
+) -> list[InputError]:
+    """What is wrong with an endpoint and its surroundings; nothing is asked of it."""
+    problems = url_problems(url) + key_problems(key_variable) + environment_problems()
+    extra = extra_body or {}
+    for name in sorted(RESERVED & extra.keys()):
+        why = "it has a setting of its own, and would be said twice"
+        problems.append(RecipeError(f"extra_body with {name!r}", why, "leave it out there"))
     try:
-        seconds = float(value)
-        return seconds if seconds > 0 else 0.0  # not NaN either
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return 0.0
+        json.dumps(extra, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        problems.append(RecipeError("extra_body", f"it is no JSON: {error}", "write JSON"))
+    if secret := secret_names(extra):
+        given = f"extra_body with {', '.join(map(repr, secret))}"
+        why = "it may be secret, and what is asked is written into runs"
+        problems.append(RecipeError(given, why, "put the key into an environment variable"))
+    return problems
+
+
+def _what_failed(error: httpx.RequestError) -> str:
+    proxies = used_proxies()
+    through = f" (through the proxy of ${proxies[0]})" if proxies else ""
+    return f"{type(error).__name__}{through}: {error}"
+
+
+def _text(reply: Reply) -> str:
+    page = reply.content.lstrip()[:1] == b"<"
+    return page_text(reply.content) if page else reply.content.decode(errors="replace")
+
+
+def _shown(text: str) -> str:
+    return " ".join(text[:SHOWN].split())

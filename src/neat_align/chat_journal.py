@@ -18,7 +18,9 @@ Result = TypeVar("Result")
 
 
 class Journal:
-    """Answers by question, in memory and, where a path is given, in a file a line each.
+    """Answers by question, in memory and, where a path is given, in a file, one per line.
+
+    What is no answer (`servers.answers`) is not kept, so that it is asked again.
 
     Lines are handed to the system at once, so they outlive the process, killed or not; a
     machine that loses power may lose the last ones. Several processes may share a file.
@@ -28,8 +30,12 @@ class Journal:
         self.path, self.lock = path, threading.Lock()
         self.known: dict[str, list[Answer]] = {}
         if path is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text("utf-8", errors="replace").splitlines():
                 self._remember(line)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.known
 
     def answers(self, question: str) -> list[Answer]:
         with self.lock:
@@ -50,9 +56,11 @@ class Journal:
     def _remember(self, line: str) -> None:
         try:
             record = json.loads(line)
-            answer = Answer(record["text"], record["finish"])
+            answer = Answer(record["text"], record["finish"], record.get("note", ""))
+            if not answer.text.strip() or answer.finish not in ("stop", "length"):
+                return
             self.known.setdefault(record["question"], []).append(answer)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return
 
 

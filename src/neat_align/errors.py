@@ -10,6 +10,7 @@
     │   ├── OutputError         an output directory that cannot be written
     │   └── SeveralErrors       all the problems found in one pass
     ├── ServerError             a server that refused, or did not answer
+    │   └── UnansweredError     one question without an answer; others may have one
     └── TrainingError           wrong while training
         └── NonFiniteLossError  the loss is NaN or infinite; the batch was saved
 
@@ -77,6 +78,10 @@ class SeveralErrors(InputError):
 
 class ServerError(NeatError):
     """A server refused, or gave no proper answer in all attempts."""
+
+
+class UnansweredError(ServerError):
+    """One question got no answer; it stops no other."""
 
 
 class TrainingError(NeatError):

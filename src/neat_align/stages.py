@@ -213,7 +213,11 @@ class _Combined:
         self.scorers = scorers
 
     def score(self, groups: Any) -> list[list[float | None]]:
-        return [[r.score for r in group.responses] for group in self.scorers.score(groups)]
+        scored = zip(groups, self.scorers.score_each(groups), strict=True)
+        return [
+            [None] * len(given.responses) if group is None else [r.score for r in group.responses]
+            for given, group in scored
+        ]
 
 
 def _lora(section: Mapping[str, Any] | None) -> Any:

@@ -28,13 +28,14 @@ from neat_align.evaluation.safety import Checker, checked_verdict
 from neat_align.evaluation.statistics import Interval, mean_interval
 from neat_align.sampling.base import Sampler, SamplingRequest
 from neat_align.sampling.groups import stable_seed
-from neat_align.scoring.base import Scorer
+from neat_align.scoring.base import Scorer, Unscored
 from neat_align.steering import Steering
 from neat_align.types import Group, Query, Response, Source
 
 __all__ = ["Evaluated", "Evaluation", "EvaluationSettings", "ModelResult", "evaluate"]
 
 LogProbability = Callable[[Sequence[Group]], list[list[float]]]
+Answered = tuple[int, Group]  # which draw of its query, and the query with its one response
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,10 @@ def evaluate(
     distance = _DistanceToBase(base_log_probability, settings.seed)
     for name, model in models.items() if isinstance(models, Mapping) else models:
         answers = _answers(model, queries, steering, settings, checker)
-        samples = list(_samples(answers, scorers, checker, settings))
+        samples = list(_samples(answers, scorers, checker))
         result = ModelResult(figures(samples, settings.seed), samples)
         evaluation.models[name] = result
-        for known, kl in distance.of(name, model, answers[PLAIN]):
+        for known, kl in distance.of(name, model, [group for _, group in answers[PLAIN]]):
             evaluation.models[known].figures["kl"] = kl
         if model.perplexity is not None and texts:
             result.figures["ppl_pretrain"] = model.perplexity(texts)
@@ -153,13 +154,17 @@ def _answers(
     steering: Steering,
     settings: EvaluationSettings,
     checker: Checker | None,
-) -> dict[str, list[Group]]:
-    """By condition, one group of one response for each request."""
+) -> dict[str, list[Answered]]:
+    """By condition, one group of one response for each request that was answered."""
     found = {}
     for condition in CONDITIONS:
         requests = _requests(condition, queries, steering, settings, checker)
         responses = model.sampler.sample(requests, settings.decoding) if requests else []
-        found[condition] = [Group(q.query, (r,)) for q, r in zip(requests, responses, strict=True)]
+        found[condition] = [
+            (i % settings.samples_per_query, Group(request.query, (response,)))
+            for i, (request, response) in enumerate(zip(requests, responses, strict=True))
+            if response is not None
+        ]
     return found
 
 
@@ -192,15 +197,15 @@ def _requests(
 
 
 def _samples(
-    answers: Mapping[str, list[Group]],
+    answers: Mapping[str, list[Answered]],
     scorers: Mapping[str, Scorer],
     checker: Checker | None,
-    settings: EvaluationSettings,
 ) -> Iterator[dict[str, Any]]:
     """A record for each response: what was asked, how, what came, and what it is worth."""
-    for condition, groups in answers.items():
+    for condition, answered in answers.items():
+        groups = [group for _, group in answered]
         tables = {key: scorer.score(groups) for key, scorer in scorers.items() if groups}
-        for i, group in enumerate(groups):
+        for i, (draw, group) in enumerate(answered):
             query, response = group.query, group.responses[0]
             yield {
                 "query_id": query.id,
@@ -208,15 +213,20 @@ def _samples(
                 "earlier": [message.to_json() for message in query.messages[:-1]],
                 "kind": query.meta.get("kind"),
                 "condition": condition,
-                "draw": i % settings.samples_per_query,
+                "draw": draw,
                 "steering": response.steering,
                 "text": response.text,
                 "finish": response.finish,
                 "seed": response.seed,
                 "tokens": _tokens(response),
                 "verdict": checked_verdict(checker, query, response.text) if checker else None,
-                "scores": {key: table[i][0] for key, table in tables.items()},
+                "scores": {key: _score(table[i][0]) for key, table in tables.items()},
             }
+
+
+def _score(value: float | None) -> float | None:
+    """A score, or None where a scorer does not apply or could not tell."""
+    return None if isinstance(value, Unscored) else value
 
 
 def _compare(evaluation: Evaluation) -> None:

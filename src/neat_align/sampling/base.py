@@ -47,8 +47,13 @@ class Decoding:
 
 
 class Sampler(Protocol):
-    """Anything that answers requests; the result is in the order of the requests."""
+    """Anything that answers requests; the result is in the order of the requests.
+
+    An entry is None where no answer came: a server may refuse one query among many.
+    """
 
     name: str
 
-    def sample(self, requests: Sequence[SamplingRequest], decoding: Decoding) -> list[Response]: ...
+    def sample(
+        self, requests: Sequence[SamplingRequest], decoding: Decoding
+    ) -> Sequence[Response | None]: ...

@@ -10,7 +10,7 @@ from neat_align import defaults
 from neat_align.errors import RecipeError
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
 from neat_align.steering import Steering, no_steering
-from neat_align.types import Group, Query, Source
+from neat_align.types import Group, Query, Response, Source
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,25 @@ def sample_groups(
     decoding: Decoding,
     seed: int,
 ) -> list[Group]:
-    """One group for each query; all responses of all queries are drawn in one call."""
+    """One group for each query; all responses of all queries are drawn in one call.
+
+    A query of which a response did not come has none: see `whole_groups`.
+    """
     requests = [r for query in queries for r in plan_group(query, steering, plan, seed)]
-    responses = sampler.sample(requests, decoding)
-    return [
-        Group(query, tuple(responses[i * plan.size : (i + 1) * plan.size]))
-        for i, query in enumerate(queries)
-    ]
+    return whole_groups(queries, sampler.sample(requests, decoding), plan.size)
+
+
+def whole_groups(
+    queries: Sequence[Query], responses: Sequence[Response | None], size: int
+) -> list[Group]:
+    """A group for each query all of whose responses came; the other queries are left out.
+
+    A part of a group would be trained on as if the plan had been another: without its
+    negative response, say, or with one phrasing of two.
+    """
+    rows = [responses[i * size : (i + 1) * size] for i in range(len(queries))]
+    came = [tuple(r for r in row if r is not None) for row in rows]
+    return [Group(query, row) for query, row in zip(queries, came) if len(row) == size]
 
 
 def stable_seed(*parts: object) -> int:

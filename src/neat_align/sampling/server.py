@@ -12,10 +12,14 @@ from typing import Any
 from neat_align import defaults
 from neat_align.chat_client import Answer, ChatClient
 from neat_align.chat_journal import Journal, ask_all
+from neat_align.errors import ServerError, UnansweredError
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.types import Message, Response
 
 Key = tuple[str, str]  # query id, steering prompt
+LARGEST_SEED = 2**31
+VERSION = 2
+"""Of how questions are put: other options, or other rules of what an answer is, ask anew."""
 
 
 class ServerSampler:
@@ -31,6 +35,9 @@ class ServerSampler:
         journal: file to which answers are added as they come. Answers in it are used instead
             of asking, so a run that stopped goes on without paying twice.
         progress: called with the number of responses that came.
+
+    Attributes:
+        unanswered: why queries have no answer, by their id.
     """
 
     def __init__(
@@ -43,49 +50,99 @@ class ServerSampler:
         self.client, self.concurrency, self.progress = client, concurrency, progress
         self.name = client.model
         self.journal = Journal(journal)
+        self.unanswered: dict[str, str] = {}
 
-    def sample(self, requests: Sequence[SamplingRequest], decoding: Decoding) -> list[Response]:
-        """One response for each request, in their order.
+    def sample(
+        self, requests: Sequence[SamplingRequest], decoding: Decoding
+    ) -> list[Response | None]:
+        """One response for each request, in their order; None where the server gave none.
+
+        What came for a query is in the journal, even if it is not all that was asked for.
 
         Raises:
-            ServerError: a question failed for good; the answers to the others are in the
-                journal, and, without one, for this sampler's next call.
+            ServerError: the server takes no question, or none any more, or has answered
+                nothing at all; the answers so far are in the journal, and, without one, for
+                this sampler's next call.
         """
         wanted: dict[Key, list[int]] = {}
         for i, request in enumerate(requests):
             wanted.setdefault((request.query.id, request.steering), []).append(i)
+        if not self.journal.is_empty:
+            self.client.patience.answered()
 
-        def ask(key: Key) -> list[Answer]:
-            return self._answers([requests[i] for i in wanted[key]], decoding)
+        def ask(key: Key) -> list[Answer] | UnansweredError:
+            try:
+                return self._answers([requests[i] for i in wanted[key]], decoding)
+            except UnansweredError as error:
+                return error
 
-        found: dict[int, Response] = {}
-        for key, answers in ask_all(ask, wanted, self.concurrency).items():
+        found: list[Response | None] = [None] * len(requests)
+        asked = ask_all(ask, wanted, self.concurrency)
+        for key, answers in asked.items():
+            if isinstance(answers, UnansweredError):
+                self.unanswered[key[0]] = answers.why
+                continue
             for i, answer in zip(wanted[key], answers, strict=True):
                 found[i] = self._response(requests[i], answer)
-        return [found[i] for i in range(len(requests))]
+        self._check_some(asked.values())
+        return found
+
+    def _check_some(self, asked: Any) -> None:
+        """Raise where there is no answer at all: then it is no query's fault."""
+        errors = [error for error in asked if isinstance(error, UnansweredError)]
+        if errors and len(errors) == len(asked) and self.journal.is_empty:
+            given, why = errors[0].given, errors[0].why
+            every = f"none of {len(asked)} questions was answered; the first: {why}"
+            raise ServerError(given, why if len(asked) == 1 else every, errors[0].fix)
 
     def _answers(self, requests: Sequence[SamplingRequest], decoding: Decoding) -> list[Answer]:
         """Answers to one question, from the journal as far as it has them."""
         question = self._question(requests, decoding)
-        messages, options = _messages(requests[0]), _options(decoding)
+        messages = _messages(requests[0])
         known = self.journal.answers(question)[: len(requests)]
         while len(known) < len(requests):  # a server may ignore `n`
+            options = self._options(requests[len(known)], decoding)
             new = self.client.ask(messages, len(requests) - len(known), options)
             self.journal.add(question, new)
             known = [*known, *new]
         self.progress(len(requests))
         return known
 
+    def _options(self, request: SamplingRequest, decoding: Decoding) -> dict[str, Any]:
+        """All that decides how tokens are drawn, said outright: servers have defaults of their own.
+
+        Such as those of the model's generation_config, a repetition penalty among them.
+        """
+        options: dict[str, Any] = {
+            "max_tokens": decoding.max_new_tokens,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "top_k": decoding.top_k,
+            "min_p": decoding.min_p,
+            "repetition_penalty": 1.0,
+            "seed": request.seed % LARGEST_SEED,
+        }
+        if decoding.stop_strings:
+            options["stop"] = list(decoding.stop_strings)
+        own = request.query.template_columns  # before those of every query
+        if "chat_template_kwargs" in own:
+            every = self.client.extra_body.get("chat_template_kwargs", {})
+            own["chat_template_kwargs"] = {**every, **own["chat_template_kwargs"]}
+        return {**options, **own}
+
     def _question(self, requests: Sequence[SamplingRequest], decoding: Decoding) -> str:
         """What makes two questions the same; the seeds tell apart two draws of a query."""
         parts = [
+            VERSION,
             self.client.url,
             self.client.model,
             [m.to_json() for m in _messages(requests[0])],
             asdict(decoding),
             [request.seed for request in requests],
+            dict(self.client.extra_body),
+            requests[0].query.template_columns,
         ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def _response(self, request: SamplingRequest, answer: Answer) -> Response:
         return Response(
@@ -93,7 +150,7 @@ class ServerSampler:
             source=request.source,
             steering=request.steering,
             finish=answer.finish,
-            sampler=self.name,
+            sampler=f"{self.name} ({answer.note})" if answer.note else self.name,
         )
 
 
@@ -105,20 +162,3 @@ def _messages(request: SamplingRequest) -> list[Message]:
     if first.role == "system":
         return [Message("system", f"{request.steering}\n\n{first.content}"), *rest]
     return [Message("system", request.steering), first, *rest]
-
-
-def _options(decoding: Decoding) -> dict[str, Any]:
-    """Fields of the request; those that not every server knows only where they are used."""
-    options: dict[str, Any] = {
-        "max_tokens": decoding.max_new_tokens,
-        "temperature": decoding.temperature,
-    }
-    if decoding.top_p < 1:
-        options["top_p"] = decoding.top_p
-    if decoding.top_k:
-        options["top_k"] = decoding.top_k
-    if decoding.min_p:
-        options["min_p"] = decoding.min_p
-    if decoding.stop_strings:
-        options["stop"] = list(decoding.stop_strings)
-    return options

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from neat_align.errors import RewardError
-from neat_align.scoring.base import Scorer
+from neat_align.scoring.base import Scorer, Unscored
 from neat_align.scoring.notes import Notes
 from neat_align.types import Group, Response
 
@@ -18,6 +18,9 @@ class ScorerSet:
     Args:
         scorers: one or more; equal names are told apart by a number.
         weights: one for each, 1 by default.
+
+    Attributes:
+        unscored: why groups were left out, by their query's id.
 
     Raises:
         RewardError: no scorer, or not one weight for each.
@@ -32,27 +35,44 @@ class ScorerSet:
                 "give as many weights as scorers, or none for equal weights",
             )
         self.scorers, self.weights = list(scorers), weights
+        self.unscored: dict[str, str] = {}
         self.names = _distinct([scorer.name for scorer in scorers])
 
     def score(self, groups: Sequence[Group]) -> list[Group]:
-        """The same groups with `scores` by scorer and their weighted sum as `score`.
+        """The groups with `scores` by scorer and their weighted sum as `score`.
 
-        A scorer that does not apply to a response (None) is left out of its sum.
+        A scorer that does not apply to a response (None) is left out of its sum. A group
+        with a response that is `Unscored` is left out, and in `unscored`.
 
         Raises:
             RewardError: no scorer applies to some response, or one gives NaN or infinity.
         """
+        return [group for group in self.score_each(groups) if group is not None]
+
+    def score_each(self, groups: Sequence[Group]) -> list[Group | None]:
+        """What `score` gives, with None in the place of a group that is left out."""
         tables = [scorer.score(groups) for scorer in self.scorers]
         return [
-            Group(
-                group.query,
-                tuple(
-                    self._scored(group, response, [table[g][i] for table in tables])
-                    for i, response in enumerate(group.responses)
-                ),
-            )
+            self._scored_group(group, [table[g] for table in tables])
             for g, group in enumerate(groups)
         ]
+
+    def _scored_group(self, group: Group, rows: Sequence[Sequence[float | None]]) -> Group | None:
+        if self._note_unscored(group, rows):
+            return None
+        scored = (
+            self._scored(group, response, [row[i] for row in rows])
+            for i, response in enumerate(group.responses)
+        )
+        return Group(group.query, tuple(scored))
+
+    def _note_unscored(self, group: Group, rows: Sequence[Sequence[float | None]]) -> bool:
+        """Whether a score of the group is owed; the reason goes to `unscored`."""
+        why = [value.why for row in rows for value in row if isinstance(value, Unscored)]
+        self.unscored.pop(group.query.id, None)
+        if why:
+            self.unscored[group.query.id] = why[0]
+        return bool(why)
 
     @property
     def _notes(self) -> list[tuple[str, Notes]]:

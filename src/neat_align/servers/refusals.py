@@ -1,0 +1,53 @@
+"""What a refusal means: one question was not to the server's taste, or none will be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from neat_align.servers.transport import Reply
+
+OF_ONE_QUESTION = frozenset({400, 413, 422, 451})
+"""Too long a text, a content filter; what is wrong with every question shows in their number."""
+LISTED = 20  # models
+
+
+def is_of_one_question(status: int) -> bool:
+    """Whether other questions may be answered although this one is refused."""
+    return status in OF_ONE_QUESTION
+
+
+def fix_of(
+    reply: Reply, variable: str, key: str, model: str, models: Callable[[], list[str]]
+) -> str:
+    """What to do about a refusal that meets every question.
+
+    Args:
+        key: "" where none was sent.
+        models: asks the server for the names of its models.
+    """
+    if reply.status in (401, 403):
+        if not key:
+            return f"no key was sent, since the environment variable {variable} is not set: set it"
+        return f"see whether the key in the environment variable {variable} is right for it"
+    if 300 <= reply.status < 400:
+        target = urlsplit(reply.headers.get("location", ""))
+        where = f"{target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}"
+        return f"it is somewhere else ({where}): give that address, up to the version"
+    if reply.status == 404:
+        return _models_hint(model, models()) or (
+            "correct the address (up to the version, e.g. http://localhost:8000/v1), or the "
+            "model's name"
+        )
+    if b"insufficient_quota" in reply.content:
+        return "the account has no credit left: add some, and start again"
+    return "correct what the server names: the model's name, the key, an option"
+
+
+def _models_hint(model: str, known: list[str]) -> str:
+    if not known or model in known:
+        return ""
+    near = difflib.get_close_matches(model, known, n=1)
+    listed = ", ".join(known[:LISTED]) + (" …" if len(known) > LISTED else "")
+    return f"{f'did you mean {near[0]!r}? ' if near else ''}the server's models: {listed}"

@@ -1,0 +1,100 @@
+"""Keys of servers: read from the environment, checked before use, and struck out of any text."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from neat_align.errors import InputError, RecipeError
+
+STRUCK = "***"
+SHORTEST = 8
+"""Characters of a key that is struck out of answers too: a stand-in like EMPTY is a word."""
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+LOOKS_LIKE_A_KEY = re.compile(r"(sk|gsk|hf|pk|xai|pplx|nvapi|AIza|ghp)[-_]?\w*[a-z0-9]{12,}")
+SECRET_NAME = re.compile(r"(^|[-_])(api[-_]?key|key|token|secret|password|authorization)$", re.I)
+
+
+def read_key(variable: str) -> str:
+    """The key in an environment variable without blanks around it; "" where there is none."""
+    return os.environ.get(variable, "").strip()
+
+
+def key_problems(variable: str) -> list[InputError]:
+    """Why a key cannot be sent, or its variable is none; the key itself is not shown."""
+    if not VARIABLE.fullmatch(variable) or LOOKS_LIKE_A_KEY.match(variable):
+        return [
+            RecipeError(
+                "a key_variable that is no name of an environment variable (not shown: it may "
+                "be a key)",
+                "names are written into runs and errors, where a key must not be",
+                "put the key into an environment variable, and give that variable's name",
+            )
+        ]
+    key = read_key(variable)
+    wrong = sorted({_kind(character) for character in key} - {""})
+    if not wrong:
+        return []
+    return [
+        RecipeError(
+            f"the key in the environment variable {variable} (not shown)",
+            f"it holds {' and '.join(wrong)}, which no HTTP header can carry",
+            "set it again, to the key alone: one line of Latin letters, digits and signs",
+        )
+    ]
+
+
+def secret_names(value: Any) -> list[str]:
+    """The names in nested settings that speak of a key, a token or a password."""
+    if isinstance(value, Mapping):
+        own = [str(key) for key in value if SECRET_NAME.search(str(key))]
+        return own + [name for child in value.values() for name in secret_names(child)]
+    if isinstance(value, list):
+        return [name for child in value for name in secret_names(child)]
+    return []
+
+
+def strike(text: str, variable: str, shortest: int = 1) -> str:
+    """The text without the key, however it is written: plain, escaped, quoted or in base64."""
+    key = read_key(variable)
+    if len(key) < shortest:
+        return text
+    for form in sorted({*_forms(key)}, key=len, reverse=True):
+        text = text.replace(form, STRUCK)
+    return text
+
+
+def _forms(key: str) -> Iterator[str]:
+    if not key:
+        return
+    yield from (key, json.dumps(key)[1:-1], repr(key)[1:-1])
+    yield from (urllib.parse.quote(key), urllib.parse.quote(key, safe=""))
+    yield from (urllib.parse.quote_plus(key), key.encode().hex())
+    for before, after in (("", ""), ("Bearer ", ""), (":", ""), ("", ":")):
+        # Whatever stands before the key in a longer text shifts its base64 by up to two bytes.
+        yield from _base64(f"{before}{key}{after}".encode())
+
+
+def _base64(content: bytes) -> Iterator[str]:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for shift in range(3):
+            start = (0, 2, 3)[shift]  # characters that the bytes before take part in
+            whole = encode(bytes(shift) + content).decode().rstrip("=")[start:-1]
+            if len(whole) >= SHORTEST:
+                yield whole
+
+
+def _kind(character: str) -> str:
+    """What is wrong with a character in a header's value; "" for nothing."""
+    if character in "\r\n":
+        return "a line end"
+    if character.isspace():
+        return "a blank"
+    if not character.isascii():
+        return "a character beyond ASCII"
+    return "" if character.isprintable() else "a control character"
