@@ -31,10 +31,11 @@ class AdapterStub:
         self.base, self.model, self.lock = base, None, threading.Lock()
         self.loads, self.unloads, self.bodies = [], [], []
         self.stale = False  # keeps its first adapter, whatever it is told to load
+        self.instead = lambda body: None  # (status, text) instead of a response
         self.refuses = ""  # what it answers to a request to load, if anything
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self):
         self.server.shutdown()
@@ -59,7 +60,10 @@ class AdapterStub:
             body["temperature"],
             body["stop_token_ids"],
         )
-        choice = {"token_ids": ids, "logprobs": {"token_logprobs": logps}}
+        finish = "stop" if ids[-1] in body["stop_token_ids"] else "length"
+        choice = {"token_ids": ids, "logprobs": {"token_logprobs": logps}, "finish_reason": finish}
+        if (other := self.instead(body)) is not None:
+            return other
         return 200, json.dumps({"choices": [choice]})
 
     def _load(self, body):

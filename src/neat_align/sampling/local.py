@@ -53,6 +53,11 @@ class TransformersSampler:
         Raises:
             DataError: a prompt leaves no room in the model's context for the response.
         """
+        tokens = self._tokens(requests, decoding)
+        return [self._response(r, ids, decoding) for r, ids in zip(requests, tokens, strict=True)]
+
+    def _tokens(self, requests: Sequence[SamplingRequest], decoding: Decoding) -> list[list[int]]:
+        """The response's token ids of each request, in their order."""
         prompts = [self.prompt_format.query_ids(r.query, r.steering) for r in requests]
         check_fits(
             self.model,
@@ -74,7 +79,7 @@ class TransformersSampler:
         finally:
             self.model.train(was_training)
         drawn = dict(zip(order, tokens, strict=True))
-        return [self._response(r, drawn[i], decoding) for i, r in enumerate(requests)]
+        return [drawn[i] for i in range(len(requests))]
 
     def _draw(
         self, prompts: list[list[int]], seeds: list[int], decoding: Decoding

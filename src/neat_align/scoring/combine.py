@@ -36,6 +36,7 @@ class ScorerSet:
             )
         self.scorers, self.weights = list(scorers), weights
         self.unscored: dict[str, str] = {}
+        self._kept: list[bool] = []  # of each response of the last call
         self.names = _distinct([scorer.name for scorer in scorers])
 
     def score(self, groups: Sequence[Group]) -> list[Group]:
@@ -52,10 +53,16 @@ class ScorerSet:
     def score_each(self, groups: Sequence[Group]) -> list[Group | None]:
         """What `score` gives, with None in the place of a group that is left out."""
         tables = [scorer.score(groups) for scorer in self.scorers]
-        return [
+        found = [
             self._scored_group(group, [table[g] for table in tables])
             for g, group in enumerate(groups)
         ]
+        self._kept = [
+            scored is not None
+            for group, scored in zip(groups, found, strict=True)
+            for _ in group.responses
+        ]
+        return found
 
     def _scored_group(self, group: Group, rows: Sequence[Sequence[float | None]]) -> Group | None:
         if self._note_unscored(group, rows):
@@ -100,7 +107,8 @@ class ScorerSet:
         """
         columns: dict[str, list[Any]] = {}
         for name, notes in self._notes:
-            for column, values in notes.take_extras().items():
+            for column, told in notes.take_extras().items():
+                values = [value for value, kept in zip(told, self._kept, strict=True) if kept]
                 columns[f"{name}/{column}" if column in columns else column] = values
         return columns
 

@@ -13,7 +13,7 @@ from neat_align.errors import DataError
 from neat_align.modeling.tokenized import TokenizedGroup, tokenize_group
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
-from neat_align.sampling.groups import GroupPlan, plan_group, stable_seed
+from neat_align.sampling.groups import GroupPlan, plan_group, stable_seed, whole_groups
 from neat_align.scoring import ScorerSet
 from neat_align.steering import Steering
 from neat_align.training.stopwatch import Stopwatch
@@ -43,27 +43,37 @@ class GroupMaker:
     responses: int = 0  # sampled so far
 
     def make(self, queries: Sequence[Query], seed: int) -> list[Group]:
-        """Scored groups, one for each query, in order."""
+        """Scored groups in the order of the queries, each whole.
+
+        A query without all its responses, or without a score that it is owed, has none: see
+        `unanswered`.
+        """
         requests = [r for q in queries for r in plan_group(q, self.steering, self.plan, seed)]
         with self.stopwatch.time("sampling"):
             responses = self._sample(requests)
-        self.responses += len(responses)
-        size = self.plan.size
+        came = [response for response in responses if response is not None]
+        self.responses += len(came)
         groups = [
-            Group(query, tuple(responses[i * size : (i + 1) * size]) + self._from_data(query))
-            for i, query in enumerate(queries)
+            Group(group.query, group.responses + self._from_data(group.query))
+            for group in whole_groups(queries, responses, self.plan.size)
         ]
-        tokens = sum(len(r.token_ids or ()) for r in responses)
+        tokens = sum(len(r.token_ids or ()) for r in came)
         with self.stopwatch.time("scoring"):
-            scored = self.scorers.score(groups)
+            scored = self.scorers.score(groups) if groups else []
         for phase in ("sampling", "scoring"):
             self.stopwatch.count(phase, tokens)
         return scored
 
-    def _sample(self, requests: Sequence[SamplingRequest]) -> list[Response]:
+    @property
+    def unanswered(self) -> dict[str, str]:
+        """Why queries have no group, by their id."""
+        told = [getattr(sampler, "unanswered", {}) for sampler in (self.policy, self.base)]
+        return {**told[0], **told[1], **self.scorers.unscored}
+
+    def _sample(self, requests: Sequence[SamplingRequest]) -> list[Response | None]:
         """Each request goes to the policy, or, for some negative ones, to the frozen base."""
         from_base = [self._is_for_base(r) for r in requests]
-        drawn: dict[int, Response] = {}
+        drawn: dict[int, Response | None] = {}
         for sampler, chosen in ((self.policy, False), (self.base, True)):
             part = [i for i, flag in enumerate(from_base) if flag is chosen]
             if part and sampler is not None:

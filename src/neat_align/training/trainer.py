@@ -62,6 +62,7 @@ from neat_align.training.sharding import (
     with_idle_passes,
 )
 from neat_align.training.stopwatch import Phases, Stopwatch
+from neat_align.training.unanswered import METRIC, dealt, idle_entry, left_out_share
 from neat_align.types import Group, Query
 
 
@@ -212,12 +213,16 @@ class NEATTrainer(SealedCheckpoints):
             steps = self.args.refresh_every if self.online else 1
             self._pending = self._draw(epoch_iterator, num_batches * steps)
         micro_batches, self._pending = self._pending[:num_batches], self._pending[num_batches:]
-        tokenized = [self._tokenize(groups) for groups in micro_batches]
+        idle = [idle_entry(self._pad_id)]  # in the place of queries without an answer
+        tokenized = [
+            self._tokenize(groups) or self._with_reference(idle) for groups in micro_batches
+        ]
         count = torch.tensor(sum(map(len, micro_batches)), device=device)
-        total = int(self.accelerator.gather(count).sum())
+        total = max(1, int(self.accelerator.gather(count).sum()))
         batches = [self._collate(groups) for groups in tokenized]
         if self.objective.needs_kl:  # one estimate for the whole step, whatever its micro-batches
-            kl = self._mismatched_kl([g for groups in tokenized for g in groups], device)
+            entries = [g for groups in tokenized for g in groups if g.weight]
+            kl = self._mismatched_kl(entries, device)
             for batch in batches:
                 for part in batch["passes"]:
                     part["kl"] = kl
@@ -238,15 +243,17 @@ class NEATTrainer(SealedCheckpoints):
         seed = stable_seed(self.args.seed, self.state.global_step)
         made = self.maker.make(queries, seed)
         self._note_scoring(made)
-        groups = iter(trainable(made, warnings.warn))
-        batched = [[next(groups) for _ in batch] for batch in items]
-        self._means.add(group_metrics([g for batch in batched for g in batch]), len(queries))
-        return batched
+        share = left_out_share(self.accelerator, made, queries, self.maker.unanswered)
+        self._means.add({METRIC: share} if share else {}, len(queries))
+        groups = trainable(made, warnings.warn)
+        self._means.add(group_metrics(groups) if groups else {}, len(groups))
+        return dealt(groups, [len(batch) for batch in items])
 
     def _note_scoring(self, groups: Sequence[Group]) -> None:
         """What the reward functions told beside their scores, for the logs."""
         assert self.maker is not None
-        self._means.add(refuse_taken(self.maker.scorers.take_metrics()), len(groups))
+        told = refuse_taken(self.maker.scorers.take_metrics())
+        self._means.add(told if groups else {}, len(groups))
         extras = self.maker.scorers.take_extras()
         if self.args.log_completions:
             self.completions.add(groups, extras)
@@ -259,6 +266,10 @@ class NEATTrainer(SealedCheckpoints):
             if group.query.id not in self._stored:
                 self._stored[group.query.id] = self._with_reference(self._entries([group], 0))
         return [entry for group in groups for entry in self._stored[group.query.id]]
+
+    def _idle(self) -> list[TokenizedGroup]:
+        """What stands in a batch all of whose queries went without an answer."""
+        return self._with_reference([idle_entry(self._pad_id)])
 
     def _entries(self, groups: Sequence[Group], step: int) -> list[TokenizedGroup]:
         return tokenize_for_training(
@@ -404,7 +415,7 @@ class NEATTrainer(SealedCheckpoints):
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         path = Path(resume_from_checkpoint) / self._pending_file
         sizes = json.loads(path.with_suffix(".sizes.json").read_text(encoding="utf-8"))
-        groups = iter(load_groups(path)) if sizes else iter(())
+        groups = iter(load_groups(path)) if any(sizes) else iter(())
         self._pending = [[next(groups) for _ in range(size)] for size in sizes]
         self._resumed_batches = len(sizes) if self.online else 0
 

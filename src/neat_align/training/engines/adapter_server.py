@@ -11,7 +11,6 @@ against a real vLLM on a CPU. Not run on any GPU.
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -22,7 +21,9 @@ from accelerate.utils import broadcast_object_list
 
 from neat_align.chat_client import ChatClient
 from neat_align.chat_journal import ask_all
+from neat_align.errors import UnansweredError
 from neat_align.sampling.base import Decoding
+from neat_align.servers.answers import LENGTH, STOP, parse_body
 from neat_align.training.engines.base import Drawn
 
 CONCURRENCY = 64
@@ -85,8 +86,12 @@ class AdapterServer:
         decoding: Decoding,
         stop_token_ids: Sequence[int],
         stop_strings: Sequence[str],
-    ) -> list[Drawn]:
-        """One response for each prompt, many asked for at a time."""
+    ) -> list[Drawn | UnansweredError]:
+        """One response for each prompt, many asked for at a time; one refused stops no other.
+
+        Raises:
+            ServerError: the server answers nothing any more.
+        """
         options = {
             "model": self.client.model,
             "max_tokens": decoding.max_new_tokens,
@@ -96,25 +101,34 @@ class AdapterServer:
             "min_p": decoding.min_p,
             "stop_token_ids": list(stop_token_ids),
             "stop": list(stop_strings),
+            "repetition_penalty": 1.0,  # else that of the served model's generation_config
             "logprobs": 0,
             "return_token_ids": True,
             "add_special_tokens": False,
         }
 
-        def ask(i: int) -> Drawn:
+        def ask(i: int) -> Drawn | UnansweredError:
             body = {**options, "prompt": list(prompts[i]), "seed": seeds[i] % 2**31}
-            return self.client.post("completions", body, _drawn)
+            try:
+                drawn = self.client.post("completions", body, _drawn)
+            except UnansweredError as error:
+                return error
+            self.client.patience.answered()
+            return drawn
 
         answers = ask_all(ask, range(len(prompts)), CONCURRENCY)
         return [answers[i] for i in range(len(prompts))]
 
 
 def _drawn(text: str) -> Drawn:
-    """The first choice of a completion.
+    """The first choice of a completion that the model ended, or that was cut at its limit.
 
     Raises:
-        ValueError, KeyError, TypeError, IndexError: it is none, or without token ids.
+        ValueError, KeyError, TypeError, IndexError: it is none, without token ids, or stopped
+            for another reason (abort, error): half an answer is not to be trained on.
     """
-    choice = json.loads(text)["choices"][0]
+    choice = parse_body(text.encode())["choices"][0]
+    if choice["finish_reason"] not in (STOP, LENGTH):
+        raise ValueError(f"finish reason {choice['finish_reason']}")
     ids = [int(i) for i in choice["token_ids"]]
     return Drawn(ids, [float(value) for value in choice["logprobs"]["token_logprobs"]])

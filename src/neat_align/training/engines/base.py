@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from neat_align.errors import UnansweredError
 from neat_align.sampling.base import Decoding
 
 
@@ -38,8 +39,11 @@ class Engine(Protocol):
         decoding: Decoding,
         stop_token_ids: Sequence[int],
         stop_strings: Sequence[str],
-    ) -> list[Drawn]:
-        """One response for each prompt; all ranks call it together, each with its own."""
+    ) -> Sequence[Drawn | UnansweredError]:
+        """One response for each prompt, or why there is none.
+
+        All ranks call it together, each with its own prompts.
+        """
 
     def close(self) -> None:
         """Leave nothing behind that the training made."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from neat_align.errors import TrainingError
+from neat_align.errors import TrainingError, UnansweredError
 from neat_align.modeling.logprobs import to_device, token_logps
 from neat_align.modeling.packing import lay_out
 from neat_align.modeling.tokenized import TokenizedGroup
@@ -34,6 +34,8 @@ PROBE_DECODING = Decoding(max_new_tokens=16, temperature=1.0)
 class EngineSampler(TransformersSampler):
     """Draws the policy's responses from an engine.
 
+    `unanswered` holds why queries have no response, by their id.
+
     Args:
         engine: draws the tokens.
         model: the policy, unwrapped; what the engine's log-probs are compared with.
@@ -47,6 +49,17 @@ class EngineSampler(TransformersSampler):
     ) -> None:
         super().__init__(model, prompt_format, "policy")
         self.engine, self.tolerance = engine, tolerance
+        self.unanswered: dict[str, str] = {}
+        self._why = ""  # of one response of the last draw that did not come
+
+    def sample(  # type: ignore[override]  # an engine may be a server, which may refuse
+        self, requests: Sequence[SamplingRequest], decoding: Decoding
+    ) -> list[Response | None]:
+        """One response for each request, in their order; None where the engine gave none."""
+        tokens = self._tokens(requests, decoding)
+        pairs = list(zip(requests, tokens, strict=True))
+        self.unanswered |= {r.query.id: self._why for r, ids in pairs if not ids}
+        return [self._response(r, ids, decoding) if ids else None for r, ids in pairs]
 
     def renew(self, queries: Sequence[Query], steering: Sequence[str]) -> float:
         """Give the engine the policy's weights, and see that they arrived.
@@ -69,7 +82,11 @@ class EngineSampler(TransformersSampler):
         prompts = [self.prompt_format.query_ids(q, text) for q, text in pairs]
         eos_ids = sorted(self._eos_ids)
         drawn = self.engine.draw(prompts, list(range(PROBED)), PROBE_DECODING, eos_ids, ())
-        difference = mean_difference(self.model, prompts, drawn, self._pad_id)
+        came = [(p, d) for p, d in zip(prompts, drawn, strict=True) if isinstance(d, Drawn)]
+        if not came:
+            raise next(d for d in drawn if isinstance(d, UnansweredError))
+        asked, found = [prompt for prompt, _ in came], [one for _, one in came]
+        difference = mean_difference(self.model, asked, found, self._pad_id)
         if not difference <= self.tolerance:  # NaN is no agreement
             raise TrainingError(
                 f"an engine whose log-probs differ from the policy's by {difference:.3g} nats "
@@ -85,7 +102,7 @@ class EngineSampler(TransformersSampler):
     ) -> list[list[int]]:
         stops, eos_ids = self._stop_strings(decoding), sorted(self._eos_ids)
         drawn = self.engine.draw(prompts, seeds, decoding, eos_ids, stops)
-        if not all(d.token_ids for d in drawn):
+        if not all(d.token_ids for d in drawn if isinstance(d, Drawn)):
             raise TrainingError(
                 "an engine that drew a response without a token",
                 "a response that ends at once still has the token that ended it",
@@ -94,7 +111,11 @@ class EngineSampler(TransformersSampler):
         ends = Ends(frozenset(eos_ids), self._stop_test(decoding))
         if self.progress:
             self.progress(len(drawn))
-        return [_cut(d.token_ids[: decoding.max_new_tokens], ends) for d in drawn]
+        self._why = next((d.why for d in drawn if isinstance(d, UnansweredError)), "")
+        return [
+            _cut(d.token_ids[: decoding.max_new_tokens], ends) if isinstance(d, Drawn) else []
+            for d in drawn
+        ]
 
     def _response(self, request: SamplingRequest, ids: list[int], decoding: Decoding) -> Response:
         response = super()._response(request, ids, decoding)
