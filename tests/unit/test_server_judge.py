@@ -180,6 +180,7 @@ def test_a_recipe_may_have_one(stub, tmp_path):  # noqa: F811
     content = {
         "model": "m",
         "queries": "q.jsonl",
+        "steering": "harmless",
         "reward": {"judge": {"url": stub.url, "model": "m"}},
     }
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(content))
