@@ -63,7 +63,7 @@ def run_demo(
     """
     console = console or Console(quiet=True)
     recipe = load_recipe(RECIPE, [f"seed={seed}", *CHECKPOINTS, *overrides])
-    run = RunDirectory.open(output, demo_settings(recipe), resume)
+    run, recipe = pipeline.opened(recipe, output, resume, key="demo")
     rivals = RIVALS if compare else ()
     paths = {"base": run.path("model"), "neat": run.path("policy")}
     paths |= {name: run.path("methods", name) for name in rivals}
@@ -87,11 +87,6 @@ def report(recipe: Recipe, run: RunDirectory) -> dict[str, Any]:
     metrics |= {name: _rival_folder(run, name) / "metrics.jsonl" for name in RIVALS}
     pipeline.write_report(recipe, run, metrics, title=TITLE, notes=[NOTE])
     return {}
-
-
-def demo_settings(recipe: Recipe) -> dict[str, Any]:
-    """What makes two demos the same: the recipe, without what only a comparison uses."""
-    return {"demo": recipe.model_dump(mode="json", exclude={"compare"})}
 
 
 def _align_rival(recipe: Recipe, run: RunDirectory, name: str) -> dict[str, Any]:

@@ -22,14 +22,22 @@ from tqdm import tqdm
 
 from neat_align import inputs, stages
 from neat_align.atomic import atomic_write_json, read_json
+from neat_align.content import Source, keep, recorded, refuse_changes
 from neat_align.data import load_groups
 from neat_align.errors import OutputError, RecipeError, raise_all
 from neat_align.evaluation import Evaluated, Evaluation, evaluate, resolve_checker
 from neat_align.evaluation.safety import check_kinds
-from neat_align.recipe import Recipe, RewardTraining, check_recipe, reward_imports
+from neat_align.recipe import (
+    Recipe,
+    RewardTraining,
+    check_recipe,
+    recipe_sources,
+    reward_imports,
+)
 from neat_align.report import ReportData, build_report
-from neat_align.runs import RunDirectory, versions
+from neat_align.runs import RunDirectory
 from neat_align.stages import HELD_OUT, policy_name
+from neat_align.steering import Steering
 
 Say = Callable[[str], None]
 SHOWN = 3  # damaged files named in an error
@@ -73,7 +81,7 @@ def run_recipe(
         or stages.refused_settings(recipe) + stages.needs(recipe)
     )
     raise_all(inputs.held_out_problems(recipe))
-    run = RunDirectory.open(directory, recipe.model_dump(mode="json"), resume)
+    run, recipe = opened(recipe, directory, resume)
     plan = [*model_stages(recipe), Stage("train", align, TRAINED)]
     if recipe.evaluate:
         plan.append(Stage("evaluate", evaluate_models, EVALUATED))
@@ -81,6 +89,33 @@ def run_recipe(
     run_stages(plan, recipe, run, say)
     results = run.path("results.json")
     return read_json(results) if results.exists() else {}
+
+
+def opened(
+    recipe: Recipe, directory: Path, resume: bool, groups: Path | None = None, key: str = ""
+) -> tuple[RunDirectory, Recipe]:
+    """The directory of a recipe's run, and the recipe with the texts that the run keeps.
+
+    Args:
+        groups: stored groups that are trained on.
+        key: under which the recipe stands in run.json; its whole content when "".
+    """
+    settings = recipe.model_dump(mode="json", exclude={"compare"})
+    sources = recipe_sources(recipe)
+    if groups:
+        sources["groups"] = Source("groups", str(groups.absolute()))
+    if key:
+        settings = {key: settings}
+        sources = {f"{key}.{place}": source for place, source in sources.items()}
+    run = RunDirectory.open(directory, settings, resume, recorded(sources))
+    keep(run, sources)
+    return run, as_it_was(recipe, run)
+
+
+def as_it_was(recipe: Recipe, run: RunDirectory) -> Recipe:
+    """The recipe with the steering texts of its run, whatever has become of their file."""
+    (pair,) = [s["pair"] for s in run.manifest()["sources"].values() if "pair" in s]
+    return recipe.with_pair(Steering(**pair))
 
 
 def model_stages(recipe: Recipe) -> list[Stage]:
@@ -109,6 +144,7 @@ def run_stages(plan: Sequence[Stage], recipe: Recipe, run: RunDirectory, say: Sa
             if stage in done and stage not in gone:
                 say(f"{stage.name}: done before")
                 continue
+            refuse_changes(run)
             say(f"{stage.name} …" + (f" again: {stage.outputs[0]} is gone" * (stage in gone)))
             start = time.perf_counter()
             info = stage.do(recipe, run)
@@ -156,11 +192,10 @@ def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: boo
     for group in stored or ():
         _ = group.scores  # refuses unscored groups before a model is loaded
     raise_all(inputs.held_out_problems(recipe, [g.query for g in stored] if stored else None))
-    asked = {**recipe.model_dump(mode="json"), "groups": str(groups) if groups else None}
     if int(os.environ.get("RANK", "0")):  # the first rank looks after the directory
         align(recipe, RunDirectory(directory), stored)
         return
-    run = RunDirectory.open(directory, asked, resume)
+    run, recipe = opened(recipe, directory, resume, groups)
     with run.held():
         run.mark_done("train", align(recipe, run, stored), TRAINED)
 
@@ -290,7 +325,7 @@ def write_report(
         samples={name: _rows(run.path("samples", f"{name}.jsonl")) for name in results["models"]},
         metrics={name: _rows(path) for name, path in metrics.items()},
         settings=recipe.model_dump(mode="json", exclude={"compare"}),
-        versions=versions(),
+        versions=run.manifest()["versions"],
         aligned=policy_name(recipe),
         notes=notes,
     )

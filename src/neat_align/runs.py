@@ -16,11 +16,12 @@ from typing import Any
 from neat_align.artefacts import damage, record
 from neat_align.atomic import atomic_write_json, read_json
 from neat_align.errors import OutputError
+from neat_align.identity import Sources, differences, identity, merged
 
 MANIFEST, STAGES, FILES, LOCK = "run.json", "stages.json", "files.json", ".lock"
-SCHEMA = 1
+SCHEMA = 2
+EARLIER = (1,)
 SHOWN = 5  # differences named in an error
-ABSENT = "absent"
 PACKAGES = ("neat-align", "torch", "transformers", "accelerate", "peft", "datasets", "numpy")
 
 
@@ -43,47 +44,69 @@ class RunDirectory:
         return self.directory.joinpath(*parts)
 
     @classmethod
-    def open(cls, directory: Path | str, recipe: Mapping[str, Any], resume: bool) -> RunDirectory:
+    def open(
+        cls,
+        directory: Path | str,
+        recipe: Mapping[str, Any],
+        resume: bool,
+        sources: Sources | None = None,
+    ) -> RunDirectory:
         """Take a directory for the run of `recipe`, new or to be resumed.
+
+        Args:
+            sources: what the recipe names, by dotted key, with its content; the run is the
+                same where the content is, whatever the names are.
 
         Raises:
             OutputError: the directory holds other files, or a run of another recipe, or a
                 run that was not asked to be resumed; or it cannot be written.
         """
         run = cls(directory)
-        run.check(recipe, resume)
+        run.check(recipe, resume, sources)
+        made = json.loads(json.dumps({"recipe": recipe, "sources": sources or {}}))
         if not run.path(MANIFEST).exists():
-            manifest = {
-                "schema": SCHEMA,
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "recipe": recipe,
-                "versions": versions(),
-            }
-            atomic_write_json(run.path(MANIFEST), manifest)
+            created = datetime.now(UTC).isoformat(timespec="seconds")
+            about = {"schema": SCHEMA, "created": created, **made, "versions": versions()}
+            atomic_write_json(run.path(MANIFEST), about)
+            return run
+        known = run.manifest()
+        if not made.items() <= known.items():  # something was moved, or a revision became known
+            made["sources"] = merged(known["sources"], made["sources"])
+            atomic_write_json(run.path(MANIFEST), {**known, **made})
         return run
 
-    def check(self, recipe: Mapping[str, Any], resume: bool) -> None:
+    def check(
+        self, recipe: Mapping[str, Any], resume: bool, sources: Sources | None = None
+    ) -> None:
         """Raise what `open` would, and write nothing."""
         given = f"output directory {self.directory}"
         if self.directory.exists() and not self.directory.is_dir():
             raise OutputError(given, "it is a file", "name a directory")
         self._check_writable()
         if self.path(MANIFEST).exists():
-            self._check_same(self.manifest()["recipe"], recipe, resume)
+            self._check_same(recipe, sources or {}, resume)
         elif self.directory.is_dir() and any(_visible(self.directory)):
             raise OutputError(
                 given, "it holds files that are not a run's", "name a new or an empty directory"
             )
 
     def manifest(self) -> dict[str, Any]:
-        """What `run.json` tells: schema, created, recipe, versions.
+        """What `run.json` tells: schema, created, recipe, sources, versions.
 
         Raises:
             OutputError: there is none, or it is not one that this version writes.
         """
         content = read_json(self.path(MANIFEST))
-        recipe = content.get("recipe") if isinstance(content, dict) else None
-        if not isinstance(recipe, dict) or content.get("schema") != SCHEMA:
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if schema in EARLIER:
+            raise OutputError(
+                f"{self.path(MANIFEST)}",
+                f"it is of schema {schema}, which did not keep the content of what a run was "
+                f"made from; this version reads schema {SCHEMA}",
+                "name another directory, or use the version that is in its `versions`",
+            )
+        parts = [content.get(key) for key in ("recipe", "sources")] if schema else [None]
+        if schema != SCHEMA or not all(isinstance(part, dict) for part in parts):
             raise OutputError(
                 f"{self.path(MANIFEST)}",
                 f"it is not a run's manifest of schema {SCHEMA}",
@@ -101,18 +124,21 @@ class RunDirectory:
         if not os.access(existing, os.W_OK | os.X_OK):
             raise OutputError(given, f"{existing} is not writable", "choose another directory")
 
-    def _check_same(self, old: dict[str, Any], new: Mapping[str, Any], resume: bool) -> None:
+    def identity(self) -> dict[str, Any]:
+        """All that decided what is in the directory, flat."""
+        manifest = self.manifest()
+        return identity(manifest["recipe"], manifest["sources"])
+
+    def _check_same(self, recipe: Mapping[str, Any], sources: Sources, resume: bool) -> None:
         given = f"output directory {self.directory}"
-        before, now = _leaves(old), _leaves(json.loads(json.dumps(new)))
-        keys = before.keys() | now.keys()
-        different = sorted(k for k in keys if before.get(k, ABSENT) != now.get(k, ABSENT))
+        different = differences(self.identity(), identity(recipe, sources), sources)
         if different:
             raise OutputError(
                 given,
                 "it holds another run; different are "
-                + ", ".join(f"{k} ({before.get(k, ABSENT)} there)" for k in different[:SHOWN])
+                + ", ".join(different[:SHOWN])
                 + (f" and {len(different) - SHOWN} more" if len(different) > SHOWN else ""),
-                "name another directory, or resume with the recipe in its run.json",
+                "name another directory, or resume with what is in its run.json",
             )
         if not resume:
             raise OutputError(
@@ -178,11 +204,3 @@ class RunDirectory:
 def _visible(directory: Path) -> Iterator[Path]:
     """Entries that are somebody's: not what an operating system or a killed write left."""
     return (entry for entry in directory.iterdir() if not entry.name.startswith("."))
-
-
-def _leaves(value: Any, place: str = "") -> dict[str, Any]:
-    """A nested mapping as {"train.learning_rate": 1e-6, …}, for naming a difference."""
-    if not isinstance(value, dict) or not value:
-        return {place: value}
-    children = ((f"{place}.{key}" if place else str(key), child) for key, child in value.items())
-    return {k: v for where, child in children for k, v in _leaves(child, where).items()}

@@ -101,7 +101,7 @@ def test_a_new_run_is_described(tmp_path):
     run = RunDirectory.open(tmp_path / "runs" / "a", RECIPE, resume=False)
     manifest = run.manifest()
     assert manifest["recipe"] == RECIPE
-    assert set(manifest) == {"schema", "created", "recipe", "versions"}
+    assert set(manifest) == {"schema", "created", "recipe", "sources", "versions"}
     assert "python" in versions()
     assert manifest["versions"] == versions()
 
@@ -140,8 +140,8 @@ def test_another_run_is_refused_and_what_differs_is_named(tmp_path, resume):
     other = {"seed": 1, "train": {"learning_rate": 5e-7, "names": ["a"]}, "extra": None}
     with pytest.raises(OutputError, match="another run") as caught:
         RunDirectory.open(tmp_path, other, resume=resume)
-    assert "train.learning_rate (1e-06 there)" in caught.value.why
-    assert "extra (absent there)" in caught.value.why
+    assert "train.learning_rate (1e-06 there, 5e-07 now)" in caught.value.why
+    assert "extra (absent there, None now)" in caught.value.why
     assert "seed" not in caught.value.why
 
 

@@ -98,6 +98,9 @@ def report(
 
     Example: neat report runs/hh
     """
-    from neat_align.cli.report import rebuild
+    from neat_align.cli.report import changed_since, rebuild
 
-    console.print(f"written: {rebuild(directory)}")
+    page = rebuild(directory)
+    for what in changed_since(directory):
+        console.print(f"changed since, and told as it was in the run: {what}", markup=False)
+    console.print(f"written: {page}")

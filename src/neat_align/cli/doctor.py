@@ -63,6 +63,7 @@ def _machine() -> Table:
 
 def _findings(run: RunDirectory) -> Iterator[Finding]:
     yield from _stages(run)
+    yield from _sources(run)
     for folder in sorted(run.directory.glob("**/checkpoint-*")):
         yield _checkpoint(folder)
     for path in sorted(run.directory.glob("*.parquet")):
@@ -86,6 +87,17 @@ def _stages(run: RunDirectory) -> Iterator[Finding]:
         took = f" in {info['seconds']:.0f} s" if "seconds" in info else ""
         state = f"{len(wrong)} files are damaged" if wrong else "whole"
         yield f"stage {stage}", f"done{took}, {state}", errors
+
+
+def _sources(run: RunDirectory) -> Iterator[Finding]:
+    """What the run was made from: a change there is told, and does no harm to the run."""
+    from neat_align.content import changes
+
+    sources = run.manifest()["sources"]
+    for place, lines in changes(sources).items():
+        name = sources[place]["name"]
+        what = f"{place}: {name}" if isinstance(name, str) else place
+        yield what, "; ".join(f"changed since: {line}" for line in lines) or "as it was", []
 
 
 def _checkpoint(folder: Path) -> Finding:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from neat_align.atomic import read_json
 from neat_align.cli.drawing import steering_pair
 from neat_align.errors import InputError, SteeringError, raise_all
 from neat_align.evaluation import EvaluationSettings, evaluate, resolve_checker
@@ -97,10 +96,5 @@ def _aligned_with(path: Path) -> Steering | None:
     manifest = path.parent / MANIFEST
     if not manifest.is_file():
         return None
-    recipe = read_json(manifest).get("recipe", {})
-    value = recipe.get("demo", recipe).get("steering")
-    if value is None:
-        return None
-    from neat_align.recipe.schema import steering_texts
-
-    return Steering.from_value(steering_texts(value))
+    sources = RunDirectory(path.parent).manifest()["sources"].values()
+    return next((Steering(**source["pair"]) for source in sources if "pair" in source), None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from neat_align.atomic import read_json
+from neat_align.content import changes
 from neat_align.errors import OutputError
 from neat_align.recipe import Recipe
 from neat_align.runs import MANIFEST, RunDirectory
@@ -24,14 +25,27 @@ def rebuild(directory: Path) -> Path:
                 f"it has no {name}",
                 f"finish `neat {stage}` there first",
             )
-    manifest = read_json(run.path(MANIFEST))["recipe"]
-    if "demo" in manifest:
+    settings = run.manifest()["recipe"]
+    if "demo" in settings:
         from neat_align.demo import report
 
-        report(Recipe.model_validate(manifest["demo"]), run)
+        report(_recipe(settings["demo"], run), run)
     else:
         from neat_align.pipeline import report as pipeline_report
 
-        pipeline_report(Recipe.model_validate(manifest), run)
+        pipeline_report(_recipe(settings, run), run)
     run.rewritten("report.html")
     return run.path("report.html")
+
+
+def changed_since(directory: Path) -> list[str]:
+    """What the run was made from and is another thing now; the page quotes what it was."""
+    sources = RunDirectory(directory).manifest()["sources"]
+    return [line for lines in changes(sources).values() for line in lines]
+
+
+def _recipe(settings: dict[str, Any], run: RunDirectory) -> Recipe:
+    """The run's recipe, with the texts that were in force."""
+    from neat_align.pipeline import as_it_was
+
+    return as_it_was(Recipe.model_validate(settings), run)

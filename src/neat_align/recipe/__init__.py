@@ -4,17 +4,20 @@ from neat_align.recipe.check import check_recipe, data_spec, recipe_warnings, re
 from neat_align.recipe.load import load_recipe, recipe_from, recipe_names, recipe_text
 from neat_align.recipe.objectives import objective_arguments
 from neat_align.recipe.schema import Data, Recipe, RewardTraining
+from neat_align.recipe.sources import content_of, recipe_sources
 
 __all__ = [
     "Data",
     "Recipe",
     "RewardTraining",
     "check_recipe",
+    "content_of",
     "data_spec",
     "load_recipe",
     "objective_arguments",
     "recipe_from",
     "recipe_names",
+    "recipe_sources",
     "recipe_text",
     "recipe_warnings",
     "reward_imports",

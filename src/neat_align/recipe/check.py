@@ -13,7 +13,8 @@ from neat_align.errors import InputError, RecipeError, nearest
 from neat_align.modeling import check_model_source
 from neat_align.prohibition import prohibition_warnings
 from neat_align.recipe.objectives import objective_problems
-from neat_align.recipe.schema import Data, Recipe, RewardTraining
+from neat_align.recipe.schema import Data, Recipe
+from neat_align.recipe.sources import data_sections
 from neat_align.scoring import check_scorer_value, import_problems
 from neat_align.training.settings import setting_problems
 
@@ -36,7 +37,7 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
     for name in recipe.reward.names:
         errors += check_scorer_value(name, columns)
     errors += _evaluation_rewards(recipe)
-    for place, data in _data(recipe):
+    for place, data in data_sections(recipe):
         errors += _file(place, data)
     errors += _answers(recipe)
     errors += _precision(recipe)
@@ -122,20 +123,6 @@ def query_columns(data: Data) -> set[str] | None:
         return {name for query in queries for name in query.meta}
     except InputError:
         return None  # told elsewhere
-
-
-def _data(recipe: Recipe) -> Iterator[tuple[str, Data]]:
-    yield "queries", recipe.queries
-    if recipe.model.from_scratch:
-        yield "model.from_scratch.data", recipe.model.from_scratch.data
-    if recipe.reward.train:
-        yield "reward.train.data", recipe.reward.train.data
-    if recipe.evaluate:
-        yield "evaluate.queries", recipe.evaluate.queries
-        if isinstance(recipe.evaluate.heldout_reward, RewardTraining):
-            yield "evaluate.heldout_reward.data", recipe.evaluate.heldout_reward.data
-        if recipe.evaluate.perplexity:
-            yield "evaluate.perplexity", recipe.evaluate.perplexity
 
 
 def _file(place: str, data: Data) -> list[InputError]:

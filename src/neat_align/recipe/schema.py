@@ -354,6 +354,19 @@ class Recipe(Section):
         """
         return Steering.from_value(steering_texts(self.steering))
 
+    def with_pair(self, pair: Steering) -> Recipe:
+        """The recipe with the texts of a pair in place of what named them."""
+        held_back = {"positive": pair.held_back_positive, "negative": pair.held_back_negative}
+        texts = {
+            "name": pair.name,
+            "version": pair.version,
+            "about": pair.about,
+            "positive": list(pair.positive),
+            "negative": list(pair.negative),
+            "held_back": {side: list(own) for side, own in held_back.items()},
+        }
+        return self.model_copy(update={"steering": {**texts, TRIED: self.try_queries}})
+
     @property
     def try_queries(self) -> int:
         """On how many queries the pair is tried before the first step."""

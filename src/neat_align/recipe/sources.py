@@ -1,0 +1,78 @@
+"""What a recipe names and does not hold itself: each of it belongs to the run by content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from neat_align.content import Source, contents
+from neat_align.identity import without_places
+from neat_align.recipe.schema import Data, Recipe, RewardTraining, steering_texts
+
+CONFIG_FILES = ("deepspeed", "fsdp_config", "accelerator_config")  # of `train`: mapping or file
+
+
+def recipe_sources(recipe: Recipe) -> dict[str, Source]:
+    """Sources by the dotted key of the recipe that names them; `compare` is left out."""
+    return dict(_sources(recipe))
+
+
+def data_sections(recipe: Recipe) -> Iterator[tuple[str, Data]]:
+    """The sections that say where rows come from, with their dotted keys."""
+    yield "queries", recipe.queries
+    if recipe.model.from_scratch:
+        yield "model.from_scratch.data", recipe.model.from_scratch.data
+    if recipe.reward.train:
+        yield "reward.train.data", recipe.reward.train.data
+    if recipe.evaluate:
+        yield "evaluate.queries", recipe.evaluate.queries
+        if isinstance(recipe.evaluate.heldout_reward, RewardTraining):
+            yield "evaluate.heldout_reward.data", recipe.evaluate.heldout_reward.data
+        if recipe.evaluate.perplexity:
+            yield "evaluate.perplexity", recipe.evaluate.perplexity
+
+
+def content_of(settings: Mapping[str, Any], sources: Mapping[str, Source], part: str = "") -> Any:
+    """A recipe's settings by content: equal wherever the same is done with the same.
+
+    Args:
+        settings: of a recipe, dumped.
+        part: dotted key of a section; all of the recipe when "".
+    """
+    inside = {p: s for p, s in sources.items() if not part or p.startswith(f"{part}.")}
+    kept = without_places(settings, sources)
+    for key in part.split(".") if part else ():
+        kept = kept.get(key) or {}
+    return {"settings": kept, "content": contents(inside)}
+
+
+def _sources(recipe: Recipe) -> Iterator[tuple[str, Source]]:
+    pair = steering_texts(recipe.steering)
+    if isinstance(pair, Mapping) and set(pair) == {"name"}:
+        pair = pair["name"]
+    yield "steering", Source("steering", pair)
+    for place, data in data_sections(recipe):
+        if data.path is not None:
+            yield f"{place}.path", Source("data", data.path)
+        elif data.dataset is not None:
+            yield f"{place}.dataset", Source("dataset", data.dataset)
+    if recipe.model.path:
+        yield "model.path", Source("model", recipe.model.path)
+    yield from _scorers(recipe)
+    for key in CONFIG_FILES:
+        if isinstance(recipe.train.get(key), str):
+            yield f"train.{key}", Source("file", recipe.train[key])
+
+
+def _scorers(recipe: Recipe) -> Iterator[tuple[str, Source]]:
+    reward, evaluate = recipe.reward, recipe.evaluate
+    if reward.model:
+        yield "reward.model", Source("scorer", reward.model)
+    for number, name in enumerate(reward.functions):
+        yield f"reward.functions[{number}]", Source("scorer", name)
+    if reward.self_contrast:
+        yield "reward.self_contrast", Source("scorer", f"self_contrast={reward.self_contrast}")
+    if evaluate and isinstance(evaluate.heldout_reward, str):
+        yield "evaluate.heldout_reward", Source("scorer", evaluate.heldout_reward)
+    if evaluate and evaluate.checker:
+        yield "evaluate.checker", Source("scorer", evaluate.checker)

@@ -1,0 +1,158 @@
+"""A run is what it was made from, by content: a change is named, and figures keep their rule."""
+
+import gzip
+import json
+import os
+import sys
+
+import pytest
+import yaml
+from tests.end_to_end.test_runs import folder, neat, recipe  # noqa: F401
+from typer.testing import CliRunner
+
+from neat_align.cli import app
+from neat_align.errors import InputError
+from neat_align.runs import RunDirectory
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+@pytest.fixture
+def run(recipe, folder, monkeypatch):  # noqa: F811
+    """A finished run on files; `again` starts it once more and gives what it says."""
+    (folder / "rule.yaml").write_text("negative: Answer badly, rule one.\n", encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "helper", raising=False)  # of another test's folder
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if "pytest-of" not in p])
+    (folder / "helper.py").write_text("def length(text):\n    return float(len(text))\n")
+    (folder / "words.txt").write_text("lamp\n")
+    (folder / "rewards.py").write_text(
+        "from pathlib import Path\n"
+        "from helper import length\n"
+        "WORDS = Path(__file__).with_name('words.txt').read_text().split()\n"
+        "def no_lamp(completions, **kwargs):\n"
+        "    return [-length(c) for c in completions]\n"
+    )
+    changes = {
+        "steering": {"name": "rule.yaml", "try_queries": 0},
+        "reward": {"functions": ["rewards.py:no_lamp"]},
+    }
+    recipe.write_text(yaml.safe_dump({**yaml.safe_load(recipe.read_text()), **changes}))
+    neat("run", recipe, "-o", "out")
+    return folder / "out"
+
+
+def refused(recipe):  # noqa: F811
+    """What the command says when it is started again."""
+    done = CliRunner().invoke(app, ["run", str(recipe), "-o", "out", "--resume"])
+    assert isinstance(done.exception, InputError), done.output
+    return str(done.exception)
+
+
+def rewrite(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_what_a_run_is_made_from(run, recipe, folder, model_dir):  # noqa: F811
+    """One run, and every kind of change to what it was made from."""
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "rule one" in page
+
+    # Neither times nor layout, comments, compression or another place are a change.
+    for path in folder.glob("*.*"):
+        os.utime(path)
+    (folder / "rule.yaml").write_text("# ours\nnegative:\n  - 'Answer badly, rule one.'\n")
+    rewrite(folder / "rewards.py", "def no_lamp", "\n# what is short is good\ndef no_lamp")
+    (folder / "hh.jsonl.gz").write_bytes(gzip.compress((folder / "hh.jsonl").read_bytes()))
+    model_dir.rename(folder / "elsewhere")
+    moved = yaml.safe_load(recipe.read_text())
+    moved["model"] = str(folder / "elsewhere")
+    moved["queries"]["path"] = "hh.jsonl.gz"
+    recipe.write_text(yaml.safe_dump(moved))
+    assert "report: done before" in neat("run", recipe, "-o", "out", "--resume")
+
+    changes = (
+        ("rule.yaml", "rule one", "rule two", ["steering.negative", "rule one", "rule two"]),
+        ("rewards.py", "[-length", "[length", ["reward.functions[0].source", "rewards.py:no_lamp"]),
+        ("helper.py", "float(len", "float(2*len", ["reward.functions[0].helper.py", "code:"]),
+        ("words.txt", "lamp", "kettle", ["reward.functions[0].words.txt", "sha256:"]),
+        ("hh.jsonl", "lamp 3?", "lamp 333?", ["evaluate.queries.path", "rows:"]),
+        ("elsewhere/config.json", "true", "false", ["model.path.config.json", "elsewhere"]),
+        ("elsewhere/chat_template.jinja", "<|", "<<|", ["model.path.chat_template.jinja"]),
+    )
+    for name, old, new, told in changes:
+        before = (folder / name).read_bytes()
+        rewrite(folder / name, old, new)
+        why = refused(recipe)
+        for words in (*told, "it holds another run", " there, ", " now)"):
+            assert words in why, (name, why)
+        (folder / name).write_bytes(before)
+    assert "report: done before" in neat("run", recipe, "-o", "out", "--resume")
+
+
+def test_the_report_quotes_what_was_in_force(run, folder):  # noqa: F811
+    rewrite(folder / "rule.yaml", "rule one", "rule two")
+    told = neat("report", "out")
+    assert "changed since" in told
+    assert "rule two" in told
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "rule one" in page
+    assert "rule two" not in page
+    (folder / "rule.yaml").unlink()  # the page needs the file no more
+    neat("report", "out")
+    assert "rule one" in (run / "inputs" / "steering" / "rule.yaml").read_text(encoding="utf-8")
+    kept = run / "inputs" / "reward.functions[0]"
+    assert {p.name for p in kept.iterdir()} == {"rewards.py", "helper.py", "words.txt"}
+
+
+def test_doctor_tells_what_has_changed(run, folder):  # noqa: F811
+    assert "changed since" not in neat("doctor", "out")
+    rewrite(folder / "helper.py", "float(len", "float(2*len")
+    (folder / "rule.yaml").unlink()
+    told = " ".join(neat("doctor", "out").split())
+    assert told.count("changed since") == 2
+
+
+def test_a_change_while_the_run_goes_on(recipe, folder, monkeypatch):  # noqa: F811
+    """Figures of another reward than the one that trained are not made."""
+    from neat_align import stages
+
+    save = stages.save_policy
+
+    def edited(*arguments):
+        save(*arguments)
+        rewrite(folder / "rewards.py", "1.0 -", "2.0 -")
+
+    monkeypatch.setattr(stages, "save_policy", edited)
+    done = CliRunner().invoke(app, ["run", str(recipe), "-o", "out"])
+    assert "it has changed since the run began" in str(done.exception)
+    assert "rewards.py:no_lamp" in str(done.exception)
+    assert not (folder / "out" / "evaluation.json").exists()
+    assert "reward.functions[0].source" in refused(recipe)
+    rewrite(folder / "rewards.py", "2.0 -", "1.0 -")
+    neat("run", recipe, "-o", "out", "--resume")
+
+
+def test_a_run_of_an_earlier_version_is_refused_by_name(run, recipe):  # noqa: F811
+    manifest = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    del manifest["sources"]
+    (run / "run.json").write_text(json.dumps({**manifest, "schema": 1}), encoding="utf-8")
+    assert "it is of schema 1" in refused(recipe)
+    for words in (["report", "out"], ["doctor", "out"]):
+        done = CliRunner().invoke(app, words)
+        assert "it is of schema 1" in str(done.exception)
+    assert RunDirectory(run).is_done("train")
+
+
+def test_stored_groups_that_were_trained_on(recipe, folder, model_dir):  # noqa: F811
+    neat(
+        "sample", "-m", model_dir, "-q", "hh.jsonl", "-o", "g.jsonl", "-s", "harmless",
+        "--max-new-tokens", 4,
+    )  # fmt: skip
+    neat("score", "g.jsonl", "-r", "polarity", "-o", "s.jsonl")
+    words = ["train", str(recipe), "evaluate=null", "--groups", "s.jsonl", "-o", "offline"]
+    neat(*words)
+    rewrite(folder / "s.jsonl", '"polarity": 1.0', '"polarity": 1.5')
+    done = CliRunner().invoke(app, [*words, "--resume"])
+    assert "groups of" in str(done.exception)
