@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neat_align.content.files import file_content
-from neat_align.modeling.load import looks_local
+from neat_align.modeling.source import looks_local
 from neat_align.paths import exists
 from neat_align.steering import STEERING_FILE
 
