@@ -39,6 +39,7 @@ Standing = Mapping[str, str]
 """Private-use character → the text that it stands for."""
 
 FRAME = re.compile(f"[{chr(PLACES[0])}-{chr(PLACES[-1])}]")
+WAITING = "\n\nAssistant:"
 ROLE_NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 PROBES = (
     ("user", "assistant", "user"),
@@ -258,7 +259,7 @@ class PromptFormat:
     ) -> tuple[str, Standing]:
         """The text, in which private-use characters stand for spelt special tokens."""
         if self.template is None:
-            (text,), standing = hidden([_plain_text(query, turns)], self._spelt)
+            (text,), standing = hidden([plain_text(query, turns) + WAITING], self._spelt)
             return text, standing
         given = [[_for_template(turn) for turn in turns], _tools(query)]
         (messages, tools), standing = hidden(given, self._spelt)
@@ -420,7 +421,8 @@ class PromptFormat:
             turns = [Message(role, chr(PLACE + i)) for i, role in enumerate(roles)]
             try:
                 if self.template is None:
-                    text = _plain_text((), [turn for turn in turns if turn.role != "tool"])
+                    told = [turn for turn in turns if turn.role != "tool"]
+                    text = plain_text((), told) + WAITING
                 else:
                     given = [turn.to_json() for turn in turns]
                     text = self.template.render(given, (), self.template_kwargs)
@@ -540,8 +542,8 @@ def _with_arguments_read(call: Mapping[str, Any]) -> dict[str, Any]:
         return dict(call)
 
 
-def _plain_text(query: Conversation, turns: Sequence[Message]) -> str:
-    """The Human/Assistant format.
+def plain_text(query: Conversation, turns: Sequence[Message]) -> str:
+    """The turns in the Human/Assistant format.
 
     Raises:
         DataError: it has no place for tools, calls and their results.
@@ -553,5 +555,4 @@ def _plain_text(query: Conversation, turns: Sequence[Message]) -> str:
             "it holds tools or tool calls, and the model has no chat template to write them",
             "remove the row, or use a model with a chat template for tools",
         )
-    text = "\n\n".join(f"{ROLE_NAMES[m.role]}: {m.content}" for m in turns)
-    return text + "\n\nAssistant:"
+    return "\n\n".join(f"{ROLE_NAMES[m.role]}: {m.content}" for m in turns)

@@ -7,12 +7,16 @@ as a chat server returns it. A response that was cut within its thoughts has no 
 
 from __future__ import annotations
 
+import functools
+import logging
 import re
 
 OPEN, CLOSE = "<think>", "</think>"
 TAGS = frozenset({OPEN, CLOSE})
 OPENED = re.compile(re.escape(OPEN) + r"\s*$")
 """A generation prompt that begins the thoughts itself."""
+
+logger = logging.getLogger(__name__)
 
 
 def split_thinking(text: str) -> tuple[str, str]:
@@ -30,5 +34,16 @@ def split_thinking(text: str) -> tuple[str, str]:
 
 
 def answer_of(text: str) -> str:
-    """What a response says, without its thoughts."""
-    return split_thinking(text)[1]
+    """What a response says, without its thoughts; that they are left out is said once."""
+    answer = split_thinking(text)[1]
+    if answer != text:
+        _say_thoughts()
+    return answer
+
+
+@functools.cache
+def _say_thoughts() -> None:
+    logger.warning(
+        "responses hold thoughts (<think>…</think>): reward models and judges score the answer "
+        "behind them; reward functions are given the whole text"
+    )

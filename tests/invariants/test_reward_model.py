@@ -30,9 +30,7 @@ def groups():
 
 def alone(model, prompt_format, query, response):
     """The definition: the head on the last token of the text, by itself."""
-    ids = prompt_format.query_ids(query.messages) + prompt_format.response_ids(
-        response.text, response.finish
-    )
+    ids = prompt_format.conversation_ids(query, response.text)
     hidden = model.model(torch.tensor([ids])).last_hidden_state
     return model.score(hidden[:, -1]).item()
 

@@ -1,4 +1,4 @@
-"""A sequence-classification reward model as a scorer."""
+"""A sequence-classification reward model as a scorer; what it reads is in `reward_text`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ from neat_align.modeling.kinds import kind_problems
 from neat_align.modeling.logprobs import forward_arguments, to_device
 from neat_align.modeling.packing import can_pack, lay_out, prepare_for_packing
 from neat_align.modeling.tokenized import TokenizedGroup
-from neat_align.prompt_format import PromptFormat
+from neat_align.scoring.reward_text import (
+    CONVERSATION,
+    MARK,
+    ConversationRows,
+    PairRows,
+    reads_pairs,
+)
 from neat_align.types import Group
 
 
@@ -39,7 +45,7 @@ class RewardModelScorer:
 
     Args:
         model: with `num_labels=1`; run in evaluation mode.
-        tokenizer: of that model; the query and the response are tokenised apart.
+        tokenizer: of that model.
         name: of its scores.
         max_tokens: of one forward pass, padding included.
     """
@@ -48,7 +54,9 @@ class RewardModelScorer:
         self, model: Any, tokenizer: Any, name: str = "reward_model", max_tokens: int = TOKENS
     ) -> None:
         self.model, self.name, self.max_tokens = model.eval(), name, max_tokens
-        self.prompt_format = PromptFormat(tokenizer)
+        self.pairs = PairRows(tokenizer) if reads_pairs(tokenizer) else None
+        trained_on = getattr(model.config, MARK, CONVERSATION)
+        self.conversations = None if self.pairs else ConversationRows(tokenizer, trained_on)
 
     @classmethod
     def from_pretrained(
@@ -82,26 +90,52 @@ class RewardModelScorer:
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
         """The logit of every response to its clean query.
 
-        Groups are scored packed, their query once, where the model allows it.
+        Groups are scored packed, what they share once, where the model allows it.
 
         Raises:
-            DataError: a text is longer than the reward model's context.
+            DataError: a text is longer than the reward model's context, or its template
+                refuses a conversation.
         """
-        tokenized = [self._tokenized(group) for group in groups]
-        check_fits(
-            self.model,
-            (
-                (group.query.id, len(t.query_ids) + max(map(len, t.response_ids)))
-                for group, t in zip(groups, tokenized, strict=True)
-            ),
-            f"query and response for the reward model {self.name!r}",
-            "leave such queries out, shorten them, or use another reward model",
+        if self.pairs is not None:
+            return self._of_pairs(self.pairs, groups)
+        assert self.conversations is not None
+        tokenized = [self.conversations.group(group) for group in groups]
+        self._check_fits(
+            groups, [len(t.query_ids) + max(map(len, t.response_ids)) for t in tokenized]
         )
         packed = [i for i, t in enumerate(tokenized) if can_pack(self.model, [t])]
         found = dict(zip(packed, self._packed([tokenized[i] for i in packed]), strict=True))
         rest = [i for i in range(len(groups)) if i not in found]
         found |= dict(zip(rest, self._padded([tokenized[i] for i in rest]), strict=True))
         return [found[i] for i in range(len(groups))]
+
+    def _check_fits(self, groups: Sequence[Group], lengths: Sequence[int]) -> None:
+        """Refuse what is longer than the context; some encoders number positions from 2 on."""
+        taken = _positions_taken(self.model) if self.pairs is not None else 0
+        check_fits(
+            self.model,
+            ((g.query.id, n + taken) for g, n in zip(groups, lengths, strict=True)),
+            f"query and response for the reward model {self.name!r}",
+            "leave such queries out, shorten them, or use another reward model",
+        )
+
+    def _of_pairs(self, pairs: PairRows, groups: Sequence[Group]) -> list[list[float | None]]:
+        """Scores by an encoder, a row for each response."""
+        rows = pairs.rows(groups)
+        left = iter(rows)
+        longest = [max(len(next(left)["input_ids"]) for _ in g.responses) for g in groups]
+        self._check_fits(groups, longest)
+        device = next(self.model.parameters()).device
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
+        scores = torch.zeros(len(rows))
+        lengths = [row["input_ids"] for row in rows]
+        for part in _batches(order, lengths, self.max_tokens):
+            batch = pairs.tokenizer.pad(
+                [rows[i] for i in part], padding_side="right", return_tensors="pt"
+            )
+            scores[part] = self.model(**batch.to(device)).logits[:, 0].float().cpu()
+        flat = iter(scores.tolist())
+        return [[next(flat) for _ in group.responses] for group in groups]
 
     def _packed(self, groups: Sequence[TokenizedGroup]) -> list[list[float | None]]:
         """Scores of groups in the packed layout."""
@@ -131,11 +165,6 @@ class RewardModelScorer:
         flat = iter(scores.tolist())
         return [[next(flat) for _ in group.response_ids] for group in groups]
 
-    def _tokenized(self, group: Group) -> TokenizedGroup:
-        query = self.prompt_format.query_ids(group.query.messages)
-        rows = [self.prompt_format.response_ids(r.text, r.finish) for r in group.responses]
-        return TokenizedGroup(query, rows, [0.0] * len(rows), [])
-
     def _logits(self, rows: list[list[int]]) -> torch.Tensor:
         """[len(rows)]; right-padded."""
         device = next(self.model.parameters()).device
@@ -151,6 +180,14 @@ class RewardModelScorer:
         finally:
             config.pad_token_id = configured
         return output.logits[:, 0]
+
+
+def _positions_taken(model: Any) -> int:
+    """Positions of the table that no token has: RoBERTa's begin behind its pad token's."""
+    for name, part in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(part, "padding_idx", None) is not None:
+            return int(part.padding_idx) + 1
+    return 0
 
 
 def _batches(

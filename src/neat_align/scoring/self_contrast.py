@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from neat_align.errors import RewardError
 from neat_align.modeling.device import AUTO
+from neat_align.thinking import answer_of
 from neat_align.types import Group, Response, Source
 
 Vectors = npt.NDArray[Any]
@@ -82,7 +83,7 @@ class SelfContrast:
         self, responses: Sequence[Response], chosen: int, others: Sequence[int]
     ) -> dict[int, float]:
         """Cosine of each other response with the chosen one."""
-        vectors = np.asarray(self.embed([r.text for r in responses]), dtype=float)
+        vectors = np.asarray(self.embed([answer_of(r.text) for r in responses]), dtype=float)
         norms = np.linalg.norm(vectors, axis=1)
         vectors = vectors / np.where(norms > 0, norms, 1.0)[:, None]
         return {i: float(vectors[i] @ vectors[chosen]) for i in others}

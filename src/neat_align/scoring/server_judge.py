@@ -21,6 +21,7 @@ from neat_align.errors import InputError, RewardError, UnansweredError, nearest,
 from neat_align.paths import is_file
 from neat_align.scoring.base import Unscored
 from neat_align.scoring.grades import parsed_grade
+from neat_align.thinking import answer_of
 from neat_align.types import Group, Message, Query
 from neat_align.yaml_text import parse_yaml
 
@@ -92,7 +93,7 @@ class ServerJudge:
             ServerError: the server failed for good; answered questions are in the journal.
             RewardError: it gave no grade at all.
         """
-        asked = [[self._question(g.query, r.text) for r in g.responses] for g in groups]
+        asked = [[self._question(g.query, answer_of(r.text)) for r in g.responses] for g in groups]
         different = dict.fromkeys(question for row in asked for question in row)
         if not self.answers.is_empty:
             self.client.patience.answered()

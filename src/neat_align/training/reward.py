@@ -28,7 +28,7 @@ from neat_align.atomic import atomic_directory
 from neat_align.data import Preference
 from neat_align.errors import DataError
 from neat_align.modeling import load_tokenizer, load_weights
-from neat_align.prompt_format import PromptFormat
+from neat_align.scoring.reward_text import CONVERSATION, MARK, ConversationRows
 from neat_align.training.batches import SimilarLength
 from neat_align.training.checkpoints import (
     INTERVAL,
@@ -94,13 +94,14 @@ def train_reward_model(
     set_seed(settings.seed)
     train, heldout = _split(preferences, settings)
     tokenizer = load_tokenizer(source)
-    prompt_format = PromptFormat(tokenizer)
+    conversations = ConversationRows(tokenizer)
     model = load_weights(  # in float32, as all that is trained
         AutoModelForSequenceClassification, source, num_labels=1, **NEW_HEAD
     )
     model.config.get_text_config().pad_token_id = _pad_id(tokenizer)
+    setattr(model.config, MARK, CONVERSATION)
     train_rows, heldout_rows = (
-        [_encode(p, prompt_format, settings) for p in part] for part in (train, heldout)
+        [_encode(p, conversations, settings) for p in part] for part in (train, heldout)
     )
     checkpoints = training_folder(output_dir, str(source), settings, train_rows)
     trainer = _RewardTrainer(
@@ -187,11 +188,10 @@ def _split(
 
 
 def _encode(
-    preference: Preference, prompt_format: PromptFormat, settings: RewardModelSettings
+    preference: Preference, conversations: ConversationRows, settings: RewardModelSettings
 ) -> Pair:
-    query = prompt_format.query_ids(preference.query.messages)
     chosen, rejected = (
-        (query + prompt_format.response_ids(text, "stop"))[-settings.max_length :]
+        conversations.row(preference.query, text)[-settings.max_length :]
         for text in (preference.chosen, preference.rejected)
     )
     return chosen, rejected
