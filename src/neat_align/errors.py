@@ -12,7 +12,8 @@
     ├── ServerError             a server that refused, or did not answer
     │   └── UnansweredError     one question without an answer; others may have one
     └── TrainingError           wrong while training
-        └── NonFiniteLossError  the loss is NaN or infinite; the batch was saved
+        ├── NonFiniteLossError  the loss is NaN or infinite; the batch was saved
+        └── NoSignalError       the rewards tell the objective nothing
 
 Each error has three parts: what was *given*, *why* it cannot work, and the *fix*.
 """
@@ -90,6 +91,10 @@ class TrainingError(NeatError):
 
 class NonFiniteLossError(TrainingError):
     """The loss is NaN or infinite; the offending groups were saved."""
+
+
+class NoSignalError(TrainingError):
+    """The scores of the responses tell the objective nothing."""
 
 
 def raise_all(errors: Sequence[InputError]) -> None:

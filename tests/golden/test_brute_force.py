@@ -190,13 +190,16 @@ dpo = pairwise(lambda o, w, v: softplus(-z(o, w, v)))
 def neat(o, group):
     if not group:
         return 0.0
-    pairs = [(i, j) for i in group for j in group if i.r - j.r > o.min_gap]
+    spread = 0.9  # `example_batch`'s
+    min_gap = 0.2 * spread if o.min_gap is None else o.min_gap
+    gap_scale = 0.8 * spread if o.gap_scale is None else o.gap_scale
+    pairs = [(i, j) for i in group for j in group if i.r - j.r > min_gap]
     if o.rank == "hinge":
         rank = mean([max(0, o.margin + j.a - i.a) for i, j in pairs])
     else:
         rank = mean(
             [
-                min((i.r - j.r) / o.gap_scale, 1) * softplus(-o.rank_beta * (i.d - j.d))
+                min((i.r - j.r) / gap_scale, 1) * softplus(-o.rank_beta * (i.d - j.d))
                 for i, j in pairs
             ]
         )
@@ -250,6 +253,8 @@ CASES = [
     (D2O(beta=0.2), d2o),
     (NEATPP(), neat_pp),
     (NEAT(), neat),
+    (NEAT(min_gap=0.5), neat),
+    (NEAT(min_gap=0.5, gap_scale=2.0), neat),
     (NEAT.paper(), neat),
     *((NEAT(penalty=p, penalty_weight=0.4), neat) for p in ("npo", "linear", "hinge")),
     (NEAT(penalty="unlikelihood", penalty_weight=0.4, gate="none", rank="hinge"), neat),

@@ -55,7 +55,7 @@ def trainer_of(path, tokenizer, steering, dataset, objective=None, model=None, *
     return NEATTrainer(
         model if model is not None else make_llama(tokenizer),
         config(path, **settings),
-        objective or NEAT(min_gap=0.0),
+        objective or NEAT(),
         steering,
         **{"reward_funcs": length_reward, **extra},
         train_dataset=dataset,
@@ -88,7 +88,7 @@ def test_training_moves_the_policy_towards_the_reward(tmp_path, tokenizer, steer
     trainer.train()
     assert any(not torch.equal(before[n], p) for n, p in weights(trainer).items())
     margins = [row["rewards/margins"] for row in rows(tmp_path)]
-    assert margins[-1] > margins[0]
+    assert sum(margins[6:]) > sum(margins[:6])
 
 
 @pytest.mark.parametrize("refresh", [1, 3])
@@ -126,9 +126,7 @@ def test_the_same_seed_gives_the_same_run(tmp_path, tokenizer, steering, queries
     assert_same(*runs, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(
-    "objective", [NEAT(min_gap=0.0), DPO(), RRHF(), KTO()], ids=lambda o: o.name
-)
+@pytest.mark.parametrize("objective", [NEAT(), DPO(), RRHF(), KTO()], ids=lambda o: o.name)
 def test_accumulation_changes_nothing(tmp_path, tokenizer, steering, queries, objective):
     groups = stored_groups(tokenizer, queries, steering)
     runs = []
@@ -145,7 +143,7 @@ def test_accumulation_changes_nothing(tmp_path, tokenizer, steering, queries, ob
 
 
 @pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("objective", [NEAT(min_gap=0.0), D2O(), ORPO()], ids=lambda o: o.name)
+@pytest.mark.parametrize("objective", [NEAT(), D2O(), ORPO()], ids=lambda o: o.name)
 def test_a_token_budget_changes_nothing_but_the_size_of_a_pass(
     tmp_path, tokenizer, steering, queries, objective, packed
 ):

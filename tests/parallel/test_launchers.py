@@ -38,7 +38,7 @@ def folder(tmp_path, model_dir):
         "steering": {"negative": "Answer badly."},
         "sample": {"positive": 1, "negative": 1, "plain": 1, "max_new_tokens": 6},
         "reward": {"functions": ["rewards.py:no_lamp"]},
-        "objective": {"name": "neat", "min_gap": 0.0},
+        "objective": {"name": "neat"},
         "train": {
             "max_steps": 4,
             "save_steps": 2,

@@ -64,7 +64,7 @@ def main(directory, kind, groups_a_rank, max_tokens):
     trainer = NEATTrainer(
         make_llama(tokenizer),
         args,
-        NEAT(min_gap=0.0),
+        NEAT(),
         STEERING,
         length_reward,
         train_dataset=dataset,

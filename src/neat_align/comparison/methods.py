@@ -17,9 +17,12 @@ import yaml
 
 from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.recipe import Recipe, recipe_from
+from neat_align.recipe.objectives import objective_fields
 
 BASE = "base"
 RATE = "train.learning_rate"
+REWARD_UNITS = ("min_gap", "gap_scale")
+"""Parameters of an objective that are in the units of the recipe's reward: they stay its own."""
 OWN_KEYS = ("about", "search", "rates", "tuned_as")
 
 
@@ -30,7 +33,8 @@ class Method:
     Attributes:
         name: how tables call it.
         about: one line.
-        overlay: sections laid over a recipe; `objective` replaces, the others merge.
+        overlay: sections laid over a recipe; `objective` replaces all but what is in reward
+            units, the others merge.
         rates: factors of the recipe's learning rate, the likeliest first.
         search: values of the method's own weights by dotted key, the likeliest first.
         tuned_as: the method whose chosen setting this one takes over: a control.
@@ -70,12 +74,20 @@ class Method:
         """The content of a recipe with this method and one of its settings."""
         merged = dict(content)
         for section, values in self.overlay.items():
-            own = {} if section == "objective" else dict(merged.get(section) or {})
+            own = dict(merged.get(section) or {})
+            if section == "objective":
+                own = _in_reward_units(own, values)
             merged[section] = {**own, **values}
         for key, value in setting.items():
             section, _, name = key.partition(".")
             merged[section] = {**(merged.get(section) or {}), name: value}
         return merged
+
+
+def _in_reward_units(own: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a recipe's objective goes with its reward, where the method's has it, too."""
+    known = objective_fields().get(str(values.get("name")), {})
+    return {name: own[name] for name in REWARD_UNITS if name in own and name in known}
 
 
 @cache

@@ -34,6 +34,7 @@ class TokenizedGroup:
         reference: K sums of response-token log-probs under the reference model, in nats.
         weight: share of the group in the mean over groups (1 unless the same group
             stands in the batch twice).
+        clean: whether nothing stands before the query; False in a negative context.
     """
 
     query_ids: list[int]
@@ -42,6 +43,7 @@ class TokenizedGroup:
     sources: list[Source]
     reference: list[float] | None = None
     weight: float = 1.0
+    clean: bool = True
 
     def with_reference(self, reference: list[float]) -> TokenizedGroup:
         return replace(self, reference=reference)

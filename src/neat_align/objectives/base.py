@@ -32,6 +32,8 @@ class GroupLogps:
         kl: [] float, mean of d over queries paired with another query's response, nats: an
             estimate of KL(policy ‖ reference) of the whole optimiser step; used by
             objectives whose `needs_kl` is True.
+        spread: [] float, the score spread of the whole run, in reward units, that gaps are
+            relative to; see `terms.score_spread`. None: each group's own, [G].
     """
 
     policy: Tensor
@@ -43,6 +45,7 @@ class GroupLogps:
     tokens: Tensor | None = None
     token_mask: Tensor | None = None
     kl: Tensor | None = None
+    spread: Tensor | None = None
 
     def restricted_to(self, keep: Tensor) -> GroupLogps:
         """The same groups, only the responses in `keep` [G, K] bool being present."""
@@ -113,6 +116,20 @@ class Objective(ABC):
     def needs_kl(self) -> bool:
         """Whether `GroupLogps.kl` is used."""
         return False
+
+    @property
+    def score_range(self) -> tuple[float, float] | None:
+        """Score spreads for which the loss works as meant; None where only the order counts."""
+        return None
+
+    def usable(self, logps: GroupLogps) -> Tensor:
+        """[G] bool: groups whose scores tell this objective something; log-probs are not read.
+
+        Here those with a best and a worst response: of equal ones it would imitate, or rank,
+        an arbitrary one.
+        """
+        top = torch.where(logps.present, logps.score, float("-inf")).amax(1)
+        return top > torch.where(logps.present, logps.score, float("inf")).amin(1)
 
     @property
     def has_detached_terms(self) -> bool:

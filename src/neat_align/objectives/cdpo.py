@@ -33,5 +33,4 @@ class CDPO(Objective):
         loss = (1 - self.label_smoothing) * right + self.label_smoothing * wrong
         return LossTerms(
             {"cdpo": torch.where(terms.has_winner(logps), loss, 0.0)},
-            metrics={"rewards/margins": z.detach().mean()},
         )

@@ -17,13 +17,13 @@ def check_objective(objective: Objective) -> None:
     gradient; an absent response, and padding to a larger K, has no effect and no gradient;
     repeating the batch leaves the loss unchanged; inputs are not mutated; `gradcheck`
     passes; tied, single-candidate and all-negative groups are defined; a loss with nothing
-    to do is a zero connected to the graph.
+    to do is a zero connected to the graph; `usable` answers for each group by itself.
 
     Raises:
         AssertionError: names the promise that is broken.
     """
-    for seed in range(3):
-        batch = example_batch(seed)
+    of_run, *others = (example_batch(seed) for seed in range(3))
+    for batch in (of_run, *(replace(other, spread=None) for other in others)):
         _check_finite(objective, batch)
         _check_permutation(objective, batch)
         _check_absent(objective, batch)
@@ -32,6 +32,7 @@ def check_objective(objective: Objective) -> None:
         _check_purity(objective, batch)
         _check_gradient(objective, batch)
         _check_degenerate(objective, batch)
+        _check_usable(objective, batch)
 
 
 def example_batch(seed: int, groups: int = 3, responses: int = 4, tokens: int = 5) -> GroupLogps:
@@ -54,6 +55,7 @@ def example_batch(seed: int, groups: int = 3, responses: int = 4, tokens: int = 
         tokens=token_logps,
         token_mask=token_mask,
         kl=torch.tensor(0.3, dtype=torch.float64),
+        spread=torch.tensor(0.9, dtype=torch.float64),
     )
 
 
@@ -128,7 +130,8 @@ def _check_purity(objective: Objective, batch: GroupLogps) -> None:
     loss_and_gradients(objective, batch)
     for item in fields(batch):
         before, after = getattr(copy, item.name), getattr(batch, item.name)
-        assert torch.equal(before, after), f"the objective wrote into {item.name}"
+        same = after is None if before is None else torch.equal(before, after)
+        assert same, f"the objective wrote into {item.name}"
 
 
 def _check_gradient(objective: Objective, batch: GroupLogps) -> None:
@@ -160,10 +163,28 @@ def _check_degenerate(objective: Objective, batch: GroupLogps) -> None:
     assert objective(cases["empty"]).total == 0, "the loss of empty groups is not 0"
 
 
+def _check_usable(objective: Objective, batch: GroupLogps) -> None:
+    """Which groups teach something depends on what is there alone, and not on the log-probs."""
+    expected = objective.usable(batch)
+    assert expected.dtype == torch.bool, "`usable` is no mask"
+    assert expected.shape == batch.present.shape[:1], "`usable` is not one answer for each group"
+    same = {
+        "reordered": _map(batch, lambda x: x.flip(1)),
+        "padded": _map(batch, lambda x: torch.cat([x, torch.zeros_like(x[:, :1])], dim=1)),
+        "of other log-probs": replace(batch, policy=torch.zeros_like(batch.policy)),
+    }
+    for how, other in same.items():
+        assert torch.equal(objective.usable(other), expected), f"`usable` changed for groups {how}"
+    twice = objective.usable(_map(batch, lambda x: torch.cat([x, x])))
+    assert torch.equal(twice, torch.cat([expected, expected])), "`usable` depends on other groups"
+    empty = replace(batch, present=torch.zeros_like(batch.present))
+    assert not objective.usable(empty).any(), "an empty group counts as usable"
+
+
 def _map(batch: GroupLogps, change: object) -> GroupLogps:
     values = {item.name: getattr(batch, item.name) for item in fields(batch)}
-    per_response = {k: change(v) for k, v in values.items() if k != "kl"}  # type: ignore[operator]
-    return GroupLogps(**per_response, kl=batch.kl)
+    of_run = {name: values.pop(name) for name in ("kl", "spread")}
+    return GroupLogps(**{k: change(v) for k, v in values.items()}, **of_run)  # type: ignore[operator]
 
 
 def _same(a: Tensor, b: Tensor, message: str) -> None:

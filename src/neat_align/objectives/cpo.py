@@ -33,5 +33,4 @@ class CPO(Objective):
                 "lm": terms.best_nll(logps),
             },
             weights={"lm": self.lm_weight},
-            metrics={"rewards/margins": margin.detach().mean()},
         )

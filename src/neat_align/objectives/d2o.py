@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from neat_align.objectives import terms
 from neat_align.objectives.base import GroupLogps, LossTerms, Objective
 
@@ -32,6 +34,11 @@ class D2O(Objective):
     @property
     def needs_reference(self) -> bool:
         return True
+
+    def usable(self, logps: GroupLogps) -> Tensor:
+        """[G] bool: groups with a negative response and another; scores do not count."""
+        negatives = logps.is_negative & logps.present
+        return negatives.any(1) & (~logps.is_negative & logps.present).any(1)
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         d = terms.log_ratios(logps)

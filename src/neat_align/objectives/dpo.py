@@ -31,5 +31,4 @@ class DPO(Objective):
         loss = terms.negative_log_sigmoid(z)
         return LossTerms(
             {"dpo": torch.where(terms.has_winner(logps), loss, 0.0)},
-            metrics={"rewards/margins": z.detach().mean()},
         )

@@ -31,5 +31,4 @@ class DPOHinge(Objective):
         z = self.beta * terms.winner_margin(terms.log_ratios(logps), logps)
         return LossTerms(
             {"dpo_hinge": torch.where(terms.has_winner(logps), torch.relu(1 - z), 0.0)},
-            metrics={"rewards/margins": z.detach().mean()},
         )

@@ -33,5 +33,4 @@ class IPO(Objective):
         loss = (margin - 1 / (2 * self.beta)) ** 2
         return LossTerms(
             {"ipo": torch.where(terms.has_winner(logps), loss, 0.0)},
-            metrics={"rewards/margins": self.beta * margin.detach().mean()},
         )

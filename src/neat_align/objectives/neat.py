@@ -12,6 +12,9 @@ from torch.nn.functional import softplus
 from neat_align.objectives import terms
 from neat_align.objectives.base import GroupLogps, LossTerms, Objective
 
+MIN_GAP, GAP_SCALE = 0.2, 0.8
+"""`min_gap` and `gap_scale` by default, in spreads of the run's scores."""
+
 
 @dataclass(frozen=True)
 class NEAT(Objective):
@@ -21,6 +24,9 @@ class NEAT(Objective):
         "hinge":      max(0, margin + a_j − a_i)
         "logsigmoid": min((r_i − r_j) / gap_scale, 1) · softplus(−rank_beta · (d_i − d_j))
     L_lm = −a_b.
+    `min_gap` and `gap_scale` are in reward units; None, the default, means 0.2 and 0.8 times
+    the spread of the run's scores (`GroupLogps.spread`), so that no reward is too small or too
+    large to rank by. At the study's reward these are its 0.5 and 2.0.
     L_pen is the mean, over the responses sampled under a negative prompt (with
     `gate="below_mean"`, over those of them that score below their group's mean), of
         "npo":          (2/β) · softplus(β · d_i), β = penalty_beta
@@ -38,9 +44,9 @@ class NEAT(Objective):
     rank: Literal["hinge", "logsigmoid"] = "logsigmoid"
     rank_weight: float = 12.0
     margin: float = 0.1
-    min_gap: float = 0.5
+    min_gap: float | None = None
     rank_beta: float = 0.1
-    gap_scale: float = 2.0
+    gap_scale: float | None = None
     lm_weight: float = 4.0
     penalty: Literal["npo", "linear", "hinge", "unlikelihood", "none"] = "none"
     penalty_weight: float = 0.0
@@ -87,6 +93,12 @@ class NEAT(Objective):
     def has_detached_terms(self) -> bool:
         return self.penalty == "hinge" and self.penalty_weight != 0
 
+    def usable(self, logps: GroupLogps) -> Tensor:
+        """[G] bool: groups with a pair to rank; where nothing is ranked, with a best response."""
+        if not self.rank_weight:
+            return super().usable(logps)
+        return (terms.pair_gaps(logps) > self._gaps(logps)[0]).any(2).any(1)
+
     def __call__(self, logps: GroupLogps) -> LossTerms:
         a_best = terms.pick(terms.means(logps), terms.best(logps))
         parts = {"lm": torch.where(terms.any_present(logps), -a_best, 0.0)}
@@ -106,13 +118,27 @@ class NEAT(Objective):
     def _rank(self, logps: GroupLogps) -> Tensor:
         """L_rank [G]."""
         gaps = terms.pair_gaps(logps)
+        least, full = self._gaps(logps)
         if self.rank == "hinge":
             pairs = torch.relu(self.margin - terms.pair_differences(terms.means(logps)))
         else:
-            certainty = (gaps / self.gap_scale).clamp(max=1.0)
+            certainty = (gaps / full).clamp(max=1.0)
             d = terms.pair_differences(terms.log_ratios(logps))
             pairs = certainty * terms.negative_log_sigmoid(self.rank_beta * d)
-        return terms.masked_mean(pairs, gaps > self.min_gap)
+        return terms.masked_mean(pairs, gaps > least)
+
+    def _gaps(self, logps: GroupLogps) -> tuple[Tensor, Tensor]:
+        """The gap above which a pair counts and the one from which it counts in full, [G|1, 1, 1].
+
+        Without any spread there is nothing to be relative to, and no pair counts.
+        """
+        spread = terms.score_spread(logps).reshape(-1, 1, 1)
+        least = torch.where(spread > 0, MIN_GAP * spread, float("inf"))
+        full = torch.where(spread > 0, GAP_SCALE * spread, 1.0)
+        return (
+            least if self.min_gap is None else torch.full_like(spread, self.min_gap),
+            full if self.gap_scale is None else torch.full_like(spread, self.gap_scale),
+        )
 
     def _gated(self, logps: GroupLogps) -> Tensor:
         """[G, K] bool: the negatives that are penalised."""

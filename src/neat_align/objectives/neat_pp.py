@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from neat_align.objectives.base import GroupLogps, LossTerms
 from neat_align.objectives.neat import NEAT
 
@@ -25,6 +27,9 @@ class NEATPP(NEAT):
     @property
     def needs_negatives(self) -> bool:
         return False
+
+    def usable(self, logps: GroupLogps) -> Tensor:
+        return super().usable(logps.restricted_to(~logps.is_negative))
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         return super().__call__(logps.restricted_to(~logps.is_negative))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
 from torch.nn.functional import softplus
 
 from neat_align.objectives import terms
@@ -36,6 +37,11 @@ class NPO(Objective):
     @property
     def needs_reference(self) -> bool:
         return True
+
+    def usable(self, logps: GroupLogps) -> Tensor:
+        """[G] bool: groups with a negative response and, for the likelihood term, a best one."""
+        negatives = (logps.is_negative & logps.present).any(1)
+        return negatives & terms.has_best(logps) if self.lm_weight else negatives
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         penalty = 2 / self.beta * softplus(self.beta * terms.log_ratios(logps))

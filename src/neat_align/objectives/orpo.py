@@ -32,5 +32,4 @@ class ORPO(Objective):
                 "lm": terms.best_nll(logps),
             },
             weights={"odds_ratio": self.beta},
-            metrics={"rewards/margins": self.beta * margin.detach().mean()},
         )

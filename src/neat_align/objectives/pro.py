@@ -32,6 +32,11 @@ class PRO(Objective):
     def min_responses(self) -> int:
         return 3  # of two, a list is a pair: that is what the pairwise objectives are for
 
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """The temperatures are score differences."""
+        return 0.05, 50.0
+
     def __call__(self, logps: GroupLogps) -> LossTerms:
         r = terms.scores(logps)
         order = terms.rank_order(logps)

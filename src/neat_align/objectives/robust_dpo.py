@@ -36,5 +36,4 @@ class RobustDPO(Objective):
         loss = ((1 - flipped) * right - flipped * wrong) / (1 - 2 * flipped)
         return LossTerms(
             {"robust_dpo": torch.where(terms.has_winner(logps), loss, 0.0)},
-            metrics={"rewards/margins": z.detach().mean()},
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from neat_align.objectives import terms
 from neat_align.objectives.base import GroupLogps, LossTerms, Objective
 
@@ -21,6 +23,9 @@ class SFT(Objective):
     @property
     def min_responses(self) -> int:
         return 1
+
+    def usable(self, logps: GroupLogps) -> Tensor:
+        return terms.has_best(logps)
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         return LossTerms({"lm": terms.best_nll(logps)})

@@ -28,5 +28,4 @@ class SimPO(Objective):
         loss = terms.negative_log_sigmoid(margin - self.gamma)
         return LossTerms(
             {"simpo": torch.where(terms.has_winner(logps), loss, 0.0)},
-            metrics={"rewards/margins": margin.detach().mean()},
         )

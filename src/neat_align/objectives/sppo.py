@@ -30,6 +30,11 @@ class SPPO(Objective):
     def needs_reference(self) -> bool:
         return True
 
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """The win probabilities are sigmoids of score differences."""
+        return 0.05, 50.0
+
     def __call__(self, logps: GroupLogps) -> LossTerms:
         d, wins = terms.log_ratios(logps), terms.win_probabilities(logps)
         error = (d - (wins - 0.5) / self.beta) ** 2
@@ -37,5 +42,4 @@ class SPPO(Objective):
         loss = 0.5 * (terms.pick(error, best) + terms.pick(error, worst))
         return LossTerms(
             {"sppo": torch.where(terms.has_winner(logps), loss, 0.0)},
-            metrics={"rewards/margins": self.beta * terms.winner_margin(d, logps).detach().mean()},
         )

@@ -13,6 +13,9 @@ from torch.nn.functional import softplus
 
 from neat_align.objectives.base import GroupLogps
 
+ROUNDING = 1e-6
+"""Scores that differ by less than this, relative to their size, count as equal."""
+
 
 def sums(logps: GroupLogps) -> Tensor:
     """s_i [G, K], nats over response tokens, 0 where absent."""
@@ -91,6 +94,20 @@ def later(present: Tensor) -> Tensor:
     return both & torch.ones_like(both).triu(1)
 
 
+def score_spread(logps: GroupLogps) -> Tensor:
+    """What score gaps are relative to, in reward units: [] of the run, or [G] of each group.
+
+    The run's is the batch's own field `spread`; without it, the standard deviation of each
+    group's scores, 0 where they are equal to rounding.
+    """
+    if logps.spread is not None:
+        return logps.spread.to(logps.policy)
+    r = scores(logps)
+    centred = r - masked_mean(r, logps.present)[:, None]
+    deviation = masked_mean(centred**2, logps.present).sqrt()
+    return torch.where(deviation > ROUNDING * r.abs().amax(1), deviation, 0.0)
+
+
 def any_present(logps: GroupLogps) -> Tensor:
     """[G] bool: groups with at least one response."""
     return logps.present.any(1)
@@ -100,6 +117,11 @@ def has_winner(logps: GroupLogps) -> Tensor:
     """[G] bool: the best score is higher than the worst; ties teach nothing."""
     r = scores(logps)
     return pick(r, best(logps)) > pick(r, worst(logps))
+
+
+def has_best(logps: GroupLogps) -> Tensor:
+    """[G] bool: groups with a winner, or with one response alone, which is not a choice."""
+    return has_winner(logps) | (logps.present.sum(1) == 1)
 
 
 def pair_gaps(logps: GroupLogps) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from neat_align.objectives import terms
 from neat_align.objectives.base import GroupLogps, LossTerms, Objective
 
@@ -31,6 +33,11 @@ class Unlikelihood(Objective):
     @property
     def needs_tokens(self) -> bool:
         return True
+
+    def usable(self, logps: GroupLogps) -> Tensor:
+        """[G] bool: groups with a negative response and, for the likelihood term, a best one."""
+        negatives = (logps.is_negative & logps.present).any(1)
+        return negatives & terms.has_best(logps) if self.lm_weight else negatives
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         penalty = terms.token_unlikelihood(logps)

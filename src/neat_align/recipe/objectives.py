@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neat_align.errors import InputError, RecipeError, nearest
+from neat_align.training.parameters import parameter_problems
 
 FOLDER = Path(__file__).parent.parent / "objectives"
 
@@ -46,21 +47,23 @@ def objective_problems(section: Mapping[str, Any]) -> list[InputError]:
             )
         elif problem := _type_problem(value, known[name][key]):
             errors.append(RecipeError(f"{place}: {value!r}", problem, "correct the value"))
-    return errors
+    return errors or parameter_problems(name, objective_arguments(section))
 
 
 def objective_arguments(section: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters as the dataclass wants them: "1e-2" is a number."""
     annotations = objective_fields()[str(section.get("name", "neat"))]
     return {
-        key: float(value) if annotations[key] == "float" else value
+        key: float(value) if value is not None and "float" in annotations[key] else value
         for key, value in section.items()
         if key != "name"
     }
 
 
 def _type_problem(value: Any, annotation: str) -> str:
-    if annotation == "float":
+    if value is None and annotation.endswith("| None"):
+        return ""
+    if annotation.startswith("float"):
         try:
             float(value)
         except (TypeError, ValueError, OverflowError):

@@ -12,15 +12,16 @@ from transformers import ProgressCallback, TrainerCallback
 
 from neat_align.objectives import Objective
 from neat_align.training.config import NEATConfig
+from neat_align.training.signal import ScoreSignal
 
 logger = logging.getLogger(__name__)
 
 
 class GuardRails(TrainerCallback):
-    """Warns when the language-modelling anchor is off; stops on KL and on lost diversity."""
+    """Warns when the language-modelling anchor is off; stops on KL, lost diversity, lost signal."""
 
-    def __init__(self, config: NEATConfig, objective: Objective) -> None:
-        self.config, self.objective = config, objective
+    def __init__(self, config: NEATConfig, objective: Objective, signal: ScoreSignal) -> None:
+        self.config, self.objective, self.signal = config, objective, signal
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if getattr(self.objective, "lm_weight", None) == 0:
@@ -39,6 +40,9 @@ class GuardRails(TrainerCallback):
             logger.warning("stopped early at step %d: %s", state.global_step, reason)
             logs["stopped_early"] = reason
 
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.signal.judge()  # a run of few groups
+
     def _reason(self, logs: dict[str, Any]) -> str:
         kl, stop_kl = logs.get("kl"), self.config.stop_kl
         if kl is not None and stop_kl is not None and kl > stop_kl:
@@ -46,7 +50,7 @@ class GuardRails(TrainerCallback):
         diversity, floor = logs.get("distinct_2"), self.config.stop_distinct_2
         if diversity is not None and floor is not None and diversity < floor:
             return f"distinct-2 {diversity:.3f} is below stop_distinct_2={floor}"
-        return ""
+        return self.signal.ended
 
 
 class Progress(ProgressCallback):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from statistics import fmean
 
 import torch
 
 from neat_align.errors import RewardError
-from neat_align.objectives import GroupLogps
+from neat_align.objectives import GroupLogps, LossTerms, terms
+from neat_align.training.running_means import Weighted
 from neat_align.types import Group, Response, Source
 
 
@@ -18,7 +20,7 @@ def group_metrics(groups: Sequence[Group]) -> dict[str, float]:
 
     `reward/SOURCE` is the mean score by source; `negatives/still_bad` the share of negative
     responses that score below the mean of their group's other responses: as the policy
-    learns, negative prompts bring out less that is bad; `length/SOURCE` in characters.
+    learns, negative prompts bring out less that is bad.
     """
     metrics = {"reward": _mean(r.score for g in groups for r in g.responses)}
     for source, responses in _by_source(groups).items():
@@ -37,36 +39,55 @@ def group_metrics(groups: Sequence[Group]) -> dict[str, float]:
     return metrics
 
 
-def logp_metrics(logps: GroupLogps) -> dict[str, float]:
-    """Of one batch: log-probs by source and of the best and worst response, nats a token.
+def loss_metrics(found: LossTerms, weight: torch.Tensor, groups: float) -> Weighted:
+    """Of one pass: `loss/TERM`, which add up, times the objective's weights, to `loss`.
+
+    Args:
+        weight: [G], share of each entry in its group: a half where it stands there twice.
+        groups: of the whole optimiser step, over all passes and ranks.
+    """
+    share = weight / weight.sum()
+    part = float(weight.sum()) / groups
+    metrics = {
+        f"loss/{name}": (float((value.detach() * share).sum()), part)
+        for name, value in found.terms.items()
+    }
+    return metrics | {name: (float(value), part) for name, value in found.metrics.items()}
+
+
+def logp_metrics(logps: GroupLogps, clean: torch.Tensor) -> Weighted:
+    """Of one pass: log-probs on the clean query, by source and of best and worst response.
+
+    `logps/…` are nats per token, those of chosen and rejected over the groups with a winner.
+    `rewards/margins` is the mean of (s_w − s_w^ref) − (s_l − s_l^ref), nats per response, not
+    multiplied by any β, for every objective that has a reference; `rewards/accuracies` the
+    share of those groups where it is above 0.
 
     `kl` is the mean of s − s_ref, in nats, over the responses drawn without a negative
     prompt. For plain responses of the current policy its expectation is KL(policy ‖
     reference); positive prompts favour responses that training makes likelier, so with
     them it lies above. The evaluation measures KL on plain responses alone.
+
+    Args:
+        clean: [G] bool, the entries without a negative prompt in their context.
     """
-    mean_logps = logps.policy.detach() / logps.length.clamp(min=1)
-    present, negative = logps.present, logps.is_negative & logps.present
-    other = present & ~logps.is_negative
-    order = torch.where(present, logps.score, float("-inf"))
-    best = order.argmax(1, keepdim=True)
-    worst = torch.where(present, logps.score, float("inf")).argmin(1, keepdim=True)
-    chosen, rejected = mean_logps.gather(1, best), mean_logps.gather(1, worst)
+    logps = replace(logps.restricted_to(clean[:, None]), policy=logps.policy.detach())
+    means, present = terms.means(logps), logps.present
+    winner = terms.has_winner(logps)
+    best, worst = terms.best(logps), terms.worst(logps)
     metrics = {
-        "logps/chosen": float(chosen.mean()),
-        "logps/rejected": float(rejected.mean()),
-        "response_tokens": float(logps.length[present].float().mean()),
+        "logps/chosen": _masked(terms.pick(means, best), winner),
+        "logps/rejected": _masked(terms.pick(means, worst), winner),
+        "logps/negative": _masked(means, logps.is_negative & present),
+        "logps/other": _masked(means, ~logps.is_negative & present),
+        "response_tokens": _masked(logps.length, present),
     }
-    for name, mask in (("negative", negative), ("other", other)):
-        if mask.any():
-            metrics[f"logps/{name}"] = float(mean_logps[mask].mean())
     if logps.reference is not None:
-        d = logps.policy.detach() - logps.reference
-        margin = d.gather(1, best) - d.gather(1, worst)
-        metrics["rewards/margins"] = float(margin.mean())
-        metrics["rewards/accuracies"] = float((margin > 0).float().mean())
-        if other.any():
-            metrics["kl"] = float(d[other].mean())
+        d = terms.log_ratios(logps)
+        margin = terms.pick(d, best) - terms.pick(d, worst)
+        metrics["rewards/margins"] = _masked(margin, winner)
+        metrics["rewards/accuracies"] = _masked(margin > 0, winner)
+        metrics["kl"] = _masked(d, ~logps.is_negative & present)
     return metrics
 
 
@@ -95,6 +116,12 @@ def distinct_2(texts: Sequence[str]) -> float:
     """Different pairs of neighbouring words over all such pairs; 0 when there is none."""
     pairs = [pair for text in texts for pair in pairwise(text.split())]
     return len(set(pairs)) / len(pairs) if pairs else 0.0
+
+
+def _masked(values: torch.Tensor, mask: torch.Tensor) -> tuple[float, float]:
+    """The mean where `mask`, and over how many; (0, 0) where that is nowhere."""
+    chosen = values[mask].float()
+    return (float(chosen.mean()), float(len(chosen))) if len(chosen) else (0.0, 0.0)
 
 
 def _by_source(groups: Sequence[Group]) -> dict[Source, list[Response]]:

@@ -100,21 +100,22 @@ def tokenize_for_training(
     negative_context: float,
     seed: int,
     max_query_tokens: int | None,
+    keys: Sequence[str] | None = None,
 ) -> list[TokenizedGroup]:
     """Each group as one entry, or as two of half weight: clean, and in a negative context.
 
     Which groups get the second one, and under which negative prompt, depends on the seed
-    and the query alone.
+    and the group's key alone: its query's id, where no others are given.
     """
     tokenized: list[TokenizedGroup] = []
-    for group in groups:
+    for group, key in zip(groups, keys or [g.query.id for g in groups], strict=True):
         clean = tokenize_group(group, prompt_format, max_query_tokens=max_query_tokens)
-        if _uniform("context", seed, group.query.id) >= negative_context:
+        if _uniform("context", seed, key) >= negative_context:
             tokenized.append(clean)
             continue
-        pick = stable_seed("context-prompt", seed, group.query.id) % len(negative_prompts)
+        pick = stable_seed("context-prompt", seed, key) % len(negative_prompts)
         steered = tokenize_group(group, prompt_format, negative_prompts[pick], max_query_tokens)
-        tokenized += [replace(clean, weight=0.5), replace(steered, weight=0.5)]
+        tokenized += [replace(clean, weight=0.5), replace(steered, weight=0.5, clean=False)]
     return tokenized
 
 

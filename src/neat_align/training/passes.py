@@ -57,6 +57,7 @@ def collated_pass(
         "layouts": [lay_out(model, piece, pad_id, packed) for piece in pieces],
         "sizes": sizes,
         "weight": torch.tensor([g.weight for g in groups]),
+        "clean": torch.tensor([g.clean for g in groups]),
         # float64 until the objective: frameworks that cast batches must not create ties.
         "score": _ragged([g.scores for g in groups]),
         "is_negative": _ragged([[s == Source.NEGATIVE for s in g.sources] for g in groups]),

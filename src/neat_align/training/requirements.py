@@ -10,6 +10,8 @@ from neat_align.objectives import Objective
 from neat_align.sampling.groups import GroupPlan
 from neat_align.steering import Steering, no_steering
 from neat_align.training.config import NEATConfig
+from neat_align.training.parameters import parameter_problems
+from neat_align.training.signal import stored_problems
 from neat_align.types import Group, Query, Source
 
 
@@ -30,7 +32,7 @@ def training_needs(
         fix = "give queries or groups"
         return [RecipeError("no training data", "there is nothing to train on", fix)]
     online = isinstance(dataset[0], Query)
-    problems: list[InputError] = []
+    problems = parameter_problems(objective.name, vars(objective))
     if objective.name == "neat_pp" and negative_context:
         problems.append(
             RecipeError(
@@ -75,10 +77,11 @@ def objective_needs(objective: Objective, plan: GroupPlan) -> list[InputError]:
 
 
 def stored_needs(objective: Objective, groups: Sequence[Group]) -> list[InputError]:
-    """What stored groups lack for an objective: no group has enough to act on."""
+    """What stored groups lack: none has enough to act on, or none tells the objective anything."""
     negatives = any(r.source == Source.NEGATIVE for g in groups for r in g.responses)
     size = max(len(g.responses) for g in groups)
-    return _problems(objective, negatives, size, f"{len(groups)} stored groups")
+    problems = _problems(objective, negatives, size, f"{len(groups)} stored groups")
+    return problems or stored_problems(objective, groups)
 
 
 def answers_needed(wanted: bool, queries: Sequence[Query]) -> list[InputError]:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,14 @@ from neat_align.training.dropout import disable_dropout
 from neat_align.training.engines import EngineSampler, engine_problems, engine_sampler
 from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
-from neat_align.training.metrics import group_metrics, logp_metrics, refuse_taken
+from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
 from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.online import GroupMaker, tokenize_for_training, trainable
 from neat_align.training.passes import collated_passes, pass_logps
 from neat_align.training.precision import precision_problems
 from neat_align.training.records import Records
 from neat_align.training.reference import Reference, ReferenceSampler
+from neat_align.training.repeats import draw_key, repeat_numbers
 from neat_align.training.requirements import training_needs
 from neat_align.training.running_means import RunningMeans
 from neat_align.training.sharding import (
@@ -61,6 +63,7 @@ from neat_align.training.sharding import (
     whole_weights,
     with_idle_passes,
 )
+from neat_align.training.signal import ScoreSignal
 from neat_align.training.stopwatch import Phases, Stopwatch
 from neat_align.training.unanswered import METRIC, dealt, idle_entry, left_out_share
 from neat_align.types import Group, Query
@@ -145,9 +148,13 @@ class NEATTrainer(SealedCheckpoints):
         self.reference = self._reference(args, model, reference_model, came_with_adapter)
         self.stopwatch = Stopwatch()
         self.maker = self._maker(args, model, reward_funcs, reward_weights, sampler)
+        self.signal = ScoreSignal(self.objective)
+        if not self.online:
+            self.signal.calibrate(train_dataset)
         self._pending: list[list[Group]] = []
         self._resumed_batches = 0
-        self._stored: dict[str, list[TokenizedGroup]] = {}
+        self._stored: dict[Group, list[TokenizedGroup]] = {}
+        self._numbers = {} if self.online else repeat_numbers(train_dataset)
         self._means = RunningMeans()
         self.completions = CompletionsLog(Path(str(args.output_dir)))
         super().__init__(
@@ -174,7 +181,7 @@ class NEATTrainer(SealedCheckpoints):
         self.pop_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback):
             self.add_callback(Progress())
-        self.add_callback(GuardRails(args, self.objective))
+        self.add_callback(GuardRails(args, self.objective, self.signal))
         self.add_callback(Phases(self.stopwatch))
         self.add_callback(MetricsFile(Path(str(args.output_dir))))
         self.engine: EngineSampler | None = None
@@ -220,12 +227,13 @@ class NEATTrainer(SealedCheckpoints):
         count = torch.tensor(sum(map(len, micro_batches)), device=device)
         total = max(1, int(self.accelerator.gather(count).sum()))
         batches = [self._collate(groups) for groups in tokenized]
+        for part in chain.from_iterable(batch["passes"] for batch in batches):
+            part["spread"] = torch.tensor(self.signal.spread, device=device)
         if self.objective.needs_kl:  # one estimate for the whole step, whatever its micro-batches
             entries = [g for groups in tokenized for g in groups if g.weight]
             kl = self._mismatched_kl(entries, device)
-            for batch in batches:
-                for part in batch["passes"]:
-                    part["kl"] = kl
+            for part in chain.from_iterable(batch["passes"] for batch in batches):
+                part["kl"] = kl
         return batches, total
 
     def _draw(self, epoch_iterator: Iterator, batches: int) -> list[list[Group]]:
@@ -246,7 +254,8 @@ class NEATTrainer(SealedCheckpoints):
         share = left_out_share(self.accelerator, made, queries, self.maker.unanswered)
         self._means.add({METRIC: share} if share else {}, len(queries))
         groups = trainable(made, warnings.warn)
-        self._means.add(group_metrics(groups) if groups else {}, len(groups))
+        told = self.signal.add(groups, self.accelerator.num_processes)
+        self._means.add(group_metrics(groups) | told.shares if groups else {}, len(groups))
         return dealt(groups, [len(batch) for batch in items])
 
     def _note_scoring(self, groups: Sequence[Group]) -> None:
@@ -263,9 +272,9 @@ class NEATTrainer(SealedCheckpoints):
         if self.online:  # each group is used once
             return self._with_reference(self._entries(groups, self.state.global_step))
         for group in groups:  # stored groups come back every epoch
-            if group.query.id not in self._stored:
-                self._stored[group.query.id] = self._with_reference(self._entries([group], 0))
-        return [entry for group in groups for entry in self._stored[group.query.id]]
+            if group not in self._stored:
+                self._stored[group] = self._with_reference(self._entries([group], 0))
+        return [entry for group in groups for entry in self._stored[group]]
 
     def _idle(self) -> list[TokenizedGroup]:
         """What stands in a batch all of whose queries went without an answer."""
@@ -279,6 +288,7 @@ class NEATTrainer(SealedCheckpoints):
             self.negative_context,
             stable_seed(self.args.seed, step),
             self.args.max_query_tokens,
+            [draw_key(group, self._numbers.get(group, 0)) for group in groups],
         )
 
     def _with_reference(self, groups: list[TokenizedGroup]) -> list[TokenizedGroup]:
@@ -347,9 +357,9 @@ class NEATTrainer(SealedCheckpoints):
             self._refuse_loss(loss, inputs)
         if inputs["weight"].any():  # not an idle pass
             self.stopwatch.count("training", int(logps.length.sum()))
-            metrics = {f"loss/{k}": float(v.detach().mean()) for k, v in terms.terms.items()}
-            metrics |= {k: float(v) for k, v in terms.metrics.items()}
-            self._means.add(metrics | logp_metrics(logps), len(inputs["sizes"]))
+            groups = float(num_items_in_batch)
+            self._means.add_weighted(loss_metrics(terms, inputs["weight"], groups))
+            self._means.add_weighted(logp_metrics(logps, inputs["clean"]))
         return loss
 
     def training_step(
@@ -382,6 +392,7 @@ class NEATTrainer(SealedCheckpoints):
             tokens=group_sums(tokens, sizes) if self.objective.needs_tokens else None,
             token_mask=group_sums(mask, sizes) if self.objective.needs_tokens else None,
             kl=inputs.get("kl"),
+            spread=inputs.get("spread"),
         )
 
     def _refuse_loss(self, loss: torch.Tensor, inputs: dict[str, Any]) -> None:
@@ -406,15 +417,18 @@ class NEATTrainer(SealedCheckpoints):
         super().log(logs, start_time)
 
     def save_beside(self, folder: Path) -> None:
-        """The groups sampled for steps to come."""
+        """The groups sampled for steps to come, and what their scores have told so far."""
         save_groups(folder / self._pending_file, [g for batch in self._pending for g in batch])
         sizes = json.dumps([len(batch) for batch in self._pending])
         (folder / self._pending_file).with_suffix(".sizes.json").write_text(sizes, encoding="utf-8")
+        (folder / self._signal_file).write_text(json.dumps(self.signal.state()), encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         path = Path(resume_from_checkpoint) / self._pending_file
         sizes = json.loads(path.with_suffix(".sizes.json").read_text(encoding="utf-8"))
+        told = (path.parent / self._signal_file).read_text(encoding="utf-8")
+        self.signal.restore(json.loads(told))
         groups = iter(load_groups(path)) if any(sizes) else iter(())
         self._pending = [[next(groups) for _ in range(size)] for size in sizes]
         self._resumed_batches = len(sizes) if self.online else 0
@@ -423,6 +437,11 @@ class NEATTrainer(SealedCheckpoints):
     def _pending_file(self) -> str:
         """Groups sampled for steps to come, one file a rank."""
         return f"pending_groups_{self.args.process_index}.jsonl"
+
+    @property
+    def _signal_file(self) -> str:
+        """What the scores have told so far, the same on every rank."""
+        return f"signal_{self.args.process_index}.json"
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """README.md beside the weights: what was asked for, and with what settings."""
