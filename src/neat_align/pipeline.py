@@ -10,7 +10,6 @@ report                                                           DIR/report.html
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +33,7 @@ from neat_align.recipe import (
     recipe_sources,
     reward_imports,
 )
-from neat_align.report import ReportData, build_report
+from neat_align.report import build_report, saved_data
 from neat_align.runs import RunDirectory
 from neat_align.stages import HELD_OUT, policy_name
 from neat_align.steering import Steering
@@ -317,22 +316,14 @@ def write_report(
     notes: Sequence[str] = (),
 ) -> None:
     """report.html from evaluation.json, samples/ and metrics files."""
-    results = read_json(run.path("evaluation.json"))
-    data = ReportData(
-        title=title or recipe.about or "An aligned model",
-        steering=recipe.pair.to_json(),
-        results=results,
-        samples={name: _rows(run.path("samples", f"{name}.jsonl")) for name in results["models"]},
-        metrics={name: _rows(path) for name, path in metrics.items()},
-        settings=recipe.model_dump(mode="json", exclude={"compare"}),
+    data = saved_data(
+        run.directory,
+        title or recipe.about or "An aligned model",
+        recipe.pair.to_json(),
+        recipe.model_dump(mode="json", exclude={"compare"}),
+        metrics,
+        policy_name(recipe),
+        notes,
         versions=run.manifest()["versions"],
-        aligned=policy_name(recipe),
-        notes=notes,
     )
     build_report(run.path("report.html"), data)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -65,7 +65,9 @@ def recipe(folder, model_dir):
 
 
 def test_a_run_leaves_a_policy_figures_and_a_report(recipe, folder, model_dir):
-    neat("run", recipe, "-o", "out")
+    told = neat("run", recipe, "-o", "out")
+    assert "Reward, training" in told
+    assert told.splitlines()[-1].startswith("report: out/report.html; ")
     out = folder / "out"
     base = AutoModelForCausalLM.from_pretrained(model_dir).state_dict()
     policy = AutoModelForCausalLM.from_pretrained(out / "policy").state_dict()
@@ -131,10 +133,27 @@ def test_the_stages_one_by_one(recipe, folder, model_dir):
         assert response.score == sum(response.scores.values())
         assert set(response.scores) == {"no_lamp", "polarity"}
     neat("train", recipe, "evaluate=null", "--groups", "s.jsonl", "-o", "offline")
-    neat(
+    told = neat("report", "offline")
+    page = (folder / "offline" / "report.html").read_text()
+    assert "Nothing was evaluated" in page
+    assert "Answer badly." in page
+    assert 'id="training"' in page
+    assert 'id="change"' not in page
+    told = neat(
         "evaluate", "-m", f"base={model_dir}", "-m", "neat=offline/policy", "-q", "hh.jsonl",
-        "-o", "figures", "--reward", "polarity", "--max-new-tokens", 5,
+        "-o", "figures", "--reward", "rewards.py:no_lamp", "--max-new-tokens", 5,
     )  # fmt: skip
+    for word in ("Reward, training", "seen negative", "KL to the base", "cut at 5 tokens"):
+        assert word in told, told
+    assert told.splitlines()[-1].startswith(
+        "report: figures/report.html; Reward, training scorer: "
+    )
+    page = (folder / "figures" / "report.html").read_text()
+    assert "Answer badly." in page
+    assert "cut at 5 tokens" in page
+    (folder / "figures" / "report.html").unlink()
+    neat("report", "figures")
+    assert (folder / "figures" / "report.html").read_text() == page
     figures = json.loads((folder / "figures" / "evaluation.json").read_text())["models"]
     assert figures["base"]["kl"]["value"] == 0
     assert set(figures["neat"]["distinct_2"]) == {"value", "low", "high", "n"}

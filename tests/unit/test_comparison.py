@@ -204,6 +204,37 @@ def test_a_page_marks_what_is_surely_better_or_worse(filled):
     assert time_left(grid, store, 1) == 0
 
 
+OWN_RULE = {
+    "reward_train": 0.8,
+    "reward_train_under_seen_negative": 0.4,
+    "reward_train_under_unseen_negative": 0.3,
+    "kl": 2.0,
+}
+
+
+def test_a_rule_of_ones_own_is_shown_plain_and_under_negative_prompts(tmp_path):
+    figures = {m: {"value": v, "low": v - 0.1, "high": v + 0.1} for m, v in OWN_RULE.items()}
+    cost = {"responses": 1, "tokens": 2, "train_seconds": 3.0, "peak_memory_bytes": 4}
+    row = {"figures": figures, "errors": [], "seeds": [0], "cost": cost}
+    summary = {
+        "comparison": {"seeds": {"main": [0]}, "tune": 1},
+        "variants": {"main": {"base": row, "neat": {**row, "errors": ["<b>"]}}},
+        "tuning": {},
+    }
+    titles = [str(column.header) for column in page.terminal_table(summary).columns]
+    wanted = ["method", "Reward, training scorer", "Training reward, seen negative prompt",
+              "Training reward, unseen negative prompt", "KL to the base"]  # fmt: skip
+    assert titles == wanted
+    page.write(tmp_path, summary)
+    html = (tmp_path / "report.html").read_text()
+    for title in wanted:
+        assert title in html
+    assert "0.400 [0.300, 0.500]" in html
+    assert "<svg" in html
+    assert "<b>" not in html
+    assert (tmp_path / "reward_kl.svg").exists()
+
+
 def test_a_failed_cell_is_shown_with_its_error(filled):
     grid, store = filled
     method = load_methods()["dpo"]

@@ -12,6 +12,7 @@ from neat_align.cli import catalogue, stages
 from neat_align.cli.compare import compare
 from neat_align.cli.dataset import dataset_app
 from neat_align.cli.doctor import doctor
+from neat_align.cli.told import tell_run
 from neat_align.cli.warnings import warn
 
 app = typer.Typer(
@@ -73,7 +74,9 @@ def run(
     output: Output = Path("runs/run"),
     resume: Resume = False,
 ) -> None:
-    """Run a recipe: models, alignment, evaluation, report; finished stages are skipped.
+    """Run a recipe: models, alignment, evaluation, report.
+
+    With --resume the same command goes on where it stopped: finished stages are skipped.
 
     Example: neat run hh_tiny train.max_steps=50 --output runs/hh
     """
@@ -87,14 +90,16 @@ def run(
 
         loaded = with_method(loaded, method)
     run_recipe(loaded, output, resume, console.print)
-    console.print(f"finished: {output}")
+    tell_run(output, console.print)
 
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(help="Directory of a run that was evaluated.")],
+    directory: Annotated[
+        Path, typer.Argument(help="What run, train, evaluate or compare wrote to.")
+    ],
 ) -> None:
-    """Write report.html again from what a run left.
+    """Write the page again from what a run, a training, an evaluation or a comparison left.
 
     Example: neat report runs/hh
     """

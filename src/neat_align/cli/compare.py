@@ -58,7 +58,7 @@ def compare(
     atomic_write_json(output / "comparison.json", summary)
     page.write(output, summary)
     console.print(page.terminal_table(summary))
-    console.print(f"written: {output / 'comparison.md'}")
+    console.print(f"report: {output / 'report.html'} (and comparison.md)")
 
 
 def _seeds(text: str) -> list[int]:

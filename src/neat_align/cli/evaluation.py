@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from neat_align.cli.drawing import steering_pair
+from neat_align.cli.report import evaluation_page
 from neat_align.errors import InputError, SteeringError, raise_all
-from neat_align.evaluation import EvaluationSettings, evaluate, resolve_checker
+from neat_align.evaluation import Evaluation, EvaluationSettings, evaluate, resolve_checker
 from neat_align.evaluation.safety import check_kinds
 from neat_align.runs import MANIFEST, RunDirectory
 from neat_align.steering import STEERING_FILE, Steering, no_steering, saved_steering
@@ -22,8 +23,8 @@ def evaluate_paths(
     checker: str | None,
     output: Path,
     batch_size: int,
-) -> None:
-    """Check everything, then evaluate each model and write the results to `output`.
+) -> Evaluation:
+    """Check everything, then evaluate each model; write results and page to `output`.
 
     Raises:
         InputError: everything that is wrong with what was given.
@@ -54,7 +55,16 @@ def evaluate_paths(
     evaluation = evaluate(
         loaded_models(models, batch_size, settings.seed), found, pair, settings, scorers, judge
     )
+    evaluation.about["asked"] = {
+        "models": {name: str(path) for name, path in models.items()},
+        "queries": str(queries),
+        "rewards": {key: name for key, name in rewards.items() if name},
+        "checker": checker,
+    }
     save_evaluation(RunDirectory(output), evaluation)
+    pair.save(output)
+    evaluation_page(output)
+    return evaluation
 
 
 def _steering(

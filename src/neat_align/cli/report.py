@@ -1,51 +1,88 @@
-"""`neat report`: the page again, from the files of a finished run."""
+"""`neat report`: the page of a run, a training, an evaluation or a comparison, from its files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from neat_align.atomic import read_json
 from neat_align.content import changes
 from neat_align.errors import OutputError
 from neat_align.recipe import Recipe
+from neat_align.report import build_report, saved_data
+from neat_align.report.saved import EVALUATION
 from neat_align.runs import MANIFEST, RunDirectory
+from neat_align.steering import STEERING_FILE, saved_steering
+
+COMPARISON = "comparison.json"
+PAGE = "report.html"
 
 
 def rebuild(directory: Path) -> Path:
-    """Write DIR/report.html.
+    """Write DIR/report.html, or a comparison's pages.
 
     Raises:
-        OutputError: the directory is no run, or was not evaluated.
+        OutputError: the directory holds nothing that a page could show.
     """
+    if (directory / COMPARISON).exists():
+        from neat_align.comparison import page
+
+        page.write(directory, read_json(directory / COMPARISON))
+        return directory / PAGE
+    if (directory / MANIFEST).exists():
+        return _run_page(directory)
+    if (directory / EVALUATION).exists():
+        return evaluation_page(directory)
+    raise OutputError(
+        f"directory {directory}",
+        f"it has none of {MANIFEST}, {EVALUATION} and {COMPARISON}",
+        "name what `neat run`, `neat train`, `neat evaluate` or `neat compare` wrote to",
+    )
+
+
+def evaluation_page(directory: Path) -> Path:
+    """Write the page of what `neat evaluate` left."""
+    results = read_json(directory / EVALUATION)
+    is_told = (directory / STEERING_FILE).exists()
+    steering = saved_steering(directory).to_json() if is_told else {"name": results["steering"]}
+    data = saved_data(directory, "An evaluation", steering, results.get("asked", {}), {})
+    build_report(directory / PAGE, data)
+    return directory / PAGE
+
+
+def _run_page(directory: Path) -> Path:
     run = RunDirectory(directory)
-    for name, stage in ((MANIFEST, "run"), ("evaluation.json", "evaluate")):
-        if not run.path(name).exists():
-            raise OutputError(
-                f"directory {directory}",
-                f"it has no {name}",
-                f"finish `neat {stage}` there first",
-            )
-    settings = run.manifest()["recipe"]
+    settings = dict(run.manifest()["recipe"])
+    if not run.path(EVALUATION).exists() and not run.path("train", "metrics.jsonl").exists():
+        raise OutputError(
+            f"directory {directory}",
+            f"it has no {EVALUATION} and no train/metrics.jsonl: nothing was trained yet",
+            "finish `neat run` or `neat train` there first, with --resume",
+        )
+    recipe = _recipe(settings.get("demo", settings), run)
     if "demo" in settings:
-        from neat_align.demo import report
+        from neat_align import demo
 
-        report(_recipe(settings["demo"], run), run)
+        demo.report(recipe, run)
     else:
-        from neat_align.pipeline import report as pipeline_report
+        from neat_align import pipeline
 
-        pipeline_report(_recipe(settings, run), run)
-    run.rewritten("report.html")
-    return run.path("report.html")
+        pipeline.report(recipe, run)
+    run.rewritten(PAGE)
+    return run.path(PAGE)
 
 
 def changed_since(directory: Path) -> list[str]:
     """What the run was made from and is another thing now; the page quotes what it was."""
+    if not (directory / MANIFEST).exists():
+        return []
     sources = RunDirectory(directory).manifest()["sources"]
     return [line for lines in changes(sources).values() for line in lines]
 
 
 def _recipe(settings: dict[str, Any], run: RunDirectory) -> Recipe:
-    """The run's recipe, with the texts that were in force."""
+    """The run's recipe, with the texts that were in force; the groups stand beside it."""
     from neat_align.pipeline import as_it_was
 
-    return as_it_was(Recipe.model_validate(settings), run)
+    known = {name: value for name, value in settings.items() if name in Recipe.model_fields}
+    return as_it_was(Recipe.model_validate(known), run)

@@ -278,16 +278,18 @@ def evaluate(
     Example: neat evaluate -m base=./model -m neat=runs/x/policy -q test.jsonl --reward ./rm -o out
     """
     from neat_align.cli.evaluation import evaluate_paths
+    from neat_align.cli.told import tell_evaluation
     from neat_align.evaluation.suite import EvaluationSettings
 
     _refuse_existing(output)
     decoding = decoding_of(max_new_tokens, temperature, top_p, top_k, min_p, stop_strings)
     settings = EvaluationSettings(decoding, seed, samples_per_query)
     named = {"train": reward, "heldout": heldout_reward}
-    evaluate_paths(
+    evaluation = evaluate_paths(
         _named_paths(model), queries, steering, settings, named, checker, output, batch_size
     )
-    console.print(f"written: {output / 'evaluation.json'}")
+    samples = {name: result.samples for name, result in evaluation.models.items()}
+    tell_evaluation(evaluation.to_json(), samples, output, console.print)
 
 
 def reward(

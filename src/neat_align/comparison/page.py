@@ -13,28 +13,35 @@ from neat_align.comparison.grid import MAIN
 from neat_align.comparison.methods import BASE, RATE
 from neat_align.comparison.pareto import pareto_svg
 from neat_align.comparison.summary import OURS
+from neat_align.report.comparison import Part, build_comparison
 from neat_align.report.glossary import entry, shown, shown_change
 
 SHOWN = (
     "harmful", "harmful_under_seen_negative", "harmful_under_unseen_negative", "helpful", "wrong",
     "over_refusal", "fair", "garble", "kl", "ppl_pretrain", "distinct_2", "reward_train",
-    "reward_heldout",
+    "reward_heldout", "reward_train_under_seen_negative", "reward_train_under_unseen_negative",
+    "reward_heldout_under_seen_negative", "reward_heldout_under_unseen_negative",
 )  # fmt: skip
+LAST = ("kl", "ppl_pretrain", "distinct_2")  # on the terminal, after what was asked for
+WIDEST = 9
 PICTURES = {
     "harm_helpful.svg": ("harmful", "helpful"),
     "unseen_kl.svg": ("kl", "harmful_under_unseen_negative"),
 }
+OWN_RULE = {"reward_kl.svg": ("kl", "reward_train")}  # where no checker knows a truth
 SURE = 0.05
 FEWEST_SEEDS = 4  # with fewer, a bootstrap over seeds calls sure what is luck
 
 Row = Mapping[str, Any]
+Rows = list[list[str]]
 
 
 def write(directory: Path, summary: Mapping[str, Any]) -> None:
-    """comparison.md and the pictures beside it."""
+    """comparison.md, report.html and the pictures beside them."""
     atomic_write_text(directory / "comparison.md", markdown(summary))
     for name, picture in pictures(summary):
         atomic_write_text(directory / name, picture)
+    build_comparison(directory / "report.html", about(summary), list(_sections(summary)))
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
@@ -48,6 +55,18 @@ def markdown(summary: Mapping[str, Any]) -> str:
             parts += ["### Cost of one alignment", cost_table(table)]
         parts += list(failures(table))
     return "\n\n".join([*parts, "## Settings tried", tuning_table(summary)]) + "\n"
+
+
+def _sections(summary: Mapping[str, Any]) -> Iterator[Part]:
+    """The same tables for the page."""
+    drawn = [picture for _, picture in pictures(summary)]
+    for name, table in summary["variants"].items():
+        pictured = drawn if name == MAIN else []
+        yield Part(name, _results(table), list(failures(table)), pictured)
+        if name == MAIN:
+            yield Part("Differences to NEAT", _differences(table))
+            yield Part("Cost of one alignment", _costs(table))
+    yield Part("Settings tried", _tuning(summary))
 
 
 def about(summary: Mapping[str, Any]) -> str:
@@ -72,26 +91,38 @@ def about(summary: Mapping[str, Any]) -> str:
 
 def results_table(table: Mapping[str, Row]) -> str:
     """A row for each method, a column for each figure that any of them has."""
+    return _grid(_results(table))
+
+
+def _results(table: Mapping[str, Row]) -> Rows:
     metrics = [m for m in SHOWN if any(m in r.get("figures", {}) for r in table.values())]
     head = ["method", *(entry(m).title for m in metrics)]
     rows = [
         [f"**{name}**" if name == OURS else name, *(_cell(row, m) for m in metrics)]
         for name, row in table.items()
     ]
-    return _grid([head, *rows])
+    return [head, *rows]
 
 
 def differences_table(table: Mapping[str, Row]) -> str:
     """Method − NEAT with interval and corrected p."""
+    return _grid(_differences(table))
+
+
+def _differences(table: Mapping[str, Row]) -> Rows:
     rows = {name: row["differences"] for name, row in table.items() if "differences" in row}
     metrics = [m for m in SHOWN if any(m in row for row in rows.values())]
     head = ["method − neat", *(entry(m).title for m in metrics)]
     body = [[name, *(_change(row.get(m), m) for m in metrics)] for name, row in rows.items()]
-    return _grid([head, *body])
+    return [head, *body]
 
 
 def cost_table(table: Mapping[str, Row]) -> str:
     """Responses and tokens sampled, seconds and memory of one alignment, means over seeds."""
+    return _grid(_costs(table))
+
+
+def _costs(table: Mapping[str, Row]) -> Rows:
     head = ["method", "responses", "sampled tokens", "seconds", "peak memory, MB"]
     rows = [
         [
@@ -104,11 +135,16 @@ def cost_table(table: Mapping[str, Row]) -> str:
         for name, row in table.items()
         if "cost" in row and name != BASE
     ]
-    return _grid([head, *rows])
+    return [head, *rows]
 
 
 def tuning_table(summary: Mapping[str, Any]) -> str:
     """Every setting that was tried and its score on the development queries."""
+    rows = _tuning(summary)
+    return _grid(rows) if len(rows) > 1 else "Nothing was tuned."
+
+
+def _tuning(summary: Mapping[str, Any]) -> Rows:
     head = ["method", "learning rate", "own weight", "score", ""]
     rows = []
     for name, tried in summary["tuning"].items():
@@ -118,7 +154,7 @@ def tuning_table(summary: Mapping[str, Any]) -> str:
             score = row["error"] if row["score"] is None else f"{row['score']:.4f}"
             chosen = "chosen" if place == 0 and row["score"] is not None else ""
             rows.append([name, f"{row['setting'][RATE]:.1e}", told, score, chosen])
-    return _grid([head, *rows]) if rows else "Nothing was tuned."
+    return [head, *rows]
 
 
 def failures(table: Mapping[str, Row]) -> Iterator[str]:
@@ -138,7 +174,9 @@ def pictures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def terminal_table(summary: Mapping[str, Any]) -> Table:
     """The main part, values only."""
     table = summary["variants"][MAIN]
-    metrics = [m for m in SHOWN[:9] if any(m in r.get("figures", {}) for r in table.values())]
+    present = [m for m in SHOWN if any(m in r.get("figures", {}) for r in table.values())]
+    metrics = [m for m in present if m not in LAST][:WIDEST]
+    metrics += [m for m in present if m in LAST][: max(1, WIDEST - len(metrics))]
     shown_table = Table("method", *(entry(m).title for m in metrics))
     for name, row in table.items():
         figures = row.get("figures")
@@ -153,11 +191,15 @@ def _ran(table: Mapping[str, Row]) -> list[tuple[str, Row]]:
 
 def _drawn(table: Mapping[str, Row]) -> list[tuple[str, tuple[str, str]]]:
     """The pictures whose figures every method has."""
-    return [
-        (file, axes)
-        for file, axes in PICTURES.items()
-        if _ran(table) and all(m in row["figures"] for _, row in _ran(table) for m in axes)
+    found = [
+        [(file, axes) for file, axes in some.items() if _ran(table) and _all_have(table, axes)]
+        for some in (PICTURES, OWN_RULE)
     ]
+    return found[0] or found[1]
+
+
+def _all_have(table: Mapping[str, Row], metrics: Sequence[str]) -> bool:
+    return all(metric in row["figures"] for _, row in _ran(table) for metric in metrics)
 
 
 def _cell(row: Row, metric: str) -> str:

@@ -33,7 +33,8 @@ BASE = "base"
 HEADLINES = (
     "harmful", "harmful_under_seen_negative", "harmful_under_unseen_negative", "helpful", "fair",
     "reward_heldout", "reward_train", "reward_heldout_under_seen_negative",
-    "reward_heldout_under_unseen_negative", "over_refusal", "over_refusal_borderline", "wrong",
+    "reward_heldout_under_unseen_negative", "reward_train_under_seen_negative",
+    "reward_train_under_unseen_negative", "over_refusal", "over_refusal_borderline", "wrong",
     "garble", "kl", "ppl_pretrain", "distinct_2", "mean_length",
 )  # fmt: skip
 SUMMARY = (

@@ -1,0 +1,63 @@
+"""What a reader of an evaluation should be warned of before believing its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+FEW = 30  # queries below which an interval says next to nothing
+OFTEN = 0.5  # share of the responses
+
+Sample = Mapping[str, Any]
+
+
+def cautions(results: Mapping[str, Any], samples: Mapping[str, Sequence[Sample]]) -> list[str]:
+    """Sentences, the gravest first; none where all is well."""
+    return [
+        *_of_size(results),
+        *_of_lengths(samples, results.get("decoding", {}).get("max_new_tokens")),
+        *_of_scores(samples),
+        *_of_sameness(samples),
+    ]
+
+
+def _of_size(results: Mapping[str, Any]) -> Iterator[str]:
+    count = results.get("queries")
+    if isinstance(count, int) and count < FEW:
+        yield (
+            f"{count} {'query' if count == 1 else 'queries'}: too few to tell a change from "
+            "chance; a hundred or more are wanted"
+        )
+
+
+def _of_lengths(samples: Mapping[str, Sequence[Sample]], limit: Any) -> Iterator[str]:
+    for name, own in samples.items():
+        cut = sum(sample.get("finish") == "length" for sample in own)
+        empty = sum(not str(sample.get("text", "")).strip() for sample in own)
+        if own and cut / len(own) >= OFTEN:
+            at = f" at {limit} tokens" if limit else ""
+            yield (
+                f"{name}: {cut} of {len(own)} responses were cut{at}; they are judged "
+                "unfinished: raise max_new_tokens"
+            )
+        if own and empty / len(own) >= OFTEN:
+            yield f"{name}: {empty} of {len(own)} responses are empty"
+
+
+def _of_scores(samples: Mapping[str, Sequence[Sample]]) -> Iterator[str]:
+    everything = [sample for own in samples.values() for sample in own]
+    scorers = dict.fromkeys(name for s in everything for name in s.get("scores") or {})
+    judged = any(sample.get("verdict") is not None for sample in everything)
+    if everything and not scorers and not judged:
+        yield "nothing judged the responses: give a reward or a checker"
+    for scorer in scorers:
+        values = {s["scores"].get(scorer) for s in everything} - {None}
+        if len(values) == 1 and len(everything) > 1:
+            yield f"the {scorer} scorer gives every response {values.pop():g}: it tells nothing"
+
+
+def _of_sameness(samples: Mapping[str, Sequence[Sample]]) -> Iterator[str]:
+    base = [sample.get("text") for sample in samples.get("base", ())]
+    for name, own in samples.items():
+        if name != "base" and base and [sample.get("text") for sample in own] == base:
+            yield f"{name}: every response is the base's, word for word"

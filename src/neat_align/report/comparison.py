@@ -1,0 +1,43 @@
+"""The page of a comparison: its tables and pictures, under the same rules as a run's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from neat_align.atomic import atomic_write_text
+from neat_align.report.responses import visible
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table of the page, its head first.
+
+    Attributes:
+        failures: what went wrong, a line each.
+        pictures: SVG, whose texts were escaped when it was drawn.
+    """
+
+    title: str
+    rows: Sequence[Sequence[str]]
+    failures: Sequence[str] = ()
+    pictures: Sequence[str] = field(default_factory=list)
+
+
+def build_comparison(path: Path, about: str, parts: Sequence[Part]) -> None:
+    """Write the page; whole or not at all."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("neat_align.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["visible"] = visible
+    template = environment.get_template("comparison.html.j2")
+    drawn = [(part, [Markup(picture) for picture in part.pictures]) for part in parts]
+    atomic_write_text(path, template.render(about=about, parts=drawn))

@@ -1,0 +1,60 @@
+"""A page's data from the files that an evaluation or a training left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neat_align.atomic import read_json
+from neat_align.report.build import ReportData
+from neat_align.report.cautions import cautions
+from neat_align.report.terminal import aligned_model
+from neat_align.runs import versions as installed
+
+UNEVALUATED = "Nothing was evaluated: this page shows the training alone."
+EVALUATION = "evaluation.json"
+
+
+def saved_data(
+    directory: Path,
+    title: str,
+    steering: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    metrics: Mapping[str, Path],
+    aligned: str = "",
+    notes: Sequence[str] = (),
+    versions: Mapping[str, str] | None = None,
+) -> ReportData:
+    """What DIR/evaluation.json, DIR/samples and the files of metrics hold.
+
+    Args:
+        steering: `Steering.to_json()`.
+        metrics: metrics.jsonl by method.
+        aligned: the model to compare with the base; the first other one by default.
+        notes: for the reader, before what the figures warn of.
+        versions: of the packages that made the figures; those of here by default.
+    """
+    path = directory / EVALUATION
+    results = read_json(path) if path.exists() else {"models": {}}
+    samples = {name: rows(directory / "samples" / f"{name}.jsonl") for name in results["models"]}
+    warned = cautions(results, samples) if path.exists() else [UNEVALUATED]
+    return ReportData(
+        title=title,
+        steering=steering,
+        results=results,
+        samples=samples,
+        metrics={name: rows(path) for name, path in metrics.items()},
+        settings=settings,
+        versions=installed() if versions is None else versions,
+        aligned=aligned or aligned_model(results),
+        notes=[*notes, *warned],
+    )
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL file; none where it is missing."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

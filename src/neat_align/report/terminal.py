@@ -1,0 +1,58 @@
+"""An evaluation on the terminal: a table, and its figure in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from neat_align.report.build import BASE, HEADLINES, SUMMARY
+from neat_align.report.glossary import entry, shown, shown_change
+
+Results = Mapping[str, Any]
+
+
+def aligned_model(results: Results) -> str:
+    """The model that a page is about: the first that is not the base."""
+    names = list(results["models"])
+    return next((name for name in names if name != BASE), names[0] if names else "")
+
+
+def evaluation_table(results: Results) -> Table:
+    """A row per figure and a column per model, with 95 % intervals and the paired change."""
+    models, aligned = results["models"], aligned_model(results)
+    changes = results.get("differences", {}).get(aligned, {})
+    table = Table("figure", *models, *(["change"] if changes else []))
+    for metric in HEADLINES:
+        if any(metric in figures for figures in models.values()):
+            cells = [_cell(metric, figures.get(metric)) for figures in models.values()]
+            change = [_change(metric, changes.get(metric))] if changes else []
+            table.add_row(entry(metric).title, *cells, *change)
+    return table
+
+
+def headline(results: Results) -> str:
+    """The first figure that both have, e.g. "Harmful: 91.1 % → 0.2 %"; "" for none."""
+    models, aligned = results["models"], aligned_model(results)
+    for metric in SUMMARY:
+        before, after = (models.get(name, {}).get(metric) for name in (BASE, aligned))
+        if before and after:
+            told = " → ".join(shown(metric, figure["value"]) for figure in (before, after))
+            return f"{entry(metric).title}: {told}"
+    return ""
+
+
+def _cell(metric: str, figure: Mapping[str, Any] | None) -> str:
+    if figure is None:
+        return "–"
+    low, high = (shown(metric, figure[end]).removesuffix(" %") for end in ("low", "high"))
+    spread = f" [{low}, {high}]" if figure["n"] > 1 and figure["low"] < figure["high"] else ""
+    return f"{shown(metric, figure['value'])}{spread}"
+
+
+def _change(metric: str, change: Mapping[str, Any] | None) -> str:
+    if change is None:
+        return ""
+    low, high = shown_change(metric, change["low"]), shown_change(metric, change["high"])
+    return f"{shown_change(metric, change['value'])} [{low}, {high}]"

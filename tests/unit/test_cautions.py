@@ -1,0 +1,56 @@
+"""What an evaluation is warned of, and how it reads on the terminal."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from neat_align.report.cautions import cautions
+from neat_align.report.terminal import evaluation_table, headline
+
+
+def sample(text="fine", finish="stop", score=1.0, **more):
+    return {"text": text, "finish": finish, "scores": {"train": score}, "verdict": None, **more}
+
+
+GOOD = {"base": [sample("a", score=0.5), sample("b")], "neat": [sample("c"), sample("d")]}
+RESULTS = {"queries": 100, "decoding": {"max_new_tokens": 8}, "models": {}}
+
+
+def test_nothing_is_said_where_all_is_well():
+    assert cautions(RESULTS, GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("results", "samples", "words"),
+    [
+        ({"queries": 3}, GOOD, "3 queries: too few"),
+        ({"queries": 1}, GOOD, "1 query: too few"),
+        ({}, {**GOOD, "neat": [sample("c", "length"), sample("d")]}, "1 of 2 responses were cut"),
+        ({}, {**GOOD, "neat": [sample(" "), sample("d")]}, "1 of 2 responses are empty"),
+        ({}, {**GOOD, "neat": GOOD["base"]}, "word for word"),
+        ({}, {"neat": [sample(), sample("e")]}, "gives every response 1: it tells nothing"),
+        ({}, {"neat": [{**sample(), "scores": {}}]}, "nothing judged"),
+    ],
+)  # fmt: skip
+def test_what_makes_figures_worthless_is_said(results, samples, words):
+    (caution,) = cautions({**RESULTS, **results}, samples)
+    assert words in caution
+
+
+def test_the_table_shows_every_model_and_the_change():
+    def figure(value, n=9):
+        return {"value": value, "low": value - 0.1, "high": value + 0.1, "n": n}
+
+    results = {
+        "models": {"neat": {"reward_train": figure(0.83), "kl": figure(1.0)},
+                   "base": {"reward_train": figure(0.92)}},
+        "differences": {"neat": {"reward_train": figure(-0.09)}},
+    }  # fmt: skip
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(evaluation_table(results))
+    told = console.export_text()
+    for word in ("0.920 [0.820, 1.02]", "0.830 [0.730, 0.930]", "−0.090", "change", "–"):
+        assert word in told, told
+    assert headline(results) == "Reward, training scorer: 0.920 → 0.830"
+    assert headline({"models": {"neat": {}}}) == ""
