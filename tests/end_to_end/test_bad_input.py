@@ -68,7 +68,7 @@ def folder(tmp_path, model_dir):
         "model": str(model_dir),
         "queries": "queries.jsonl",
         "steering": "harmless",
-        "sample": {"positive": 1, "negative": 1, "max_new_tokens": 4},
+        "sample": {"positive": 1, "negative": 1, "plain": 0, "max_new_tokens": 4},
         "reward": {"functions": ["rewards.py:good"]},
         "objective": {"name": "neat"},
         "train": {"max_steps": 1, "use_cpu": True},

@@ -36,7 +36,10 @@ def record(cls):
 
 def command(name):
     parameters = inspect.signature(getattr(commands, name)).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+    given = {p.name: p.default for p in parameters if p.default is not p.empty}
+    if given.get("stop_strings", ()) is None:  # a repeatable option that was not given
+        given["stop_strings"] = ()
+    return given
 
 
 def renamed(values, **names):

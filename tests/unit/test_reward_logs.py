@@ -39,6 +39,7 @@ def trained(path, tokenizer, steering, queries, function, **settings):
             per_device_train_batch_size=2,
             positive_samples=1,
             negative_samples=1,
+            plain_samples=0,
             save_strategy="no",
             use_cpu=True,
             disable_tqdm=True,
