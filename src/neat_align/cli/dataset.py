@@ -25,11 +25,12 @@ def stats(
     """
     from neat_align.data import read_groups
     from neat_align.data.finished import unfinished
+    from neat_align.data.missing import missing_stats
     from neat_align.data.shards import group_files
     from neat_align.data.stats import group_stats, left_out
 
     files = group_files(groups)
-    found = group_stats(read_groups(groups, unfinished=True))
+    found = group_stats(read_groups(groups, unfinished=True)) | missing_stats(files)
     found["left_out"] = left_out(files)
     found["unfinished"] = unfinished(files[0].parent) if groups.is_dir() else []
     if as_json:
@@ -43,6 +44,11 @@ def stats(
         console.print(_counts("score gap from", found["gaps"]))
     for what, number in found["left_out"].items():
         console.print(f"left out when scored: {number} {what}")
+    for kind, words in (("missing", "an answer"), ("unscored", "a score")):
+        for reason, number in found[kind].items():
+            console.print(f"without {words}, asked again by the next start: {number} × {reason}")
+    for what, texts in found["server"].items():
+        console.print(f"server, {what}: {'; '.join(texts)}")
     for what in found["unfinished"]:
         console.print(f"not all there yet: {what}")
 

@@ -14,6 +14,7 @@ from neat_align.artefacts import digest
 from neat_align.errors import DataError, OutputError
 
 if TYPE_CHECKING:
+    from neat_align.data.missing import Told
     from neat_align.data.shards import Shard
     from neat_align.types import Group, Query
 
@@ -52,6 +53,7 @@ class GroupsTarget:
             OutputError: a file that exists or says no format; a directory of something else.
         """
         from neat_align.data import check_groups_path
+        from neat_align.data.missing import goes_on
         from neat_align.runs import RunDirectory
 
         if self.in_parts:
@@ -63,7 +65,7 @@ class GroupsTarget:
                 "shards need a directory to share",
                 f"name a directory, e.g. {self.output.with_suffix('')}/",
             )
-        if self.output.exists():
+        if self.output.exists() and not goes_on(self.output, settings):
             raise OutputError(
                 f"output {self.output}", "it exists", "name another, or remove it first"
             )
@@ -114,51 +116,106 @@ class GroupsTarget:
 
         return check_queries(DataSpec(queries), self.shard.holds)
 
-    def write_queries(self, queries: Path, make: Make, progress: Callable[[int], None]) -> str:
-        """Groups for the shard's queries; tells how many, in words."""
-        from neat_align.data import DataSpec, load_queries, read_queries, save_groups
+    def write_queries(
+        self,
+        queries: Path,
+        make: Make,
+        progress: Callable[[int], None],
+        told: Told,
+        settings: Mapping[str, Any],
+    ) -> str:
+        """Groups for the shard's queries; tells how many, in words.
+
+        Args:
+            told: what `make` says of queries without a group.
+            settings: by which a file is known again that lacks some.
+        """
+        from neat_align.data import DataSpec, load_queries, read_queries
+        from neat_align.data.missing import told_of
         from neat_align.data.shards import write_shard
 
         if self.in_parts:
             rows = read_queries(DataSpec(queries))
-            made, whole = write_shard(rows, self.shard, self.output, make, progress)
-            told = f"{made} groups, the others were there"
-            return told + (f"; {whole.repeated} rows repeat a query" if whole.repeated else "")
+            made, whole = write_shard(rows, self.shard, self.output, make, progress, told)
+            words = f"{made} groups, the others were there"
+            words += f"; {whole.repeated} rows repeat a query" if whole.repeated else ""
+            return words + told_of(whole.missing, "an answer")
         found = load_queries(DataSpec(queries))
-        save_groups(self.output, make(found))
+        made, missing = self._write_file(found, make, told, settings)
         progress(len(found))
-        return f"{len(found)} groups"
+        return f"{made} groups{told_of(missing, 'an answer')}"
+
+    def _write_file(
+        self, queries: Sequence[Query], make: Make, told: Told, settings: Mapping[str, Any]
+    ) -> tuple[int, int]:
+        """One file of groups, or what it lacks; its groups, and the queries without one."""
+        from neat_align.data import load_groups, save_groups
+        from neat_align.data.missing import MISSING, filled, note_beside, notes_of
+
+        if self.output.exists():
+            before = notes_of(self.output)
+            known, lacking = load_groups(self.output), before[MISSING]
+            groups, _ = filled(queries, known, lacking, make)
+        else:
+            before, groups = {}, list(make(queries))
+        save_groups(self.output, groups)
+        notes = told.notes(queries, groups, before)
+        note_beside(self.output, settings, notes)
+        return len(groups), len(notes.get(MISSING, ()))
 
     def write_groups(
-        self, groups: Path, make: Callable[[Sequence[Group]], tuple[list[Group], Counter[str]]]
+        self,
+        groups: Path,
+        make: Callable[[Sequence[Group]], tuple[list[Group], Counter[str]]],
+        unscored: Mapping[str, str],
+        settings: Mapping[str, Any],
     ) -> tuple[str, Counter[str]]:
         """Groups made of others, part by part.
 
         Args:
             make: also counts what it left out, by reason.
+            unscored: why groups that `make` was given have no scores, by their query's id.
+            settings: by which a file is known again that lacks some.
 
         Returns:
             How many, in words; and what was left out in all, by this or an earlier call.
         """
         from neat_align.data import load_groups, save_groups
         from neat_align.data.finished import carry_marks
+        from neat_align.data.missing import (
+            MISSING,
+            UNSCORED,
+            groups_of_part,
+            note_beside,
+            notes_of,
+            told_of,
+        )
         from neat_align.data.shards import group_files
-        from neat_align.data.wide import read_notes
 
         if not self.in_parts:
-            made, dropped = make(load_groups(groups))
-            save_groups(self.output, made, {"dropped": dropped})
-            return f"{len(made)} groups", dropped
-        count, dropped = 0, Counter[str]()
+            given = load_groups(groups)
+            made, dropped = make(given)
+            lacking = _of(unscored, given)
+            notes = {"dropped": dropped, UNSCORED: lacking}
+            save_groups(self.output, made, notes)
+            note_beside(self.output, settings, notes if lacking else {})
+            return f"{len(made)} groups{told_of(len(lacking), 'a score')}", dropped
+        count, dropped, left = 0, Counter[str](), 0
         for file in filter(self._is_ours, group_files(groups)):
             path = self.output / file.name
-            if not path.exists():
-                made, left_out = make(load_groups(file))
-                save_groups(path, made, {"source": digest(file), "dropped": left_out})
+            source = digest(file)
+            if not _is_made_of(path, source):
+                given = groups_of_part(file)
+                made, left_out = make(given)
+                lacks = notes_of(file).get(MISSING, {})
+                notes = {"source": source, "dropped": left_out, MISSING: lacks}
+                save_groups(path, made, {**notes, UNSCORED: _of(unscored, given)})
                 count += len(made)
-            dropped.update(read_notes(path)["dropped"])
+            found = notes_of(path)
+            dropped.update(found["dropped"])
+            left += len(found.get(UNSCORED, ()))
         carry_marks(group_files(groups)[0].parent, self.output)
-        return f"{count} groups, the others were there", dropped
+        return f"{count} groups, the others were there{told_of(left, 'a score')}", dropped
 
     def _is_ours(self, file: Path) -> bool:
         """Whether the shard has this part; it stays so while other parts are still to come.
@@ -170,11 +227,31 @@ class GroupsTarget:
         return number % self.shard.count == self.shard.index
 
 
+def _of(reasons: Mapping[str, str], groups: Sequence[Group]) -> dict[str, str]:
+    """The reasons that are these groups'."""
+    return {g.query.id: reasons[g.query.id] for g in groups if g.query.id in reasons}
+
+
+def _is_made_of(path: Path, source: str) -> bool:
+    """Whether a part is there, whole, and made of this source (else it would not do)."""
+    from neat_align.data.missing import MISSING, UNSCORED, notes_of
+
+    if not path.exists():
+        return False
+    notes = notes_of(path)
+    grown = bool(notes.get(MISSING)) and notes["source"] != source
+    return not notes.get(UNSCORED) and not grown
+
+
 def _check_made_of(path: Path, source: Path) -> None:
+    from neat_align.data.missing import MISSING
     from neat_align.data.wide import check_wide, read_notes
 
     check_wide(path)
-    if read_notes(path).get("source") != digest(source):
+    notes = read_notes(path)
+    if notes.get(MISSING):
+        return  # groups that were missing there may have come since
+    if notes.get("source") != digest(source):
         raise DataError(
             f"part {path}",
             f"it was made of another {source.name} than {source}",

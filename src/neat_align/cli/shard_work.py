@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,11 @@ class SampleWork:
     queries: Path
     output: Path
     shards: int
+    settings: Mapping[str, Any]
     progress: Callable[[int], None] | None = None
 
     def __call__(self) -> Callable[[int], str]:
+        from neat_align.data.missing import Told
         from neat_align.data.shards import Shard
 
         maker = self.job.load()
@@ -34,7 +36,9 @@ class SampleWork:
         def write(index: int) -> str:
             target = GroupsTarget(self.output, Shard(index, self.shards))
             advance = self.progress or (lambda count: None)
-            return target.write_queries(self.queries, maker(target.journal), advance)
+            make = maker(target.journal)
+            told = Told(make.unanswered, make.server)
+            return target.write_queries(self.queries, make, advance, told, self.settings)
 
         return write
 
@@ -49,6 +53,7 @@ class ScoreWork:
     groups: Path
     output: Path
     shards: int
+    settings: Mapping[str, Any]
 
     def __call__(self) -> Callable[[int], tuple[str, dict[str, int]]]:
         from neat_align.data.shards import Shard
@@ -57,11 +62,11 @@ class ScoreWork:
         scorers = ScorerSet([resolve_scorer(name) for name in self.rewards], self.weights)
 
         def make(groups: Sequence[Group]) -> tuple[list[Group], Counter[str]]:
-            return self.kept(scorers.score(groups))
+            return self.kept(scorers.score(groups)) if groups else ([], Counter())
 
         def write(index: int) -> tuple[str, dict[str, int]]:
             target = GroupsTarget(self.output, Shard(index, self.shards))
-            told, left_out = target.write_groups(self.groups, make)
+            told, left_out = target.write_groups(self.groups, make, scorers.unscored, self.settings)
             return f"{told}{_told_beside(scorers)}", dict(left_out)
 
         return write

@@ -15,6 +15,7 @@ from neat_align import defaults
 from neat_align.artefacts import digest
 from neat_align.cli.drawing import decoding_of, steering_pair
 from neat_align.cli.groups import DropKind, GroupsTarget
+from neat_align.cli.json_option import json_object
 from neat_align.cli.ray_shards import ray_problems, run_on_ray
 from neat_align.cli.shard_work import SampleWork, ScoreWork
 from neat_align.cli.warnings import warn
@@ -89,6 +90,9 @@ def sample(
     concurrency: Annotated[
         int, typer.Option(min=1, help="Open questions to a server.")
     ] = defaults.CONCURRENCY,
+    extra_body: Annotated[
+        str | None, typer.Option(help="Further fields of every question to the server, as JSON.")
+    ] = None,
     ray: RayOption = None,
     ray_workers: RayWorkers = 1,
     ray_gpus: RayGpus = 0,
@@ -121,15 +125,17 @@ def sample(
         server,
         key_variable,
         concurrency,
+        json_object(extra_body, "--extra-body"),
     )
     problems += job.problems()
     raise_all(problems + ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
     target = GroupsTarget(output, shard)
     count = target.count(queries)
     asked = {"path": str(queries), "sha256": digest(queries)}
-    target.check({**job.identity(), "queries": asked, "shards": num_shards})
+    settings = {**job.identity(), "queries": asked, "shards": num_shards}
+    target.check(settings)
 
-    work = SampleWork(job, queries.absolute(), output.absolute(), num_shards)
+    work = SampleWork(job, queries.absolute(), output.absolute(), num_shards, settings)
     if ray:
         for index, told in enumerate(run_on_ray(work, num_shards, ray, ray_workers, ray_gpus)):
             console.print(f"shard {index}: {told}")
@@ -189,21 +195,20 @@ def score(
     kept = Filter(frozenset(str(kind) for kind in drop or ()), min_gap)
     target = GroupsTarget(output, shard)
     target.check_source(groups)
-    target.check(
-        {
-            "score": str(groups),
-            "made_by": target.made_by(groups),
-            "rewards": reward,
-            "weights": weight,
-            "drop": sorted(kept.drop),
-            "min_gap": min_gap,
-            "shards": num_shards,
-        }
-    )
+    settings = {
+        "score": str(groups),
+        "made_by": target.made_by(groups),
+        "rewards": reward,
+        "weights": weight,
+        "drop": sorted(kept.drop),
+        "min_gap": min_gap,
+        "shards": num_shards,
+    }
+    target.check(settings)
     raise_all(import_problems(reward))
     weights = tuple(weight) if weight else None
     paths = groups.absolute(), output.absolute()
-    work = ScoreWork(tuple(reward), weights, kept, *paths, num_shards)
+    work = ScoreWork(tuple(reward), weights, kept, *paths, num_shards, settings)
     if ray:
         done = run_on_ray(work, num_shards, ray, ray_workers, ray_gpus)
     else:

@@ -27,11 +27,13 @@ class Finished:
         parts: files.
         queries: different queries; a filter may since have left some of their groups out.
         repeated: rows of the input that repeated an earlier query.
+        missing: queries without a group, which the next start asks for again.
     """
 
     parts: int
     queries: int
     repeated: int
+    missing: int = 0
 
 
 def mark_finished(directory: Path, index: int, count: int, finished: Finished) -> None:

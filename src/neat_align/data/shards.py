@@ -21,11 +21,12 @@ from typing import TypeVar
 
 from neat_align.atomic import atomic_write_bytes
 from neat_align.data.finished import Finished, mark_finished
+from neat_align.data.missing import MISSING, Make, Told, filled, groups_of_part
 from neat_align.data.seen import SeenIds
-from neat_align.data.wide import wide_bytes
+from neat_align.data.wide import read_notes, wide_bytes
 from neat_align.errors import DataError, RecipeError
 from neat_align.paths import is_dir
-from neat_align.types import Group, Query
+from neat_align.types import Query
 
 T = TypeVar("T")
 PART = 256
@@ -64,25 +65,26 @@ def write_shard(
     queries: Iterable[Query],
     shard: Shard,
     directory: Path,
-    make: Callable[[Sequence[Query]], Sequence[Group]],
+    make: Make,
     progress: Callable[[int], None] = lambda count: None,
+    told: Told | None = None,
 ) -> tuple[int, Finished]:
-    """Write the shard's parts that are not there yet; the queries made now, and the whole.
+    """Write the shard's parts that are not there yet; the groups made now, and the whole.
 
     Args:
         queries: of the whole data set, in the same order every time; equal ones count once.
         make: groups of some queries, the same whatever else it is asked.
         progress: told of queries that are done, before or now.
+        told: what `make` says of queries without a group; they are asked for again.
     """
-    made = number = 0
+    made = number = missing = 0
     once = _Once(queries, shard)
     for number, part in enumerate(_parts(iter(once), PART), 1):
         path = shard.path(directory, number - 1)
-        if not path.exists():
-            atomic_write_bytes(path, wide_bytes(make(part)))
-            made += len(part)
+        now, left = _write_part(path, part, make, told)
+        made, missing = made + now, missing + left
         progress(len(part))
-    finished = Finished(number, once.queries, once.repeated)
+    finished = Finished(number, once.queries, once.repeated, missing)
     mark_finished(directory, shard.index, shard.count, finished)
     return made, finished
 
@@ -102,6 +104,24 @@ def group_files(path: Path) -> list[Path]:
             f"directory {path}", "it holds no *.parquet file", "give what `neat sample` wrote"
         )
     return files
+
+
+def _write_part(
+    path: Path, part: Sequence[Query], make: Make, told: Told | None
+) -> tuple[int, int]:
+    """Write a part, or what it lacks; the groups made now, and the queries without one."""
+    if told is None and path.exists():
+        return 0, 0
+    before = read_notes(path) if path.exists() else {}
+    known = groups_of_part(path) if before.get(MISSING) else []
+    lacking = before.get(MISSING, {}) if path.exists() else {query.id for query in part}
+    if not lacking:
+        return 0, 0
+    groups, made = filled(part, known, lacking, make)
+    if made or not path.exists():
+        notes = told.notes(part, groups, before) if told else {}
+        atomic_write_bytes(path, wide_bytes(groups, notes))
+    return made, len(part) - len(groups)
 
 
 class _Once:

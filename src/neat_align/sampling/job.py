@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neat_align import defaults
-from neat_align.chat_client import ChatClient, url_problems
-from neat_align.errors import InputError, raise_all
+from neat_align.chat_client import ChatClient, client_problems
+from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
 from neat_align.modeling.fit import vocabulary_problems
 from neat_align.prompt_format import PromptFormat
@@ -19,7 +19,29 @@ from neat_align.sampling.server import ServerSampler
 from neat_align.steering import Steering
 from neat_align.types import Group, Query
 
-Make = Callable[[Sequence[Query]], Sequence[Group]]
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes groups of queries; by a server, some may be missing."""
+
+    job: SamplingJob
+    sampler: Sampler
+
+    def __call__(self, queries: Sequence[Query]) -> Sequence[Group]:
+        job = self.job
+        return sample_groups(self.sampler, queries, job.steering, job.plan, job.decoding, job.seed)
+
+    @property
+    def unanswered(self) -> Mapping[str, str]:
+        """Why queries have no group, by their id."""
+        return self.sampler.unanswered if isinstance(self.sampler, ServerSampler) else {}
+
+    @property
+    def server(self) -> Mapping[str, Collection[str]]:
+        """What is known of the server that answered: its models' names, what it did not take."""
+        if not isinstance(self.sampler, ServerSampler):
+            return {}
+        return self.sampler.in_force
 
 
 @dataclass(frozen=True)
@@ -34,6 +56,7 @@ class SamplingJob:
         concurrency: questions open to it at a time.
         batch_size: responses drawn at a time here.
         seed: of all responses.
+        extra_body: further fields of every question to the server.
     """
 
     model: str
@@ -45,12 +68,23 @@ class SamplingJob:
     server: str | None = None
     key_variable: str = defaults.KEY_VARIABLE
     concurrency: int = defaults.CONCURRENCY
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
 
     def problems(self) -> list[InputError]:
         """What is wrong with the model's name or the server's address; nothing is loaded."""
-        return (
-            url_problems(self.server) if self.server else check_model_source(self.model, "policy")
-        )
+        if self.server is not None:
+            return client_problems(self.server, self.key_variable, self.extra_body)
+        return [*self._without_server(), *check_model_source(self.model, "policy")]
+
+    def _without_server(self) -> list[InputError]:
+        """Settings of a server where there is none."""
+        given = {
+            "--extra-body": bool(self.extra_body),
+            "--key-variable": self.key_variable != defaults.KEY_VARIABLE,
+            "--concurrency": self.concurrency != defaults.CONCURRENCY,
+        }
+        why, fix = "the model is here, and no server is asked", "give --server, or leave it out"
+        return [RecipeError(f"{name} without --server", why, fix) for name in given if given[name]]
 
     def identity(self) -> dict[str, Any]:
         """What decides which responses are drawn."""
@@ -63,15 +97,16 @@ class SamplingJob:
             "plan": asdict(self.plan),
             "decoding": asdict(self.decoding),
             "seed": self.seed,
+            **({"extra_body": dict(self.extra_body)} if self.extra_body else {}),
         }
 
-    def load(self) -> Callable[[Path | None], Make]:
+    def load(self) -> Callable[[Path | None], Maker]:
         """The model, loaded; gives what makes groups, with a journal for a server's answers."""
         if self.server is None:
             sampler = self._local()
-            return lambda journal: self._make(sampler)
-        client = ChatClient(self.server, self.model, self.key_variable)
-        return lambda journal: self._make(ServerSampler(client, self.concurrency, journal))
+            return lambda journal: Maker(self, sampler)
+        client = ChatClient(self.server, self.model, self.key_variable, extra_body=self.extra_body)
+        return lambda journal: Maker(self, ServerSampler(client, self.concurrency, journal))
 
     def _local(self) -> Sampler:
         from neat_align.sampling.local import TransformersSampler
@@ -79,11 +114,3 @@ class SamplingJob:
         model, tokenizer = load_causal_lm(self.model), load_tokenizer(self.model)
         raise_all(vocabulary_problems(model, tokenizer))
         return TransformersSampler(model, PromptFormat(tokenizer), self.model, self.batch_size)
-
-    def _make(self, sampler: Sampler) -> Make:
-        def make(queries: Sequence[Query]) -> Sequence[Group]:
-            return sample_groups(
-                sampler, queries, self.steering, self.plan, self.decoding, self.seed
-            )
-
-        return make

@@ -38,6 +38,8 @@ class ServerSampler:
 
     Attributes:
         unanswered: why queries have no answer, by their id.
+        in_force: what is known of the answers so far: "answered as", the server's names of
+            the model, and "asked", how the questions differed from what was wanted.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class ServerSampler:
         self.name = client.model
         self.journal = Journal(journal)
         self.unanswered: dict[str, str] = {}
+        self.in_force: dict[str, set[str]] = {"asked": set(), "answered as": client.answered_as}
 
     def sample(
         self, requests: Sequence[SamplingRequest], decoding: Decoding
@@ -82,6 +85,7 @@ class ServerSampler:
             if isinstance(answers, UnansweredError):
                 self.unanswered[key[0]] = answers.why
                 continue
+            self.in_force["asked"] |= {answer.note for answer in answers if answer.note}
             for i, answer in zip(wanted[key], answers, strict=True):
                 found[i] = self._response(requests[i], answer)
         self._check_some(asked.values())
