@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from neat_align.artefacts import digest
@@ -167,8 +168,8 @@ class GroupsTarget:
         self,
         groups: Path,
         make: Callable[[Sequence[Group]], tuple[list[Group], Counter[str]]],
-        unscored: Mapping[str, str],
-        settings: Mapping[str, Any],
+        unscored: Mapping[str, str] = MappingProxyType({}),
+        settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> tuple[str, Counter[str]]:
         """Groups made of others, part by part.
 
