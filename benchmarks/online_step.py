@@ -117,6 +117,7 @@ def neat_step(workload: common.Workload, dtype: torch.dtype) -> float:
             max_new_tokens=LONGEST,
             sampling_batch_size=RESPONSES,
             negative_context=0.0,
+            steering_try_queries=0,
         )
         trainer = NEATTrainer(
             sampling.ending_model(dtype, MEAN_LENGTH),

@@ -91,11 +91,11 @@ def data_path(size: int) -> dict[str, float]:
     from neat_align.sampling.groups import GroupPlan
     from neat_align.sampling.scripted import ScriptedSampler
     from neat_align.scoring import RewardFunction, ScorerSet
-    from neat_align.training.online import GroupMaker, tokenize_for_training
+    from neat_align.training.online import ScoredGroupMaker, tokenize_for_training
     from neat_align.training.records import Records
 
     disable_progress_bars()
-    maker = GroupMaker(
+    maker = ScoredGroupMaker(
         policy=ScriptedSampler(lambda request: f"w{request.seed % 30_000 + 3} " * 40),
         base=None,
         scorers=ScorerSet([RewardFunction(lambda completions, **_: [*map(len, completions)])]),

@@ -71,7 +71,7 @@ def run_demo(
     evaluate = partial(pipeline.evaluate_models, paths=paths, progress=partial(_show, console))
     plan = [
         *pipeline.model_stages(recipe),
-        Stage("train", pipeline.align, pipeline.TRAINED),
+        Stage("train", partial(pipeline.align, trial="warns"), pipeline.TRAINED),
         *(Stage(n, partial(_align_rival, name=n), (f"methods/{n}",)) for n in rivals),
         Stage("evaluate " + ", ".join(paths), evaluate, pipeline.EVALUATED),
         Stage("report of " + ", ".join(paths), report, ("report.html",)),
@@ -96,7 +96,7 @@ def _align_rival(recipe: Recipe, run: RunDirectory, name: str) -> dict[str, Any]
     content = recipe.model_dump(mode="json", exclude={"compare"})
     own = recipe_from(method.applied(content, setting))
     base, rewards = pipeline.base_source(recipe, run), pipeline.training_rewards(recipe, run)
-    trainer = stages.align(own, base, rewards, _rival_folder(run, name))
+    trainer = stages.align(own, base, rewards, _rival_folder(run, name), trial="off")
     stages.save_policy(trainer, run.path("methods", name))
     return {"steps": trainer.state.global_step}
 

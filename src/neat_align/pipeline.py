@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ from neat_align.recipe import (
 )
 from neat_align.report import build_report, saved_data
 from neat_align.runs import RunDirectory
-from neat_align.stages import HELD_OUT, policy_name
+from neat_align.sampling.trial_text import summary
+from neat_align.stages import HELD_OUT, Trial, policy_name
 from neat_align.steering import Steering
 
 Say = Callable[[str], None]
@@ -62,7 +64,11 @@ EVALUATED = ("evaluation.json", "results.json", "samples")
 
 
 def run_recipe(
-    recipe: Recipe, directory: Path, resume: bool = False, say: Say = lambda text: None
+    recipe: Recipe,
+    directory: Path,
+    resume: bool = False,
+    say: Say = lambda text: None,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Run every stage of a recipe and return its results.
 
@@ -70,9 +76,11 @@ def run_recipe(
         recipe: checked here before anything is loaded.
         directory: new, or that of the same run when `resume`.
         say: told, in a line, what begins.
+        force: train although the steering pair does not steer when it is tried.
 
     Raises:
         InputError: everything that is wrong with the recipe, its files or the directory.
+        SteeringError: the pair does not steer.
     """
     raise_all(
         check_recipe(recipe)
@@ -81,7 +89,8 @@ def run_recipe(
     )
     raise_all(inputs.held_out_problems(recipe))
     run, recipe = opened(recipe, directory, resume)
-    plan = [*model_stages(recipe), Stage("train", align, TRAINED)]
+    train = partial(align, trial="warns" if force else "stops")
+    plan = [*model_stages(recipe), Stage("train", train, TRAINED)]
     if recipe.evaluate:
         plan.append(Stage("evaluate", evaluate_models, EVALUATED))
         plan.append(Stage("report", report, ("report.html",)))
@@ -150,6 +159,8 @@ def run_stages(plan: Sequence[Stage], recipe: Recipe, run: RunDirectory, say: Sa
             seconds = time.perf_counter() - start
             run.mark_done(stage.name, {"seconds": seconds, **info}, stage.outputs)
             say(f"{stage.name}: {seconds:.0f} s{_phases(info)}")
+            if info.get("steering"):
+                say(info["steering"])
 
 
 def _damage(stage: Stage, run: RunDirectory) -> Iterator[OutputError]:
@@ -173,10 +184,18 @@ def _phases(info: Mapping[str, Any]) -> str:
     return f" ({shares(info['phases'])})"
 
 
-def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: bool) -> None:
+def train_only(
+    recipe: Recipe, directory: Path, groups: Path | None, resume: bool, force: bool = False
+) -> str:
     """`neat train`: the training stage by itself, on stored groups where they are given.
 
     Under a launcher each process calls this, and they train together.
+
+    Args:
+        force: train although the steering pair does not steer when it is tried.
+
+    Returns:
+        What the steering trial found, in a line; "" where there was none.
 
     Raises:
         InputError: everything that is wrong with the recipe, the groups or the directory.
@@ -191,12 +210,15 @@ def train_only(recipe: Recipe, directory: Path, groups: Path | None, resume: boo
     for group in stored or ():
         _ = group.scores  # refuses unscored groups before a model is loaded
     raise_all(inputs.held_out_problems(recipe, [g.query for g in stored] if stored else None))
+    trial: Trial = "warns" if force else "stops"
     if int(os.environ.get("RANK", "0")):  # the first rank looks after the directory
-        align(recipe, RunDirectory(directory), stored)
-        return
+        align(recipe, RunDirectory(directory), stored, trial)
+        return ""
     run, recipe = opened(recipe, directory, resume, groups)
     with run.held():
-        run.mark_done("train", align(recipe, run, stored), TRAINED)
+        info = align(recipe, run, stored, trial)
+        run.mark_done("train", info, TRAINED)
+    return str(info.get("steering", ""))
 
 
 # ---------------------------------------------------------------------------- the stages
@@ -223,12 +245,16 @@ def train_heldout_reward(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]
     return stages.train_reward(base_source(recipe, run), section, seed, run.path("heldout_reward"))
 
 
-def align(recipe: Recipe, run: RunDirectory, groups: Any = None) -> Mapping[str, Any]:
+def align(
+    recipe: Recipe, run: RunDirectory, groups: Any = None, trial: Trial = "stops"
+) -> Mapping[str, Any]:
     """The policy, by the recipe's objective, online; resumes from the last checkpoint."""
     base, rewards = base_source(recipe, run), training_rewards(recipe, run)
-    trainer = stages.align(recipe, base, rewards, run.path("train"), groups)
+    trainer = stages.align(recipe, base, rewards, run.path("train"), groups, trial)
     stages.save_policy(trainer, run.path("policy"))
+    tried = trainer.steering_trial
     return {
+        **({"steering": summary(tried)} if tried else {}),
         "groups": len(trainer.train_dataset),
         "steps": trainer.state.global_step,
         "phases": trainer.stopwatch.total_seconds,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from neat_align import defaults, inputs
 from neat_align.atomic import atomic_directory
@@ -17,6 +17,7 @@ from neat_align.evaluation import EvaluationSettings
 from neat_align.recipe import Recipe, RewardTraining, objective_arguments
 from neat_align.sampling.base import Decoding
 
+Trial = Literal["stops", "warns", "off"]
 HELD_OUT = 1_000_000
 """Added to the recipe's seed for what only the evaluation sees, so that it is drawn apart."""
 
@@ -44,13 +45,20 @@ def train_reward(base: str, section: RewardTraining, seed: int, output: Path) ->
 
 
 def align(
-    recipe: Recipe, base: str, rewards: Sequence[str], folder: Path, groups: Any = None
+    recipe: Recipe,
+    base: str,
+    rewards: Sequence[str],
+    folder: Path,
+    groups: Any = None,
+    trial: Trial = "stops",
 ) -> Any:
     """The trained `NEATTrainer`; resumes from the last checkpoint in `folder`.
 
     Args:
         rewards: named scorers, in the order of the recipe's weights.
         groups: stored, scored groups to train on instead of the recipe's queries.
+        trial: whether a steering pair that does not steer stops the training, only warns,
+            or is not tried.
     """
     from neat_align.modeling import load_causal_lm, load_tokenizer
     from neat_align.training.checkpoints import train_to_end
@@ -59,7 +67,7 @@ def align(
     offline = groups is not None
     trainer = NEATTrainer(
         model=load_causal_lm(base, recipe.model.dtype, recipe.model.device),
-        args=training_arguments(recipe, folder),
+        args=training_arguments(recipe, folder, trial),
         objective=objective(recipe),
         steering=recipe.pair,
         reward_funcs=None if offline else (list(rewards) or None),
@@ -110,7 +118,7 @@ def decoding(recipe: Recipe) -> Decoding:
     return Decoding(**recipe.sample.model_dump(include=set(Decoding.__dataclass_fields__)))
 
 
-def training_arguments(recipe: Recipe, output_dir: Path) -> Any:
+def training_arguments(recipe: Recipe, output_dir: Path, trial: Trial = "stops") -> Any:
     """The recipe's `train`, `sample` and `reward.plausibility` as a `NEATConfig`."""
     from neat_align.training.config import NEATConfig
 
@@ -123,6 +131,8 @@ def training_arguments(recipe: Recipe, output_dir: Path) -> Any:
         plain_samples=sample.plain,
         sampling_batch_size=sample.batch_size,
         plausibility=recipe.reward.plausibility,
+        steering_try_queries=0 if trial == "off" else recipe.try_queries,
+        steering_force=trial == "warns",
         **asdict(decoding(recipe)),
         **{key: value for key, value in recipe.train.items() if key != "lora"},
     )

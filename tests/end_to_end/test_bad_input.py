@@ -87,7 +87,7 @@ def folder(tmp_path, model_dir):
         ("smple.positive=1", ["smple", "sample"]),
         ("sample.positive=minus", ["sample.positive"]),
         ("sample.temperature=-1", ["sample.temperature"]),
-        ("sample.negative=0", ["group of one"]),
+        ("sample={positive: 1, negative: 0, plain: 0}", ["group of one"]),
         ("steering=harmles", ["harmles", "harmless"]),
         ("objective.name=naet", ["naet", "neat"]),
         ("objective.lm_wieght=1", ["lm_wieght", "lm_weight"]),

@@ -48,7 +48,7 @@ def recipe(folder, model_dir):
     content = {
         "model": str(model_dir),
         "queries": {"path": "hh.jsonl", "share": [0, 0.7]},
-        "steering": {"negative": "Answer badly."},
+        "steering": {"negative": "Answer badly.", "try_queries": 0},  # random models follow none
         "sample": {"positive": 1, "negative": 1, "plain": 1, "max_new_tokens": 6},
         "reward": {"functions": ["rewards.py:no_lamp", "polarity"], "weights": [1.0, 0.5]},
         "objective": {"name": "neat", "penalty": "npo", "penalty_weight": "1e-1"},
@@ -178,7 +178,7 @@ def test_the_qwen3_recipe_on_a_small_qwen3(folder, lora):
         "queries={path: hh.jsonl, share: [0, 0.7]}",
         "evaluate.queries={path: hh.jsonl, share: [0.7, 1]}", "evaluate.heldout_reward=polarity",
         "sample.max_new_tokens=5", "train.max_steps=2", "train.use_cpu=true",
-        "train.learning_rate=1e-3",
+        "train.learning_rate=1e-3", "steering.try_queries=0",
     ]  # fmt: skip
     neat("run", "hh_qwen3_0.6b", *changes, *(["train.lora={r: 4}"] if lora else []), "-o", "out")
     policy = AutoModelForCausalLM.from_pretrained(folder / "out" / "policy").state_dict()

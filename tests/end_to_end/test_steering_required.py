@@ -81,13 +81,11 @@ def test_in_python_too(queries):
 
 def test_an_evaluation_takes_the_pair_from_the_run(folder, tmp_path):
     pair = Steering("own", ("Be kind.",), ("Be mean.",), (), ("Be evil.",))
-    for name in ("one", "two"):
-        (tmp_path / name / "policy").mkdir(parents=True)
-        (tmp_path / name / "model").mkdir()
+    (tmp_path / "one" / "policy").mkdir(parents=True)
+    (tmp_path / "one" / "model").mkdir()
     pair.save(tmp_path / "one" / "policy")
-    recipe = load_recipe("r.yaml").model_dump(mode="json")
-    recipe["steering"]["try_queries"] = 3
-    (tmp_path / "two" / "run.json").write_text(json.dumps({"schema": 1, "recipe": recipe}))
+    texts = {**Steering(negative=("Never use lists.",)).to_json()}
+    RunDirectory.open(tmp_path / "two", {}, True, {"steering": {"kind": "steering", "pair": texts}})
     models = {n: tmp_path / n / "policy" for n in ("one", "two")}
     base = {"base": tmp_path / "one" / "model"}
     assert steering_of_models(base | {"one": models["one"]}) == pair

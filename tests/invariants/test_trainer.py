@@ -40,6 +40,7 @@ def config(path, **settings):
             "learning_rate": 1e-3,
             "max_new_tokens": 6,
             "save_strategy": "no",
+            "steering_try_queries": 0,  # random models follow no prompt
             "use_cpu": True,
             "disable_tqdm": True,
             "lr_scheduler_type": "constant",

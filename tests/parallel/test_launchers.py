@@ -35,7 +35,7 @@ def folder(tmp_path, model_dir):
     recipe = {
         "model": str(model_dir),
         "queries": "q.jsonl",
-        "steering": {"negative": "Answer badly."},
+        "steering": {"negative": "Answer badly.", "try_queries": 0},
         "sample": {"positive": 1, "negative": 1, "plain": 1, "max_new_tokens": 6},
         "reward": {"functions": ["rewards.py:no_lamp"]},
         "objective": {"name": "neat"},

@@ -56,6 +56,7 @@ def main(directory, kind, groups_a_rank, max_tokens):
         max_grad_norm=0,
         negative_context=0.5,
         save_strategy="no",
+        steering_try_queries=2 if kind == "trial" else 0,
         processes=int(os.environ.get("NEAT_TEST_PROCESSES", "0")) or None,
         use_cpu=True,
         disable_tqdm=True,

@@ -23,6 +23,7 @@ def config(output, **settings):
             "max_new_tokens": 6,
             "temperature": 0.0,
             "save_strategy": "no",
+            "steering_try_queries": 0,
             "use_cpu": True,
             "disable_tqdm": True,
             **settings,

@@ -41,6 +41,7 @@ def trained(path, tokenizer, steering, queries, function, **settings):
             negative_samples=1,
             plain_samples=0,
             save_strategy="no",
+            steering_try_queries=0,
             use_cpu=True,
             disable_tqdm=True,
             **settings,

@@ -12,6 +12,7 @@ from neat_align.cli import catalogue, stages
 from neat_align.cli.compare import compare
 from neat_align.cli.dataset import dataset_app
 from neat_align.cli.doctor import doctor
+from neat_align.cli.drawing import Force
 from neat_align.cli.told import tell_run
 from neat_align.cli.warnings import warn
 
@@ -73,6 +74,7 @@ def run(
     ] = None,
     output: Output = Path("runs/run"),
     resume: Resume = False,
+    force: Force = False,
 ) -> None:
     """Run a recipe: models, alignment, evaluation, report.
 
@@ -89,7 +91,7 @@ def run(
         from neat_align.comparison.methods import with_method
 
         loaded = with_method(loaded, method)
-    run_recipe(loaded, output, resume, console.print)
+    run_recipe(loaded, output, resume, console.print, force)
     tell_run(output, console.print)
 
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from neat_align.cli.warnings import warn
 from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.prohibition import prohibition_warnings
 from neat_align.steering import Steering, no_steering
+
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Train although the steering pair does not steer when tried."),
+]
 
 if TYPE_CHECKING:
     from neat_align.sampling.base import Decoding

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from neat_align import defaults
 from neat_align.artefacts import digest
-from neat_align.cli.drawing import decoding_of, steering_pair
+from neat_align.cli.drawing import Force, decoding_of, steering_pair
 from neat_align.cli.groups import DropKind, GroupsTarget
 from neat_align.cli.json_option import json_object
 from neat_align.cli.ray_shards import ray_problems, run_on_ray
@@ -229,6 +229,7 @@ def train(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory.")] = Path("runs/train"),
     resume: Annotated[bool, typer.Option("--resume", help="From the last checkpoint.")] = False,
+    force: Force = False,
 ) -> None:
     """Only the training stage of a recipe: online, or offline on stored groups.
 
@@ -241,8 +242,9 @@ def train(
     loaded = load_recipe(recipe, overrides or ())
     is_first = os.environ.get("RANK", "0") == "0"
     warn(recipe_warnings(loaded) if is_first else ())
-    train_only(loaded, output, groups, resume)
+    tried = train_only(loaded, output, groups, resume, force)
     if is_first:
+        console.print(tried) if tried else None
         console.print(f"written: {output / 'policy'}")
 
 

@@ -229,7 +229,7 @@ def _aligned(
     if cell.method == BASE:
         model = load_causal_lm(base, recipe.model.dtype, recipe.model.device)
         return model, {"responses": 0, "tokens": 0}
-    trainer = stages.align(recipe, base, rewards, folder)
+    trainer = stages.align(recipe, base, rewards, folder, trial="off")
     totals = trainer.stopwatch.total_tokens
     return trainer.model, {
         "responses": trainer.maker.responses,

@@ -19,5 +19,7 @@ OWNED = {
     "stop_strings": "write `sample: {stop_strings: […]}`",
     "plausibility": "write `reward: {plausibility: …}`",
     "sampling_batch_size": "write `sample: {batch_size: …}`",
+    "steering_try_queries": "write `steering: {name: …, try_queries: …}`",
+    "steering_force": "give --force",
 }
 """Fields that another part of the recipe sets, and where."""

@@ -12,6 +12,8 @@ from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
 from neat_align.steering import Steering, no_steering
 from neat_align.types import Group, Query, Response, Source
 
+ANSWERS = ("chosen", "rejected")  # what a row of data may bring along
+
 
 @dataclass(frozen=True)
 class GroupPlan:
@@ -68,6 +70,60 @@ def plan_group(
     ]
 
 
+@dataclass
+class GroupMaker:
+    """Makes groups for queries, not scored yet: the one maker, online and offline.
+
+    Attributes:
+        policy: answers the requests.
+        steering: None where all responses are plain.
+        base: the frozen model before alignment; needed where `base_negative_fraction` > 0.
+        base_negative_fraction: share of the negative responses that the base draws instead
+            of the policy, 0 to 1.
+        add_reference: a query's `chosen` and `rejected` answers join its group.
+    """
+
+    policy: Sampler
+    steering: Steering | None
+    plan: GroupPlan
+    decoding: Decoding
+    base: Sampler | None = None
+    base_negative_fraction: float = 0.0
+    add_reference: bool = False
+
+    def drawn(self, queries: Sequence[Query], seed: int) -> list[Group]:
+        """One group for each query, in order; all responses are drawn in one call.
+
+        A query of which a response did not come has none: see `whole_groups`.
+        """
+        requests = [r for q in queries for r in plan_group(q, self.steering, self.plan, seed)]
+        groups = whole_groups(queries, self._sample(requests), self.plan.size)
+        return [Group(g.query, g.responses + self.data_answers(g.query)) for g in groups]
+
+    def data_answers(self, query: Query) -> tuple[Response, ...]:
+        """The answers that came with the query, where they are to join its group."""
+        if not self.add_reference:
+            return ()
+        answers = [query.meta.get(name) for name in ANSWERS]
+        return tuple(Response(a, Source.REFERENCE, sampler="data") for a in answers if a)
+
+    def _sample(self, requests: Sequence[SamplingRequest]) -> list[Response | None]:
+        """Each request goes to the policy, or, for some negative ones, to the frozen base."""
+        from_base = [self._is_for_base(r) for r in requests]
+        drawn: dict[int, Response | None] = {}
+        for sampler, chosen in ((self.policy, False), (self.base, True)):
+            part = [i for i, flag in enumerate(from_base) if flag is chosen]
+            if part and sampler is not None:
+                responses = sampler.sample([requests[i] for i in part], self.decoding)
+                drawn.update(zip(part, responses, strict=True))
+        return [drawn[i] for i in range(len(requests))]
+
+    def _is_for_base(self, request: SamplingRequest) -> bool:
+        if request.source != Source.NEGATIVE or self.base is None:
+            return False
+        return uniform("base", request.seed) < self.base_negative_fraction
+
+
 def sample_groups(
     sampler: Sampler,
     queries: Sequence[Query],
@@ -76,12 +132,8 @@ def sample_groups(
     decoding: Decoding,
     seed: int,
 ) -> list[Group]:
-    """One group for each query; all responses of all queries are drawn in one call.
-
-    A query of which a response did not come has none: see `whole_groups`.
-    """
-    requests = [r for query in queries for r in plan_group(query, steering, plan, seed)]
-    return whole_groups(queries, sampler.sample(requests, decoding), plan.size)
+    """One group for each query; see `GroupMaker`, which can do more."""
+    return GroupMaker(sampler, steering, plan, decoding).drawn(queries, seed)
 
 
 def whole_groups(
@@ -97,10 +149,20 @@ def whole_groups(
     return [Group(query, row) for query, row in zip(queries, came) if len(row) == size]
 
 
+def draw_seed(seed: int, step: int = 0) -> int:
+    """The seed of the groups drawn at an optimiser step; stored groups are those of step 0."""
+    return stable_seed(seed, step)
+
+
 def stable_seed(*parts: object) -> int:
     """A seed made of its parts, the same in every process."""
     digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:6], "big")
+
+
+def uniform(*parts: object) -> float:
+    """A number from 0 to 1 made of its parts, the same in every process."""
+    return stable_seed(*parts) / 2**48
 
 
 def _cycle(

@@ -112,6 +112,26 @@ class ScorerSet:
                 columns[f"{name}/{column}" if column in columns else column] = values
         return columns
 
+    @property
+    def judging(self) -> Callable[[Response], float | None] | None:
+        """A scored response's score by the scorers that do not look at its source.
+
+        None where there is no such scorer; the function gives None where none applies.
+        """
+        weights = {
+            name: weight
+            for name, weight, scorer in zip(self.names, self.weights, self.scorers, strict=True)
+            if not getattr(scorer, "reads_source", False)
+        }
+
+        def value(response: Response) -> float | None:
+            own = [
+                w * s for name, w in weights.items() if (s := response.scores.get(name)) is not None
+            ]
+            return sum(own) if own else None
+
+        return value if weights else None
+
     def _scored(self, group: Group, response: Response, values: list[float | None]) -> Response:
         applied = [w * v for w, v in zip(self.weights, values) if v is not None]
         if not math.isfinite(sum(applied)):

@@ -13,6 +13,7 @@ class Polarity:
     """Positive +1, plain 0, negative −1; answers from data count as positive."""
 
     name = "polarity"
+    reads_source = True  # so it cannot tell whether a prompt did what it says
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
         return [[POLARITY[r.source] for r in g.responses] for g in groups]

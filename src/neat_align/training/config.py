@@ -92,6 +92,9 @@ class NEATConfig(TrainingArguments):
             stops.
         log_completions: keep every sampled response with its scores, and with what reward
             functions gave to `log_extra`, in output_dir/completions, one Parquet file a log.
+        steering_try_queries: queries that the steering pair is tried on before the first step
+            (`training.steering_trial`); 0 tries nothing.
+        steering_force: train although the trial says that the pair does not steer.
         stop_kl: stop when the logged `kl` passes this: the mean log-ratio to the reference,
             in nats, of the responses drawn without a negative prompt.
         stop_distinct_2: stop when distinct-2 of the sampled responses falls below this.
@@ -126,6 +129,8 @@ class NEATConfig(TrainingArguments):
     engine_gpu_memory: float = 0.3
     engine_tolerance: float = 0.1
     log_completions: bool = False
+    steering_try_queries: int = defaults.TRY_QUERIES
+    steering_force: bool = False
     stop_kl: float | None = None
     stop_distinct_2: float | None = None
 

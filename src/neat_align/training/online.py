@@ -12,35 +12,24 @@ from dataclasses import dataclass, field, replace
 from neat_align.errors import DataError
 from neat_align.modeling.tokenized import TokenizedGroup, tokenize_group
 from neat_align.prompt_format import PromptFormat
-from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
-from neat_align.sampling.groups import GroupPlan, plan_group, stable_seed, whole_groups
+from neat_align.sampling.groups import GroupMaker, stable_seed, uniform
 from neat_align.scoring import ScorerSet
-from neat_align.steering import Steering
 from neat_align.training.stopwatch import Stopwatch
-from neat_align.types import Group, Query, Response, Source
+from neat_align.types import Group, Query
 
 
 @dataclass
-class GroupMaker:
-    """Samples and scores groups for queries.
+class ScoredGroupMaker(GroupMaker):
+    """A group maker whose groups are scored, timed and counted.
 
     Attributes:
-        policy: draws from the model being trained.
-        base: draws from the frozen reference; needed where `base_negative_fraction` > 0.
         scorers: score every response on the clean query.
-        add_reference: a query's `chosen` and `rejected` answers join its group.
+        responses: sampled so far.
     """
 
-    policy: Sampler
-    base: Sampler | None
-    scorers: ScorerSet
-    steering: Steering
-    plan: GroupPlan
-    decoding: Decoding
-    base_negative_fraction: float = 0.0
-    add_reference: bool = False
+    scorers: ScorerSet = field(kw_only=True)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    responses: int = 0  # sampled so far
+    responses: int = 0
 
     def make(self, queries: Sequence[Query], seed: int) -> list[Group]:
         """Scored groups in the order of the queries, each whole.
@@ -48,16 +37,11 @@ class GroupMaker:
         A query without all its responses, or without a score that it is owed, has none: see
         `unanswered`.
         """
-        requests = [r for q in queries for r in plan_group(q, self.steering, self.plan, seed)]
         with self.stopwatch.time("sampling"):
-            responses = self._sample(requests)
-        came = [response for response in responses if response is not None]
-        self.responses += len(came)
-        groups = [
-            Group(group.query, group.responses + self._from_data(group.query))
-            for group in whole_groups(queries, responses, self.plan.size)
-        ]
-        tokens = sum(len(r.token_ids or ()) for r in came)
+            groups = self.drawn(queries, seed)
+        drawn = [r for group in groups for r in group.responses[: self.plan.size]]
+        self.responses += len(drawn)
+        tokens = sum(len(r.token_ids or ()) for r in drawn)
         with self.stopwatch.time("scoring"):
             scored = self.scorers.score(groups) if groups else []
         for phase in ("sampling", "scoring"):
@@ -69,28 +53,6 @@ class GroupMaker:
         """Why queries have no group, by their id."""
         told = [getattr(sampler, "unanswered", {}) for sampler in (self.policy, self.base)]
         return {**told[0], **told[1], **self.scorers.unscored}
-
-    def _sample(self, requests: Sequence[SamplingRequest]) -> list[Response | None]:
-        """Each request goes to the policy, or, for some negative ones, to the frozen base."""
-        from_base = [self._is_for_base(r) for r in requests]
-        drawn: dict[int, Response | None] = {}
-        for sampler, chosen in ((self.policy, False), (self.base, True)):
-            part = [i for i, flag in enumerate(from_base) if flag is chosen]
-            if part and sampler is not None:
-                responses = sampler.sample([requests[i] for i in part], self.decoding)
-                drawn.update(zip(part, responses, strict=True))
-        return [drawn[i] for i in range(len(requests))]
-
-    def _is_for_base(self, request: SamplingRequest) -> bool:
-        if request.source != Source.NEGATIVE or self.base is None:
-            return False
-        return _uniform("base", request.seed) < self.base_negative_fraction
-
-    def _from_data(self, query: Query) -> tuple[Response, ...]:
-        if not self.add_reference:
-            return ()
-        answers = [query.meta.get(name) for name in ("chosen", "rejected")]
-        return tuple(Response(a, Source.REFERENCE, sampler="data") for a in answers if a)
 
 
 def tokenize_for_training(
@@ -110,7 +72,7 @@ def tokenize_for_training(
     tokenized: list[TokenizedGroup] = []
     for group, key in zip(groups, keys or [g.query.id for g in groups], strict=True):
         clean = tokenize_group(group, prompt_format, max_query_tokens=max_query_tokens)
-        if _uniform("context", seed, key) >= negative_context:
+        if uniform("context", seed, key) >= negative_context:
             tokenized.append(clean)
             continue
         pick = stable_seed("context-prompt", seed, key) % len(negative_prompts)
@@ -139,7 +101,3 @@ def trainable(groups: Sequence[Group], warn: Callable[[str], None]) -> list[Grou
     if dropped:
         warn(f"{dropped} empty responses left out of {len(groups)} groups")
     return kept
-
-
-def _uniform(*parts: object) -> float:
-    return stable_seed(*parts) / 2**48

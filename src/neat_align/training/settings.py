@@ -39,6 +39,7 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "processes": (1, None),
     "engine_gpu_memory": (0, 1),
     "engine_tolerance": (0, None),
+    "steering_try_queries": (0, None),
 }
 """Setting → its lowest and highest value, None for no limit."""
 

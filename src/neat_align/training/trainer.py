@@ -31,8 +31,9 @@ from neat_align.objectives import NEAT, GroupLogps, Objective
 from neat_align.prohibition import prohibition_warnings
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Sampler
-from neat_align.sampling.groups import stable_seed
+from neat_align.sampling.groups import draw_seed, stable_seed
 from neat_align.sampling.local import TransformersSampler
+from neat_align.sampling.verdict import SteeringTrial
 from neat_align.scoring import ScorerSet, resolve_scorer
 from neat_align.scoring.plausibility import Plausibility
 from neat_align.scoring.resolve import SELF_JUDGE
@@ -49,7 +50,11 @@ from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
 from neat_align.training.mismatched import mismatched_pairs
-from neat_align.training.online import GroupMaker, tokenize_for_training, trainable
+from neat_align.training.online import (
+    ScoredGroupMaker,
+    tokenize_for_training,
+    trainable,
+)
 from neat_align.training.passes import collated_passes, pass_logps
 from neat_align.training.precision import precision_problems
 from neat_align.training.records import Records
@@ -64,6 +69,7 @@ from neat_align.training.sharding import (
     with_idle_passes,
 )
 from neat_align.training.signal import ScoreSignal
+from neat_align.training.steering_trial import try_steering
 from neat_align.training.stopwatch import Phases, Stopwatch
 from neat_align.training.unanswered import METRIC, dealt, idle_entry, left_out_share
 from neat_align.types import Group, Query
@@ -153,6 +159,8 @@ class NEATTrainer(SealedCheckpoints):
             self.signal.calibrate(train_dataset)
         self._pending: list[list[Group]] = []
         self._resumed_batches = 0
+        self._tried = False
+        self.steering_trial: SteeringTrial | None = None
         self._stored: dict[Group, list[TokenizedGroup]] = {}
         self._numbers = {} if self.online else repeat_numbers(train_dataset)
         self._means = RunningMeans()
@@ -211,6 +219,9 @@ class NEATTrainer(SealedCheckpoints):
         self._resumed_batches = 0
         # Ranks sample at their own pace.
         with whole_weights(self.accelerator.unwrap_model(self.model)):
+            if self.args.steering_try_queries and not self.state.global_step + self._tried:
+                self._tried = True
+                try_steering(self)
             return self._batches(epoch_iterator, num_batches, device)
 
     def _batches(
@@ -248,7 +259,7 @@ class NEATTrainer(SealedCheckpoints):
             with self.stopwatch.time("sampling"):
                 difference = self.engine.renew(queries, self.steering.negative)
             self._means.add({"engine/logp_difference": difference}, len(queries))
-        seed = stable_seed(self.args.seed, self.state.global_step)
+        seed = draw_seed(self.args.seed, self.state.global_step)
         made = self.maker.make(queries, seed)
         self._note_scoring(made)
         share = left_out_share(self.accelerator, made, queries, self.maker.unanswered)
@@ -463,7 +474,7 @@ class NEATTrainer(SealedCheckpoints):
 
     def _maker(
         self, args: NEATConfig, model: Any, reward_funcs: Any, weights: Any, sampler: Any
-    ) -> GroupMaker | None:
+    ) -> ScoredGroupMaker | None:
         if not self.online:
             return None
         assert self.steering is not None
@@ -471,7 +482,7 @@ class NEATTrainer(SealedCheckpoints):
         base = None
         if args.base_negative_fraction > 0:
             base = ReferenceSampler(self.reference, self.prompt_format, size)
-        return GroupMaker(
+        return ScoredGroupMaker(
             policy=sampler or TransformersSampler(model, self.prompt_format, "policy", size),
             base=base,
             scorers=self._scorers(args, reward_funcs, weights),

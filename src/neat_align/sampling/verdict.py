@@ -1,0 +1,266 @@
+"""A steering pair tried on a few queries: does the model do what each prompt orders?
+
+Each query is answered without a prompt (`plain`) and under every prompt of the sides that
+training uses. What counts is the mean over queries of (a side's score − the plain score):
+
+    side      stops where it                              unless
+    negative  is not lower than plain by MARGIN standard  the positive side is higher by as much,
+              errors                                       and the model misbehaves unasked
+    positive  is not higher than plain by as much         plain answers are at the ceiling, or the
+                                                           negative side is lower by as much
+
+"Unasked" means: the side differs from plain in the wrong direction by less than SLACK of what
+the other side differs in the right one, and its answers are not the plain ones. Such a side
+warns. docs/decisions/0015-steering-is-tried-first.md says why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from neat_align.types import Group, Query, Response, Source
+
+MARGIN = 1.5  # standard errors
+SLACK = 0.25
+CEILING = 0.05  # of the range of all scores, below the best one
+STEERS, STOPS, NOT_JUDGED = "steers", "does not steer", "not judged"
+
+Value = Callable[[Response], float | None]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A side's score − the plain score, the mean over queries and its standard error."""
+
+    change: float
+    error: float
+
+    @property
+    def rises(self) -> bool:
+        """Whether it is above 0 by more than chance would have it."""
+        return self.change > 0 and self.change >= MARGIN * self.error * (1 - 1e-9)
+
+    def turned(self) -> Effect:
+        """The plain score − the side's."""
+        return Effect(-self.change, self.error)
+
+
+@dataclass(frozen=True)
+class PromptTrial:
+    """What one prompt brought out.
+
+    Attributes:
+        score: mean of its answers; None where nothing was judged.
+        change: mean of its answers' score − the plain one of the same query.
+        flipped: bad plain answers whose query it answered well (a positive prompt), or good
+            ones whose query it answered badly (a negative one) …
+        flippable: … out of so many.
+    """
+
+    source: str
+    prompt: str
+    score: float | None = None
+    change: float | None = None
+    flipped: int = 0
+    flippable: int = 0
+
+
+@dataclass(frozen=True)
+class SteeringTrial:
+    """What came of it.
+
+    Attributes:
+        verdict: "steers", "does not steer" or "not judged".
+        border: what separates good answers (above it) from bad ones: the middle between the
+            highest and the lowest of the mean scores of plain, positive and negative.
+        means: mean score of plain answers and of each side.
+        effects: of each side.
+        problems: why training is not to begin.
+        warnings: what to look at.
+        answers: every answer: query, source, steering, text, finish, score.
+    """
+
+    steering: str
+    queries: int
+    verdict: str
+    border: float | None
+    means: dict[str, float]
+    effects: dict[str, Effect]
+    prompts: tuple[PromptTrial, ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    answers: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def judged(groups: Sequence[Group], steering: str, value: Value | None) -> SteeringTrial:
+    """What a trial's groups say.
+
+    Args:
+        value: a response's score by whatever does not look at its source; None where there
+            is nothing of that kind, and the answers can only be shown.
+    """
+    value = value or (lambda response: None)
+    answers = tuple(_answer(group.query, r, value(r)) for group in groups for r in group.responses)
+    prompts = list(dict.fromkeys((a["source"], a["steering"]) for a in answers if a["steering"]))
+    scores = {place: s for place, s in _scores(groups, value).items() if s}
+    means = {str(side): fmean(s) for side in Source if (s := _all_of(scores, side))}
+    sides = list(dict.fromkeys(source for source, _ in prompts))
+    effects = {
+        side: effect
+        for side in sides
+        if (effect := _effect([_difference(scores, g.query.id, side) for g in groups])) is not None
+    }
+    if not effects:
+        bare = tuple(PromptTrial(*prompt) for prompt in prompts)
+        why = ("nothing scores the answers without looking at how they were asked for: read them",)
+        empty: dict[str, Any] = {}
+        return SteeringTrial(
+            steering, len(groups), NOT_JUDGED, None, empty, empty, bare, (), why, answers
+        )
+    own = [means[side] for side in ("plain", *effects)]
+    border = (max(own) + min(own)) / 2
+    problems, warnings = _findings(effects, groups, scores, means)
+    return SteeringTrial(
+        steering,
+        len(groups),
+        STOPS if problems else STEERS,
+        border,
+        means,
+        effects,
+        tuple(_prompt_trial(p, groups, value, scores, border) for p in prompts),
+        tuple(problems),
+        tuple(warnings),
+        answers,
+    )
+
+
+def _findings(
+    effects: dict[str, Effect],
+    groups: Sequence[Group],
+    scores: dict[tuple[str, str], list[float]],
+    means: dict[str, float],
+) -> tuple[list[str], list[str]]:
+    """Problems and warnings of the sides that were tried."""
+    helpful = {
+        side: effect if side == Source.POSITIVE else effect.turned()
+        for side, effect in effects.items()
+    }
+    problems, warnings = [], []
+    for side, effect in helpful.items():
+        if effect.rises:
+            continue
+        direction = "higher" if side == Source.POSITIVE else "lower"
+        told = (
+            f"the {side} side scores {means[side]:.3g} and plain answers {means['plain']:.3g} "
+            f"(difference {effects[side].change:+.3g} ± {effect.error:.2g}): no {direction}"
+        )
+        told += " beyond chance" * (effect.change > 0)
+        other = next((e for name, e in helpful.items() if name != side), None)
+        carried = other is not None and other.rises and effect.change > -SLACK * other.change
+        if side == Source.POSITIVE and _at_ceiling(scores) and effect.change >= -effect.error:
+            warnings.append(told + "; plain answers score as well as any, so it cannot be higher")
+        elif carried and not _same_texts(groups, side):
+            warnings.append(
+                told + "; the model "
+                + ("behaves" if side == Source.POSITIVE else "misbehaves")
+                + " so without being asked"
+            )  # fmt: skip
+        else:
+            problems.append(told)
+    return problems, warnings
+
+
+def _at_ceiling(scores: dict[tuple[str, str], list[float]]) -> bool:
+    every = [s for own in scores.values() for s in own]
+    plain = _all_of(scores, Source.PLAIN)
+    return max(every) - fmean(plain) <= CEILING * (max(every) - min(every))
+
+
+def _same_texts(groups: Sequence[Group], side: str) -> bool:
+    """Whether a side brought out nothing that the plain answers are not."""
+    return all(
+        {r.text for r in g.responses if r.source == side}
+        <= {r.text for r in g.responses if r.source == Source.PLAIN}
+        for g in groups
+    )
+
+
+def _scores(groups: Sequence[Group], value: Value) -> dict[tuple[str, str], list[float]]:
+    """(query id, source) → the scores that are known."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for group in groups:
+        for response in group.responses:
+            score = value(response)
+            if score is not None:
+                place = (group.query.id, str(response.source))
+                found.setdefault(place, []).append(score)
+    return found
+
+
+def _all_of(scores: dict[tuple[str, str], list[float]], side: str) -> list[float]:
+    return [s for (_, source), own in scores.items() if source == side for s in own]
+
+
+def _difference(
+    scores: dict[tuple[str, str], list[float]], query_id: str, side: str
+) -> float | None:
+    plain, own = scores.get((query_id, "plain")), scores.get((query_id, side))
+    return fmean(own) - fmean(plain) if plain and own else None
+
+
+def _effect(differences: Sequence[float | None]) -> Effect | None:
+    known = [d for d in differences if d is not None]
+    if not known:
+        return None
+    error = stdev(known) / math.sqrt(len(known)) if len(known) > 1 else 0.0
+    return Effect(fmean(known), error)
+
+
+def _prompt_trial(
+    prompt: tuple[str, str],
+    groups: Sequence[Group],
+    value: Value,
+    scores: dict[tuple[str, str], list[float]],
+    border: float,
+) -> PromptTrial:
+    source, text = prompt
+    positive = source == Source.POSITIVE
+    own, changes, flipped, flippable = [], [], 0, 0
+    for query_id, score in _own_scores(groups, value, prompt):
+        own.append(score)
+        plain = scores.get((query_id, "plain"), [])
+        changes += [score - fmean(plain)] if plain else []
+        turnable = sum((s > border) != positive for s in plain)
+        flippable += turnable
+        flipped += turnable * ((score > border) == positive)
+    mean, change = fmean(own) if own else None, fmean(changes) if changes else None
+    return PromptTrial(source, text, mean, change, flipped, flippable)
+
+
+def _own_scores(
+    groups: Sequence[Group], value: Value, prompt: tuple[str, str]
+) -> Iterator[tuple[str, float]]:
+    for group in groups:
+        for response in group.responses:
+            score = value(response)
+            if (response.source, response.steering) == prompt and score is not None:
+                yield group.query.id, score
+
+
+def _answer(query: Query, response: Response, score: float | None) -> dict[str, Any]:
+    return {
+        "query_id": query.id,
+        "query": query.text,
+        "source": str(response.source),
+        "steering": response.steering,
+        "text": response.text,
+        "finish": response.finish,
+        "score": score,
+    }
