@@ -156,3 +156,30 @@ def test_stored_groups_that_were_trained_on(recipe, folder, model_dir):  # noqa:
     rewrite(folder / "s.jsonl", '"polarity": 1.0', '"polarity": 1.5')
     done = CliRunner().invoke(app, [*words, "--resume"])
     assert "groups of" in str(done.exception)
+
+
+def test_groups_in_parts_are_made_of_one_thing(recipe, folder, model_dir):  # noqa: F811
+    """Sampling and scoring go on only with the model, texts, queries and reward they began with."""
+    (folder / "rule.yaml").write_text("negative: Answer badly.\n")
+    sample = [
+        "sample", "-m", str(model_dir), "-q", "hh.jsonl", "-o", "groups", "-s", "rule.yaml",
+        "--max-new-tokens", "3",
+    ]  # fmt: skip
+    score = ["score", "groups", "-r", "rewards.py:no_lamp", "-o", "scored"]
+    for words in (sample, score, sample, score):
+        neat(*words)
+    changes = (
+        (sample, folder / "rule.yaml", "badly", "well", "steering.negative of "),
+        (sample, folder / "hh.jsonl", "lamp 3?", "lamp 333?", "queries of "),
+        (sample, model_dir / "config.json", "true", "false", "sample.config.json of "),
+        (score, folder / "rewards.py", "1.0", "2.0", "rewards[0].source of "),
+    )
+    for words, path, old, new, told in changes:
+        before = path.read_bytes()
+        rewrite(path, old, new)
+        done = CliRunner().invoke(app, words)
+        assert told in str(done.exception), done.output
+        path.write_bytes(before)
+    assert "as it was" in neat("doctor", "scored")
+    kept = folder / "scored" / "inputs" / "rewards[0]" / "rewards.py"
+    assert kept.read_bytes() == (folder / "rewards.py").read_bytes()

@@ -15,6 +15,7 @@ from neat_align.comparison.work import time_left, units
 from neat_align.errors import NeatError
 from neat_align.objectives import OBJECTIVES
 from neat_align.recipe import load_recipe
+from neat_align.steering import Steering
 from neat_align.world.lexicon import DEVELOPMENT_NEGATIVE
 
 
@@ -102,7 +103,7 @@ def test_tuning_sees_development_queries_and_prompts_only(recipe):
         assert cell.seed == 1000
     (cell,) = grid.test_cells(grid.variants[0], method, grid.first_setting(method))
     assert cell.recipe.evaluate.queries.world.part == "test"
-    assert cell.recipe.steering == "world"
+    assert cell.recipe.pair == Steering.named("world")
 
 
 def test_cells_share_their_models_and_their_names_follow_their_content(recipe):
@@ -114,11 +115,11 @@ def test_cells_share_their_models_and_their_names_follow_their_content(recipe):
         setting = grid.first_setting(methods[name])
         return grid.test_cells(variant, methods[name], setting)[seed]
 
-    assert artefacts(cell(main, "neat", 0).recipe) == artefacts(cell(main, "dpo", 0).recipe)
-    assert artefacts(cell(main, "neat", 0).recipe) != artefacts(cell(main, "neat", 1).recipe)
-    other = artefacts(cell(leaky, "neat", 0).recipe)
-    assert other["model"] == artefacts(cell(main, "neat", 0).recipe)["model"]
-    assert other["reward"] != artefacts(cell(main, "neat", 0).recipe)["reward"]
+    assert artefacts(cell(main, "neat", 0)) == artefacts(cell(main, "dpo", 0))
+    assert artefacts(cell(main, "neat", 0)) != artefacts(cell(main, "neat", 1))
+    other = artefacts(cell(leaky, "neat", 0))
+    assert other["model"] == artefacts(cell(main, "neat", 0))["model"]
+    assert other["reward"] != artefacts(cell(main, "neat", 0))["reward"]
     assert cell(main, "neat", 0).name == cell(main, "neat", 0).name
     assert cell(main, "neat", 0).name != cell(leaky, "neat", 0).name
 
@@ -267,3 +268,47 @@ def test_pictures_escape_names_and_show_every_point():
     assert svg.count("<circle") == 2
     assert "&lt;b&gt;" in svg
     assert "<b>" not in svg
+
+
+def test_cells_are_found_by_the_content_of_what_they_name(tmp_path):
+    """Another reward, rule or data is another cell; the same under another name is the same."""
+
+    def named(reward="len(c)", rule="Be rude.", row="one", folder="a"):
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        (place / "r.py").write_text(f"def f(completions, **k):\n    return [{reward} for c in k]\n")
+        (place / "s.yaml").write_text(f"negative: {rule}\n")
+        (place / "p.jsonl").write_text(json.dumps({"prompt": row, "chosen": "a", "rejected": "b"}))
+        changes = [
+            f"steering={place}/s.yaml", f"reward.functions=['{place}/r.py:f']",
+            f"evaluate.heldout_reward={{data: {place}/p.jsonl}}",
+        ]  # fmt: skip
+        grid = Grid.plan(load_recipe("world", changes), ["neat"], [0], 1)
+        setting = grid.first_setting(load_methods()["neat"])
+        (cell,) = grid.test_cells(grid.variants[0], load_methods()["neat"], setting)
+        return cell.name, artefacts(cell)
+
+    name, models = named()
+    assert named(folder="b") == (name, models)
+    assert named(reward="-len(c)")[0] != name
+    assert named(rule="Be vague.")[0] != name
+    other, trained = named(row="two")
+    assert other != name
+    assert trained["heldout"] != models["heldout"]
+    assert trained["model"] == models["model"]
+
+
+def test_a_cell_is_not_run_on_what_has_changed_since(tmp_path):
+    from neat_align.comparison.work import work_through
+
+    (tmp_path / "r.py").write_text(
+        "def f(completions, **k):\n    return [1.0] * len(completions)\n"
+    )
+    changes = [f"reward.functions=['{tmp_path}/r.py:f']"]
+    grid = Grid.plan(load_recipe("world", changes), ["neat"], [0], 1)
+    list(units(grid, Store(tmp_path / "study")))
+    (tmp_path / "r.py").write_text(
+        "def f(completions, **k):\n    return [2.0] * len(completions)\n"
+    )
+    with pytest.raises(NeatError, match="has changed since"):
+        work_through(grid, Store(tmp_path / "study"))

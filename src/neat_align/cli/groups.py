@@ -15,6 +15,7 @@ from neat_align.artefacts import digest
 from neat_align.errors import DataError, OutputError
 
 if TYPE_CHECKING:
+    from neat_align.content import Source
     from neat_align.data.missing import Told
     from neat_align.data.shards import Shard
     from neat_align.types import Group, Query
@@ -47,18 +48,22 @@ class GroupsTarget:
             return self.output / f".journal-{self.shard.index:05d}.jsonl"
         return self.output.with_name(f".{self.output.name}.journal.jsonl")
 
-    def check(self, settings: Mapping[str, Any]) -> None:
-        """Refuse an output that cannot be written, or that other settings have begun.
+    def check(self, settings: Mapping[str, Any], sources: Mapping[str, Source]) -> None:
+        """Refuse an output that cannot be written, or that something else has begun.
+
+        Args:
+            sources: what the settings name, by their keys; a change of content is refused.
 
         Raises:
             OutputError: a file that exists or says no format; a directory of something else.
         """
+        from neat_align.content import keep, recorded
         from neat_align.data import check_groups_path
         from neat_align.data.missing import goes_on
         from neat_align.runs import RunDirectory
 
         if self.in_parts:
-            RunDirectory.open(self.output, settings, resume=True)
+            keep(RunDirectory.open(self.output, settings, True, recorded(sources)), sources)
             return
         if self.shard.count > 1:
             raise OutputError(
@@ -66,7 +71,7 @@ class GroupsTarget:
                 "shards need a directory to share",
                 f"name a directory, e.g. {self.output.with_suffix('')}/",
             )
-        if self.output.exists() and not goes_on(self.output, settings):
+        if self.output.exists() and not goes_on(self.output, by_content(settings, sources)):
             raise OutputError(
                 f"output {self.output}", "it exists", "name another, or remove it first"
             )
@@ -74,12 +79,16 @@ class GroupsTarget:
 
     @staticmethod
     def made_by(groups: Path) -> Any:
-        """The settings with which a directory of groups was made; None where it does not say."""
-        from neat_align.atomic import read_json
-        from neat_align.runs import MANIFEST
+        """What decided the groups of a directory; None where it does not say."""
+        from neat_align.identity import without_places
+        from neat_align.runs import MANIFEST, RunDirectory
 
-        manifest = groups / MANIFEST
-        return read_json(manifest)["recipe"] if manifest.exists() else None
+        if not (groups / MANIFEST).exists():
+            return None
+        manifest = RunDirectory(groups).manifest()
+        sources = manifest["sources"]
+        content = {place: source["content"] for place, source in sources.items()}
+        return {**without_places(manifest["recipe"], sources), "content": content}
 
     def check_source(self, groups: Path) -> None:
         """Look at the groups to be read: parts become parts, and a file becomes a file.
@@ -242,6 +251,14 @@ def _is_made_of(path: Path, source: str) -> bool:
     notes = notes_of(path)
     grown = bool(notes.get(MISSING)) and notes["source"] != source
     return not notes.get(UNSCORED) and not grown
+
+
+def by_content(settings: Mapping[str, Any], sources: Mapping[str, Source]) -> dict[str, Any]:
+    """Settings by which a file of groups is known again: what they name stands by content."""
+    from neat_align.content import contents
+    from neat_align.identity import without_places
+
+    return {**without_places(settings, sources), "content": contents(sources)}
 
 
 def _check_made_of(path: Path, source: Path) -> None:

@@ -12,9 +12,8 @@ import typer
 from rich.console import Console
 
 from neat_align import defaults
-from neat_align.artefacts import digest
 from neat_align.cli.drawing import Force, decoding_of, steering_pair
-from neat_align.cli.groups import DropKind, GroupsTarget
+from neat_align.cli.groups import DropKind, GroupsTarget, by_content
 from neat_align.cli.json_option import json_object
 from neat_align.cli.ray_shards import ray_problems, run_on_ray
 from neat_align.cli.shard_work import SampleWork, ScoreWork
@@ -107,6 +106,7 @@ def sample(
     Example: neat sample -m NAME --server http://localhost:8000/v1 -q q.jsonl -o groups/ -s own.yaml
     Example: neat sample -m ./model -q queries.jsonl -o plain/ --positive 0 --negative 0 --plain 4
     """
+    from neat_align.content import Source, absolute_name
     from neat_align.data.shards import Shard
     from neat_align.sampling.groups import GroupPlan
     from neat_align.sampling.job import SamplingJob
@@ -131,11 +131,16 @@ def sample(
     raise_all(problems + ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
     target = GroupsTarget(output, shard)
     count = target.count(queries)
-    asked = {"path": str(queries), "sha256": digest(queries)}
-    settings = {**job.identity(), "queries": asked, "shards": num_shards}
-    target.check(settings)
+    sources = {"queries": Source("data", str(queries.absolute()))}
+    if server is None:
+        sources["sample"] = Source("model", absolute_name(model))
+    if pair is not None:
+        sources["steering"] = Source("steering", absolute_name(str(steering)))
+    settings = {**job.identity(), "queries": str(queries), "shards": num_shards}
+    target.check(settings, sources)
+    known = by_content(settings, sources)
 
-    work = SampleWork(job, queries.absolute(), output.absolute(), num_shards, settings)
+    work = SampleWork(job, queries.absolute(), output.absolute(), num_shards, known)
     if ray:
         for index, told in enumerate(run_on_ray(work, num_shards, ray, ray_workers, ray_gpus)):
             console.print(f"shard {index}: {told}")
@@ -180,6 +185,7 @@ def score(
     Example: neat score groups.jsonl -r rewards.py:politeness -r ./reward -o scored.jsonl
     Example: neat score groups/ -r ./reward -o scored/ --drop duplicate --min-gap 0.1
     """
+    from neat_align.content import Source, absolute_name
     from neat_align.data.finished import unfinished
     from neat_align.data.flags import Filter
     from neat_align.data.shards import Shard, group_files
@@ -196,7 +202,6 @@ def score(
     target = GroupsTarget(output, shard)
     target.check_source(groups)
     settings = {
-        "score": str(groups),
         "made_by": target.made_by(groups),
         "rewards": reward,
         "weights": weight,
@@ -204,11 +209,16 @@ def score(
         "min_gap": min_gap,
         "shards": num_shards,
     }
-    target.check(settings)
+    sources = {
+        f"rewards[{number}]": Source("scorer", absolute_name(name))
+        for number, name in enumerate(reward)
+    }
+    target.check(settings, sources)
+    known = by_content(settings, sources)
     raise_all(import_problems(reward))
     weights = tuple(weight) if weight else None
     paths = groups.absolute(), output.absolute()
-    work = ScoreWork(tuple(reward), weights, kept, *paths, num_shards, settings)
+    work = ScoreWork(tuple(reward), weights, kept, *paths, num_shards, known)
     if ray:
         done = run_on_ray(work, num_shards, ray, ray_workers, ray_gpus)
     else:

@@ -21,8 +21,17 @@ from neat_align.comparison.methods import (
     repeated_methods,
     unknown_methods,
 )
+from neat_align.content import recorded
 from neat_align.errors import InputError, RecipeError, raise_all
-from neat_align.recipe import Recipe, RewardTraining, check_recipe, recipe_from, reward_imports
+from neat_align.identity import Sources, identity
+from neat_align.recipe import (
+    Recipe,
+    RewardTraining,
+    check_recipe,
+    recipe_from,
+    recipe_sources,
+    reward_imports,
+)
 from neat_align.recipe.load import apply_override
 from neat_align.recipe.schema import Section, steering_texts
 from neat_align.steering import Steering
@@ -38,7 +47,8 @@ class Cell:
     Attributes:
         variant: the part of the study: "main", or one of the recipe's variants.
         setting: what of the method's settings it uses, by dotted key.
-        recipe: all that decides its result.
+        recipe: all that decides its result, but for what it names:
+        sources: that, with its content when the comparison was planned.
     """
 
     variant: str
@@ -46,6 +56,7 @@ class Cell:
     setting: Mapping[str, Any]
     split: Split
     recipe: Recipe
+    sources: Sources = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -53,8 +64,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Readable, and different whenever anything in the recipe is."""
-        what = digest([self.method, self.split, _content(self.recipe)])
+        """Readable, and different whenever anything in the recipe, or what it names, is."""
+        what = digest([self.method, self.split, _content(self.recipe, self.sources)])
         return f"{self.split}-{self.method}-{self.seed}-{what}"
 
 
@@ -180,7 +191,9 @@ class Grid:
         key = digest([variant, method.name, dict(setting), split, seed])
         if key not in self.cache:
             recipe = self._recipe(overrides, method, setting, split, seed)
-            self.cache[key] = Cell(variant, method.name, dict(setting), split, recipe)
+            sources = recorded(recipe_sources(recipe))
+            own = recipe.with_pair(recipe.pair)  # the texts, whatever becomes of their file
+            self.cache[key] = Cell(variant, method.name, dict(setting), split, own, sources)
         return self.cache[key]
 
     def _recipe(
@@ -236,29 +249,38 @@ class Grid:
         return list(found.values())
 
 
-def artefacts(recipe: Recipe) -> dict[str, str]:
+def artefacts(cell: Cell) -> dict[str, str]:
     """The names of the models that a cell's recipe trains, by role: model, reward, heldout.
 
     A name holds all that decides the weights, so cells share what they have in common.
     """
-    base = recipe.model.path or ""
+    recipe, sources = cell.recipe, cell.sources
+    base: Any = _content(recipe.model, sources, "model")
     names: dict[str, str] = {}
     if recipe.model.from_scratch:
-        base = digest([_content(recipe.model.from_scratch), recipe.seed])
+        base = digest([base, recipe.seed])
         names["model"] = f"model-{recipe.seed}-{base}"
     if recipe.reward.train:
-        what = digest([base, _content(recipe.reward.train), recipe.seed])
-        names["reward"] = f"reward-{recipe.seed}-{what}"
+        section = _content(recipe.reward.train, sources, "reward.train")
+        names["reward"] = f"reward-{recipe.seed}-{digest([base, section, recipe.seed])}"
     heldout = recipe.evaluate.heldout_reward if recipe.evaluate else None
     if isinstance(heldout, RewardTraining):
-        what = digest([base, _content(heldout), recipe.seed, "heldout"])
+        section = _content(heldout, sources, "evaluate.heldout_reward")
+        what = digest([base, section, recipe.seed, "heldout"])
         names["heldout"] = f"heldout-{recipe.seed}-{what}"
     return names
 
 
-def _content(section: Section) -> dict[str, Any]:
-    """What a section says beyond its defaults: a new key with a default changes no name."""
-    return section.model_dump(mode="json", exclude_defaults=True)
+def _content(section: Section, sources: Sources, place: str = "") -> dict[str, Any]:
+    """What a section says beyond its defaults (a new key with a default changes no name).
+
+    What it names stands there by content.
+    """
+    start = f"{place}." if place else ""
+    inside = {
+        key.removeprefix(start): source for key, source in sources.items() if key.startswith(start)
+    }
+    return identity(section.model_dump(mode="json", exclude_defaults=True), inside)
 
 
 def digest(value: Any) -> str:

@@ -26,7 +26,9 @@ from neat_align.comparison.memory import PeakMemory
 from neat_align.comparison.methods import BASE
 from neat_align.comparison.store import Store
 from neat_align.comparison.summary import chosen_setting
-from neat_align.recipe import Recipe, RewardTraining
+from neat_align.content import refuse_changed
+from neat_align.identity import Sources
+from neat_align.recipe import RewardTraining
 from neat_align.runs import RunDirectory
 from neat_align.stages import HELD_OUT
 
@@ -46,12 +48,14 @@ class Unit:
         kind: model, reward, heldout, development or test; for the estimate of time.
         needs: names of the units it waits for.
         work: does it.
+        sources: what it is made from; if that has changed since, it is not done.
     """
 
     name: str
     kind: str
     needs: tuple[str, ...]
     work: Callable[[Store], object]
+    sources: Sources
 
 
 def compare(
@@ -98,7 +102,7 @@ def units(grid: Grid, store: Store) -> Iterator[Unit]:
     """All units known by now: test cells appear when their method's setting is chosen."""
     seen: set[str] = set()
     for cell in cells(grid, store):
-        for unit in (*_models(cell.recipe), _cell_unit(cell)):
+        for unit in (*_models(cell), _cell_unit(cell)):
             if unit.name not in seen:
                 seen.add(unit.name)
                 yield unit
@@ -142,9 +146,9 @@ def time_left(grid: Grid, store: Store, workers: int) -> float | None:
 # ------------------------------------------------------------------------ units of work
 
 
-def _models(recipe: Recipe) -> Iterator[Unit]:
+def _models(cell: Cell) -> Iterator[Unit]:
     """The models a cell needs, in the order in which they can be trained."""
-    names = artefacts(recipe)
+    recipe, names = cell.recipe, artefacts(cell)
     base = (names["model"],) if "model" in names else ()
     if base:
         yield Unit(
@@ -152,21 +156,22 @@ def _models(recipe: Recipe) -> Iterator[Unit]:
             "model",
             (),
             lambda store: stages.train_base(recipe, store.model(names["model"])),
+            cell.sources,
         )
     if "reward" in names:
         section = recipe.reward.train
         assert section is not None
-        yield _reward_unit(recipe, section, names["reward"], "reward", base, recipe.seed)
+        yield _reward_unit(cell, section, names["reward"], "reward", base, recipe.seed)
     if "heldout" in names:
         assert recipe.evaluate is not None
         heldout = recipe.evaluate.heldout_reward
         assert isinstance(heldout, RewardTraining)
         seed = recipe.seed + HELD_OUT
-        yield _reward_unit(recipe, heldout, names["heldout"], "heldout", base, seed)
+        yield _reward_unit(cell, heldout, names["heldout"], "heldout", base, seed)
 
 
 def _reward_unit(
-    recipe: Recipe,
+    cell: Cell,
     section: RewardTraining,
     name: str,
     kind: str,
@@ -174,23 +179,23 @@ def _reward_unit(
     seed: int,
 ) -> Unit:
     def work(store: Store) -> None:
-        found = stages.train_reward(_base(recipe, store), section, seed, store.model(name))
+        found = stages.train_reward(_base(cell, store), section, seed, store.model(name))
         atomic_write_json(store.directory / "models" / f"{name}.json", dict(found))
 
-    return Unit(name, kind, needs, work)
+    return Unit(name, kind, needs, work, cell.sources)
 
 
 def _cell_unit(cell: Cell) -> Unit:
-    needs = tuple(artefacts(cell.recipe).values())
-    return Unit(cell.name, cell.split, needs, lambda store: run_cell(cell, store))
+    needs = tuple(artefacts(cell).values())
+    return Unit(cell.name, cell.split, needs, lambda store: run_cell(cell, store), cell.sources)
 
 
 def run_cell(cell: Cell, store: Store) -> None:
     """Align and evaluate; leave figures, cost and every response."""
     folder = store.cell(cell)
     train_folder = folder / "train"
-    recipe, names = cell.recipe, artefacts(cell.recipe)
-    base = _base(recipe, store)
+    recipe, names = cell.recipe, artefacts(cell)
+    base = _base(cell, store)
     rewards = list(recipe.reward.names)
     if "reward" in names:
         rewards.append(str(store.model(names["reward"])))
@@ -215,6 +220,7 @@ def run_cell(cell: Cell, store: Store) -> None:
         "figures": figures,
         "cost": {**cost, "train_seconds": train_seconds, "peak_memory_bytes": memory.bytes},
         "recipe": recipe.model_dump(mode="json"),
+        "sources": cell.sources,
     }
     atomic_write_json(folder / "result.json", result)
 
@@ -274,9 +280,8 @@ def _evaluated(
     return {name: x.to_json() for name, x in result.figures.items()}, result.samples
 
 
-def _base(recipe: Recipe, store: Store) -> str:
-    names = artefacts(recipe)
-    return recipe.model.path or str(store.model(names["model"]))
+def _base(cell: Cell, store: Store) -> str:
+    return cell.recipe.model.path or str(store.model(artefacts(cell)["model"]))
 
 
 def _try(unit: Unit, store: Store, grid: Grid, say: Say) -> bool:
@@ -288,6 +293,7 @@ def _try(unit: Unit, store: Store, grid: Grid, say: Say) -> bool:
     with store.claimed(unit.name) as mine:
         if not mine or store.record(unit.name) is not None:
             return False
+        refuse_changed(f"what {unit.name} is made from", unit.sources)
         if broken is not None:
             store.failed(unit.name, f"what it needs failed: {broken}")
             return True

@@ -24,13 +24,18 @@ def refuse_changes(run: RunDirectory) -> None:
     Raises:
         OutputError: they are not what the run began with.
     """
-    sources = {p: s for p, s in run.manifest()["sources"].items() if s["kind"] != HELD}
-    found = [line for lines in changes(sources).values() for line in lines]
+    refuse_changed(f"what the run in {run.directory} is made from", run.manifest()["sources"])
+
+
+def refuse_changed(given: str, sources: Sources) -> None:
+    """Stop before work on sources that are not what they were; see `refuse_changes`."""
+    looked_at = {place: s for place, s in sources.items() if s["kind"] != HELD}
+    found = [line for lines in changes(looked_at).values() for line in lines]
     if found:
         raise OutputError(
-            f"what the run in {run.directory} is made from",
+            given,
             f"it has changed since the run began: {', '.join(found)}",
-            "restore it (texts are kept under inputs/) and resume, or start another run",
+            "restore it (a run keeps texts under inputs/) and resume, or start another one",
         )
 
 

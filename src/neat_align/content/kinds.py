@@ -12,6 +12,7 @@ from neat_align.content.files import file_content, rows_content
 from neat_align.content.models import hub_content, model_content
 from neat_align.content.scorers import scorer_content
 from neat_align.errors import InputError
+from neat_align.paths import exists
 from neat_align.steering import SIDES, Steering
 
 Kind = Literal["data", "dataset", "model", "scorer", "steering", "file", "groups"]
@@ -32,6 +33,17 @@ class Source:
     def content(self) -> Any:
         """What the name stands for now: digests, texts, a revision."""
         return CONTENT[self.kind](self.name)
+
+
+def absolute_name(name: str) -> str:
+    """A name on the command line, a path in it made absolute: it may be looked up elsewhere."""
+    kind, equals, rest = name.rpartition("=")
+    where, _, function = rest.rpartition(":")
+    path = where if where.endswith(".py") else rest
+    if not exists(Path(path).expanduser()):
+        return name
+    whole = str(Path(path).expanduser().absolute())
+    return kind + equals + (f"{whole}:{function}" if path == where else whole)
 
 
 def contents(sources: Mapping[str, Source]) -> dict[str, Any]:
