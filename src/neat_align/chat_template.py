@@ -13,6 +13,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -22,6 +23,7 @@ import jinja2.nodes
 import jinja2.parser
 
 from neat_align.errors import InputError, ModelError, nearest
+from neat_align.paths import is_dir
 
 NOW = re.compile(r"strftime_now\(\s*(?P<quote>[\"'])(?P<format>.*?)(?P=quote)\s*\)")
 GIVEN = frozenset(
@@ -126,6 +128,46 @@ def template_names(source: str, name: str = "unnamed") -> frozenset[str]:
         ModelError: it is no Jinja template.
     """
     return frozenset(_variables(_parsed(source, name)) - {*FUNCTIONS, *GIVEN})
+
+
+def saved_template_problems(
+    directory: str | Path, arguments: Mapping[str, Any]
+) -> list[InputError]:
+    """What is wrong with a saved model's template, or with arguments for it; loads nothing.
+
+    A model of the hub is looked at when it is loaded.
+    """
+    folder = Path(directory).expanduser()
+    if not is_dir(folder):
+        return []
+    try:
+        sources = _saved_sources(folder)
+        read = [template_names(source, str(directory)) for source in sources]
+    except ModelError as error:
+        return [error]
+    return argument_problems(arguments, frozenset().union(*read))
+
+
+def _saved_sources(folder: Path) -> list[str]:
+    """The chat templates beside a tokenizer, wherever transformers looks for them."""
+    files = [folder / "chat_template.jinja", *folder.glob("additional_chat_templates/*.jinja")]
+    sources = [f.read_text(encoding="utf-8", errors="replace") for f in files if f.is_file()]
+    if sources:
+        return sources
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            sources += _sources_in(folder / name)
+    return sources
+
+
+def _sources_in(path: Path) -> list[str]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8")).get("chat_template")
+    except (OSError, ValueError, AttributeError):
+        return []  # told by what loads it
+    named = value if isinstance(value, list) else [{"template": value}]
+    found = [entry.get("template") for entry in named if isinstance(entry, Mapping)]
+    return [source for source in found if isinstance(source, str)]
 
 
 @functools.cache

@@ -281,7 +281,7 @@ def evaluate_models(
     if paths is None:
         paths = {"base": Path(base_source(recipe, run)), policy_name(recipe): run.path("policy")}
     evaluation = evaluate(
-        loaded_models(paths, section.batch_size, seed),
+        loaded_models(paths, section.batch_size, seed, recipe.model.chat_template_kwargs),
         held_out,
         recipe.pair,
         stages.evaluation_settings(recipe),
@@ -314,7 +314,10 @@ def training_rewards(recipe: Recipe, run: RunDirectory) -> list[str]:
 
 
 def loaded_models(
-    paths: Mapping[str, Path], batch_size: int, seed: int
+    paths: Mapping[str, Path],
+    batch_size: int,
+    seed: int,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[str, Evaluated]]:
     """Models one at a time, ready to be evaluated."""
     from neat_align.evaluation.local import evaluated_model
@@ -323,7 +326,8 @@ def loaded_models(
     for name, path in paths.items():
         model, tokenizer = load_causal_lm(path), load_tokenizer(path)
         with tqdm(desc=f"evaluating {name}", unit=" responses", delay=2, leave=False) as bar:
-            yield name, evaluated_model(model, tokenizer, name, batch_size, seed, bar.update)
+            options = (name, batch_size, seed, bar.update, chat_template_kwargs)
+            yield name, evaluated_model(model, tokenizer, *options)
 
 
 def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:

@@ -133,6 +133,7 @@ def training_arguments(recipe: Recipe, output_dir: Path, trial: Trial = "stops")
         plausibility=recipe.reward.plausibility,
         steering_try_queries=0 if trial == "off" else recipe.try_queries,
         steering_force=trial == "warns",
+        chat_template_kwargs=recipe.model.chat_template_kwargs or None,
         **asdict(decoding(recipe)),
         **{key: value for key, value in recipe.train.items() if key != "lora"},
     )

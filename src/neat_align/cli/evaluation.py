@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from neat_align.chat_template import KWARGS, saved_template_problems
 from neat_align.cli.drawing import steering_pair
 from neat_align.cli.report import evaluation_page
-from neat_align.errors import InputError, SteeringError, raise_all
+from neat_align.errors import InputError, RecipeError, SteeringError, raise_all
 from neat_align.evaluation import Evaluation, EvaluationSettings, evaluate, resolve_checker
 from neat_align.evaluation.safety import check_kinds
 from neat_align.runs import MANIFEST, RunDirectory
@@ -23,8 +26,13 @@ def evaluate_paths(
     checker: str | None,
     output: Path,
     batch_size: int,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Check everything, then evaluate each model; write results and page to `output`.
+
+    Args:
+        chat_template_kwargs: arguments of the chat templates; those with which the models
+            were aligned, as their runs tell, when None.
 
     Raises:
         InputError: everything that is wrong with what was given.
@@ -34,8 +42,12 @@ def evaluate_paths(
     from neat_align.scoring import check_scorer_value, import_problems, resolve_scorer
 
     errors: list[InputError] = []
+    arguments = chat_template_kwargs
+    if arguments is None:
+        arguments, errors = _arguments_of_runs(models)
     for path in models.values():
         errors += check_model_source(path, "policy")
+        errors += saved_template_problems(path, arguments)
     named = [name for name in rewards.values() if name]
     for name in named:
         errors += check_scorer_value(name)
@@ -53,7 +65,12 @@ def evaluate_paths(
 
     scorers = {key: resolve_scorer(name) for key, name in rewards.items() if name}
     evaluation = evaluate(
-        loaded_models(models, batch_size, settings.seed), found, pair, settings, scorers, judge
+        loaded_models(models, batch_size, settings.seed, arguments),
+        found,
+        pair,
+        settings,
+        scorers,
+        judge,
     )
     evaluation.about["asked"] = {
         "models": {name: str(path) for name, path in models.items()},
@@ -97,6 +114,30 @@ def steering_of_models(models: Mapping[str, Path]) -> Steering:
             "give the one to evaluate with: --steering",
         )
     return first
+
+
+def _arguments_of_runs(
+    models: Mapping[str, Path],
+) -> tuple[Mapping[str, Any], list[InputError]]:
+    """The chat template's arguments with which the models were aligned; or that they differ."""
+    known = {name: found for name, path in models.items() if (found := _run_arguments(path))}
+    if not known:
+        return {}, []
+    first, *others = known.values()
+    if all(found == first for found in others):
+        return first, []
+    given = ", ".join(f"{name} ({json.dumps(found)})" for name, found in known.items())
+    why = "one set of arguments is given to all of them"
+    fix = "give the one to evaluate with: --chat-template-kwargs"
+    return {}, [RecipeError(f"models aligned with different {KWARGS}: {given}", why, fix)]
+
+
+def _run_arguments(path: Path) -> dict[str, Any]:
+    """What the run that a policy lies in gave to the chat template."""
+    if not (path.parent / MANIFEST).is_file():
+        return {}
+    model = RunDirectory(path.parent).manifest()["recipe"].get("model")
+    return dict(model.get(KWARGS) or {}) if isinstance(model, dict) else {}
 
 
 def _aligned_with(path: Path) -> Steering | None:

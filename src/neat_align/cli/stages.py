@@ -43,6 +43,13 @@ StopStrings = Annotated[
     list[str] | None,
     typer.Option("--stop-strings", help="Ends a response before it; repeatable."),
 ]
+TemplateArguments = Annotated[
+    str | None,
+    typer.Option(
+        "--chat-template-kwargs",
+        help="Arguments of the chat template, as JSON: '{\"enable_thinking\": false}'.",
+    ),
+]
 Responses = Annotated[int, typer.Option(min=0, help="Responses per query.")]
 Batch = Annotated[int, typer.Option(min=1, help="Responses at a time.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory or hub id.")]
@@ -76,6 +83,7 @@ def sample(
     top_k: TopK = defaults.TOP_K,
     min_p: MinP = defaults.MIN_P,
     stop_strings: StopStrings = None,
+    chat_template_kwargs: TemplateArguments = None,
     batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
     seed: Seed = 0,
     num_shards: Annotated[int, typer.Option(min=1, help="Shards of the whole data set.")] = 1,
@@ -126,6 +134,7 @@ def sample(
         key_variable,
         concurrency,
         json_object(extra_body, "--extra-body"),
+        json_object(chat_template_kwargs, "--chat-template-kwargs"),
     )
     problems += job.problems()
     raise_all(problems + ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
@@ -281,6 +290,7 @@ def evaluate(
     top_k: TopK = defaults.TOP_K,
     min_p: MinP = defaults.MIN_P,
     stop_strings: StopStrings = None,
+    chat_template_kwargs: TemplateArguments = None,
     samples_per_query: Annotated[
         int, typer.Option(min=1, help="Responses a query.")
     ] = defaults.SAMPLES_PER_QUERY,
@@ -300,10 +310,21 @@ def evaluate(
 
     _refuse_existing(output)
     decoding = decoding_of(max_new_tokens, temperature, top_p, top_k, min_p, stop_strings)
+    arguments = None
+    if chat_template_kwargs is not None:
+        arguments = json_object(chat_template_kwargs, "--chat-template-kwargs")
     settings = EvaluationSettings(decoding, seed, samples_per_query)
     named = {"train": reward, "heldout": heldout_reward}
     evaluation = evaluate_paths(
-        _named_paths(model), queries, steering, settings, named, checker, output, batch_size
+        _named_paths(model),
+        queries,
+        steering,
+        settings,
+        named,
+        checker,
+        output,
+        batch_size,
+        arguments,
     )
     samples = {name: result.samples for name, result in evaluation.models.items()}
     tell_evaluation(evaluation.to_json(), samples, output, console.print)

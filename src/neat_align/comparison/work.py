@@ -266,15 +266,27 @@ def _evaluated(
     inputs.refuse_trained_queries(held_out, inputs.queries(recipe.queries, recipe.seed))
     tokenizer, size = load_tokenizer(base), section.batch_size
     reference = load_causal_lm(base, recipe.model.dtype, recipe.model.device)
+    arguments = recipe.model.chat_template_kwargs
     evaluation = evaluate(
-        {cell.method: evaluated_model(model, tokenizer, cell.method, size, recipe.seed)},
+        {
+            cell.method: evaluated_model(
+                model,
+                tokenizer,
+                cell.method,
+                size,
+                recipe.seed,
+                chat_template_kwargs=arguments,
+            )
+        },
         held_out,
         recipe.pair,
         stages.evaluation_settings(recipe),
         stages.evaluation_scorers(recipe, rewards, heldout),
         resolve_checker(section.checker),
         inputs.documents(section.perplexity, recipe.seed + HELD_OUT) if section.perplexity else (),
-        evaluated_model(reference, tokenizer, BASE, size, recipe.seed).log_probability,
+        evaluated_model(
+            reference, tokenizer, BASE, size, recipe.seed, chat_template_kwargs=arguments
+        ).log_probability,
     )
     result = evaluation.models[cell.method]
     return {name: x.to_json() for name, x in result.figures.items()}, result.samples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -26,6 +26,7 @@ def evaluated_model(
     batch_size: int = defaults.SAMPLING_BATCH_SIZE,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> Evaluated:
     """Sampler, log-probabilities and perplexity of a transformers model.
 
@@ -34,7 +35,7 @@ def evaluated_model(
             is not the tokenizer's.
     """
     raise_all(vocabulary_problems(model, tokenizer) or padding_problems(model))
-    prompt_format = PromptFormat(tokenizer)
+    prompt_format = PromptFormat(tokenizer, chat_template_kwargs)
     model.eval()
 
     def log_probability(groups: Sequence[Group]) -> list[list[float]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from neat_align.chat_template import saved_template_problems
 from neat_align.data import DataSpec, read_queries
 from neat_align.data.files import read_rows
 from neat_align.errors import InputError, RecipeError, nearest
@@ -32,7 +33,9 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
     errors += _combination(recipe)
     errors += _settings(recipe)
     if recipe.model.path:
-        errors += check_model_source(recipe.model.path, "policy")
+        errors += check_model_source(recipe.model.path, "policy") or saved_template_problems(
+            recipe.model.path, recipe.model.chat_template_kwargs
+        )
     columns = query_columns(recipe.queries)
     for name in recipe.reward.names:
         errors += check_scorer_value(name, columns)

@@ -120,12 +120,15 @@ class Model(Section):
         from_scratch: trains a small model instead.
         dtype: of the weights.
         device: where the model runs.
+        chat_template_kwargs: further arguments of the chat template, e.g.
+            {enable_thinking: false}; those of a row go before them.
     """
 
     path: str | None = None
     from_scratch: FromScratch | None = None
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     device: str | None = None
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

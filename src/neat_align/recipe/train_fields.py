@@ -17,6 +17,7 @@ OWNED = {
     "top_k": "write `sample: {top_k: …}`",
     "min_p": "write `sample: {min_p: …}`",
     "stop_strings": "write `sample: {stop_strings: […]}`",
+    "chat_template_kwargs": "write `model: {path: …, chat_template_kwargs: {…}}`",
     "plausibility": "write `reward: {plausibility: …}`",
     "sampling_batch_size": "write `sample: {batch_size: …}`",
     "steering_try_queries": "write `steering: {name: …, try_queries: …}`",

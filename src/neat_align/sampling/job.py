@@ -9,6 +9,7 @@ from typing import Any
 
 from neat_align import defaults
 from neat_align.chat_client import ChatClient, client_problems
+from neat_align.chat_template import KWARGS, saved_template_problems
 from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
 from neat_align.modeling.fit import vocabulary_problems
@@ -57,6 +58,7 @@ class SamplingJob:
         batch_size: responses drawn at a time here.
         seed: of all responses.
         extra_body: further fields of every question to the server.
+        chat_template_kwargs: further arguments of the chat template, here or on the server.
     """
 
     model: str
@@ -69,12 +71,17 @@ class SamplingJob:
     key_variable: str = defaults.KEY_VARIABLE
     concurrency: int = defaults.CONCURRENCY
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def problems(self) -> list[InputError]:
         """What is wrong with the model's name or the server's address; nothing is loaded."""
         if self.server is not None:
-            return client_problems(self.server, self.key_variable, self.extra_body)
-        return [*self._without_server(), *check_model_source(self.model, "policy")]
+            return client_problems(self.server, self.key_variable, self._extra_body)
+        return [
+            *self._without_server(),
+            *check_model_source(self.model, "policy"),
+            *saved_template_problems(self.model, self.chat_template_kwargs),
+        ]
 
     def _without_server(self) -> list[InputError]:
         """Settings of a server where there is none."""
@@ -85,6 +92,12 @@ class SamplingJob:
         }
         why, fix = "the model is here, and no server is asked", "give --server, or leave it out"
         return [RecipeError(f"{name} without --server", why, fix) for name in given if given[name]]
+
+    @property
+    def _extra_body(self) -> dict[str, Any]:
+        """What every question to the server holds besides, the template's arguments included."""
+        arguments = {**self.extra_body.get(KWARGS, {}), **self.chat_template_kwargs}
+        return {**self.extra_body, **({KWARGS: arguments} if arguments else {})}
 
     def identity(self) -> dict[str, Any]:
         """What decides which responses are drawn."""
@@ -98,6 +111,7 @@ class SamplingJob:
             "decoding": asdict(self.decoding),
             "seed": self.seed,
             **({"extra_body": dict(self.extra_body)} if self.extra_body else {}),
+            **({KWARGS: dict(self.chat_template_kwargs)} if self.chat_template_kwargs else {}),
         }
 
     def load(self) -> Callable[[Path | None], Maker]:
@@ -105,7 +119,7 @@ class SamplingJob:
         if self.server is None:
             sampler = self._local()
             return lambda journal: Maker(self, sampler)
-        client = ChatClient(self.server, self.model, self.key_variable, extra_body=self.extra_body)
+        client = ChatClient(self.server, self.model, self.key_variable, extra_body=self._extra_body)
         return lambda journal: Maker(self, ServerSampler(client, self.concurrency, journal))
 
     def _local(self) -> Sampler:
@@ -113,4 +127,5 @@ class SamplingJob:
 
         model, tokenizer = load_causal_lm(self.model), load_tokenizer(self.model)
         raise_all(vocabulary_problems(model, tokenizer))
-        return TransformersSampler(model, PromptFormat(tokenizer), self.model, self.batch_size)
+        form = PromptFormat(tokenizer, self.chat_template_kwargs)
+        return TransformersSampler(model, form, self.model, self.batch_size)

@@ -67,6 +67,8 @@ class NEATConfig(TrainingArguments):
             the objective suggests (NEAT 0.7, the others 0).
         max_new_tokens, temperature, top_p, top_k, min_p: decoding.
         stop_strings: end a response, which keeps the text before them.
+        chat_template_kwargs: further arguments of the chat template, e.g.
+            {"enable_thinking": False}; those of a row (a column of this name) go before them.
         sampling_batch_size: responses drawn at a time.
         max_query_tokens: longer queries lose their beginning; None keeps all.
         plausibility: weight of `scoring.plausibility` in the score: the mean log-likelihood
@@ -116,6 +118,7 @@ class NEATConfig(TrainingArguments):
     top_k: int = defaults.TOP_K
     min_p: float = defaults.MIN_P
     stop_strings: tuple[str, ...] = ()
+    chat_template_kwargs: dict[str, Any] | None = None
     sampling_batch_size: int = defaults.SAMPLING_BATCH_SIZE
     max_query_tokens: int | None = None
     plausibility: float = 0.0

@@ -150,7 +150,7 @@ class NEATTrainer(SealedCheckpoints):
         self.config_dropout = disable_dropout(model) if args.disable_dropout else {}
         if args.packed:
             prepare_for_packing(model.get_base_model() if isinstance(model, PeftModel) else model)
-        self.prompt_format = PromptFormat(tokenizer)
+        self.prompt_format = PromptFormat(tokenizer, args.chat_template_kwargs)
         self.reference = self._reference(args, model, reference_model, came_with_adapter)
         self.stopwatch = Stopwatch()
         self.maker = self._maker(args, model, reward_funcs, reward_weights, sampler)
