@@ -142,7 +142,7 @@ def test_what_the_template_never_reads_is_refused_before_a_model_is_loaded(
     monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", load)
     common = [*words, "-q", "train.jsonl", "-s", "harmless", "--chat-template-kwargs"]
     assert told in refusal(*common, '{"enable_thinkin": false}')
-    assert "no JSON object" in refusal(*common, "thinking=no")
+    assert "JSON" in refusal(*common, "thinking=no")
 
 
 def test_a_recipe_check_names_them(folder):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from neat_align.atomic import read_json
 from neat_align.chat_template import KWARGS, saved_template_problems
 from neat_align.cli.drawing import steering_pair
 from neat_align.cli.report import evaluation_page
@@ -136,7 +137,7 @@ def _run_arguments(path: Path) -> dict[str, Any]:
     """What the run that a policy lies in gave to the chat template."""
     if not (path.parent / MANIFEST).is_file():
         return {}
-    model = RunDirectory(path.parent).manifest()["recipe"].get("model")
+    model = read_json(path.parent / MANIFEST).get("recipe", {}).get("model")
     return dict(model.get(KWARGS) or {}) if isinstance(model, dict) else {}
 
 
