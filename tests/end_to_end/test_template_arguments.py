@@ -109,7 +109,7 @@ def test_the_trainer(folder, rendered):
         max_new_tokens=2,
         per_device_train_batch_size=4,
         use_cpu=True,
-        **{name: 0 for name in ("steering_try_queries",) if hasattr(NEATConfig, name)},
+        steering_try_queries=0,
         chat_template_kwargs=OFF,
     )
     trainer = NEATTrainer(
