@@ -10,12 +10,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neat_align.objectives import CDPO as CDPO
+    from neat_align.objectives import CPO as CPO
+    from neat_align.objectives import D2O as D2O
     from neat_align.objectives import DPO as DPO
+    from neat_align.objectives import IPO as IPO
+    from neat_align.objectives import KTO as KTO
     from neat_align.objectives import NEAT as NEAT
     from neat_align.objectives import NEATPP as NEATPP
+    from neat_align.objectives import NPO as NPO
     from neat_align.objectives import OBJECTIVES as OBJECTIVES
+    from neat_align.objectives import ORPO as ORPO
+    from neat_align.objectives import PRO as PRO
     from neat_align.objectives import RRHF as RRHF
     from neat_align.objectives import SFT as SFT
+    from neat_align.objectives import SPPO as SPPO
+    from neat_align.objectives import DPOHinge as DPOHinge
+    from neat_align.objectives import GroupLogps as GroupLogps
+    from neat_align.objectives import ListMLE as ListMLE
+    from neat_align.objectives import LossTerms as LossTerms
+    from neat_align.objectives import Objective as Objective
+    from neat_align.objectives import RobustDPO as RobustDPO
+    from neat_align.objectives import SimPO as SimPO
+    from neat_align.objectives import SLiC as SLiC
+    from neat_align.objectives import Unlikelihood as Unlikelihood
+    from neat_align.objectives import check_objective as check_objective
     from neat_align.steering import Steering as Steering
     from neat_align.training.config import NEATConfig as NEATConfig
     from neat_align.training.trainer import NEATTrainer as NEATTrainer
@@ -26,13 +45,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+OF_OBJECTIVES = (
+    "OBJECTIVES Objective GroupLogps LossTerms check_objective NEAT NEATPP RRHF PRO ListMLE SFT "
+    "SLiC DPO DPOHinge CDPO RobustDPO IPO SimPO CPO ORPO KTO SPPO NPO Unlikelihood D2O"
+)
 _WHERE = {
     "NEATTrainer": "neat_align.training.trainer",
     "NEATConfig": "neat_align.training.config",
     "Steering": "neat_align.steering",
-    **dict.fromkeys(
-        ("OBJECTIVES", "NEAT", "NEATPP", "RRHF", "SFT", "DPO"), "neat_align.objectives"
-    ),
+    **dict.fromkeys(OF_OBJECTIVES.split(), "neat_align.objectives"),
     **dict.fromkeys(("Query", "Response", "Group", "Source"), "neat_align.types"),
 }
 
