@@ -94,6 +94,7 @@ def run_recipe(
     if recipe.evaluate:
         plan.append(Stage("evaluate", evaluate_models, EVALUATED))
         plan.append(Stage("report", report, ("report.html",)))
+    say(stages.where(recipe))
     run_stages(plan, recipe, run, say)
     results = run.path("results.json")
     return read_json(results) if results.exists() else {}
@@ -185,7 +186,12 @@ def _phases(info: Mapping[str, Any]) -> str:
 
 
 def train_only(
-    recipe: Recipe, directory: Path, groups: Path | None, resume: bool, force: bool = False
+    recipe: Recipe,
+    directory: Path,
+    groups: Path | None,
+    resume: bool,
+    force: bool = False,
+    say: Say = lambda text: None,
 ) -> str:
     """`neat train`: the training stage by itself, on stored groups where they are given.
 
@@ -206,6 +212,7 @@ def train_only(
         errors.append(RecipeError(given, "those are stages of their own", "use `neat run`"))
     needs = [] if errors or groups else reward_imports(recipe) or stages.needs(recipe)
     raise_all(errors or stages.refused_settings(recipe) + needs)
+    say(stages.where_trained(recipe))
     stored = load_groups(groups) if groups else None
     for group in stored or ():
         _ = group.scores  # refuses unscored groups before a model is loaded
@@ -233,7 +240,7 @@ def train_reward(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:
     """The scorer that trains the policy."""
     assert recipe.reward.train is not None
     base = base_source(recipe, run)
-    return stages.train_reward(base, recipe.reward.train, recipe.seed, run.path("reward"))
+    return stages.train_reward(base, recipe.reward.train, recipe.seed, run.path("reward"), recipe)
 
 
 def train_heldout_reward(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:
@@ -242,7 +249,8 @@ def train_heldout_reward(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]
     section = recipe.evaluate.heldout_reward
     assert isinstance(section, RewardTraining)
     seed = recipe.seed + HELD_OUT
-    return stages.train_reward(base_source(recipe, run), section, seed, run.path("heldout_reward"))
+    base, output = base_source(recipe, run), run.path("heldout_reward")
+    return stages.train_reward(base, section, seed, output, recipe)
 
 
 def align(
@@ -281,7 +289,14 @@ def evaluate_models(
     if paths is None:
         paths = {"base": Path(base_source(recipe, run)), policy_name(recipe): run.path("policy")}
     evaluation = evaluate(
-        loaded_models(paths, section.batch_size, seed, recipe.model.chat_template_kwargs),
+        loaded_models(
+            paths,
+            section.batch_size,
+            seed,
+            recipe.model.chat_template_kwargs,
+            recipe.device,
+            recipe.model.dtype,
+        ),
         held_out,
         recipe.pair,
         stages.evaluation_settings(recipe),
@@ -318,13 +333,15 @@ def loaded_models(
     batch_size: int,
     seed: int,
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
 ) -> Iterator[tuple[str, Evaluated]]:
     """Models one at a time, ready to be evaluated."""
     from neat_align.evaluation.local import evaluated_model
     from neat_align.modeling import load_causal_lm, load_tokenizer
 
     for name, path in paths.items():
-        model, tokenizer = load_causal_lm(path), load_tokenizer(path)
+        model, tokenizer = load_causal_lm(path, dtype, device), load_tokenizer(path)
         with tqdm(desc=f"evaluating {name}", unit=" responses", delay=2, leave=False) as bar:
             options = (name, batch_size, seed, bar.update, chat_template_kwargs)
             yield name, evaluated_model(model, tokenizer, *options)

@@ -30,17 +30,23 @@ def train_base(recipe: Recipe, output: Path) -> Mapping[str, Any]:
     assert section is not None
     texts = inputs.documents(section.data, recipe.seed)
     settings = LanguageModelSettings(**section.model_dump(exclude={"data"}), seed=recipe.seed)
-    train_language_model(texts, output, settings)
+    train_language_model(texts, output, settings, precision(recipe))
     return {"documents": len(texts)}
 
 
-def train_reward(base: str, section: RewardTraining, seed: int, output: Path) -> Mapping[str, Any]:
-    """A reward model, started from the base, on the section's preferences."""
+def train_reward(
+    base: str, section: RewardTraining, seed: int, output: Path, recipe: Recipe
+) -> Mapping[str, Any]:
+    """A reward model, started from the base, on the section's preferences.
+
+    Args:
+        recipe: says where, and in which precision.
+    """
     from neat_align.training.reward import RewardModelSettings, train_reward_model
 
     pairs = inputs.preferences(section.data, seed)
     settings = RewardModelSettings(**section.model_dump(exclude={"data"}), seed=seed)
-    found = train_reward_model(base, pairs.rows, output, settings)
+    found = train_reward_model(base, pairs.rows, output, settings, precision(recipe))
     return {"dropped": pairs.dropped, **asdict(found)}
 
 
@@ -61,23 +67,61 @@ def align(
             or is not tried.
     """
     from neat_align.modeling import load_causal_lm, load_tokenizer
+    from neat_align.modeling.source import is_adapter
     from neat_align.training.checkpoints import train_to_end
     from neat_align.training.trainer import NEATTrainer
 
     offline = groups is not None
+    adapter = _lora(recipe.train.get("lora"))
+    frozen = adapter is not None or is_adapter(base)
     trainer = NEATTrainer(
-        model=load_causal_lm(base, recipe.model.dtype, recipe.model.device),
+        # The Trainer moves it to the device.
+        model=load_causal_lm(base, precision(recipe).weights(frozen), "cpu", trainable=True),
         args=training_arguments(recipe, folder, trial),
         objective=objective(recipe),
         steering=recipe.pair,
-        reward_funcs=None if offline else (list(rewards) or None),
+        reward_funcs=None if offline else (_training_scorers(recipe, rewards) or None),
         reward_weights=recipe.reward.weights,
         train_dataset=groups if offline else inputs.queries(recipe.queries, recipe.seed),
         processing_class=load_tokenizer(base),
-        peft_config=_lora(recipe.train.get("lora")),
+        peft_config=adapter,
     )
     train_to_end(trainer, folder)
     return trainer
+
+
+def precision(recipe: Recipe) -> Any:
+    """Where the recipe's models are trained, and how exactly; see `training.precision`."""
+    from neat_align.training.precision import Precision
+
+    flags = {name: recipe.train.get(name) for name in ("bf16", "fp16")}
+    return Precision.of(recipe.model.dtype, recipe.device, **flags)
+
+
+def where_trained(recipe: Recipe) -> str:
+    """A line on the device and the precision of the recipe's training."""
+    return str(precision(recipe))
+
+
+def where(recipe: Recipe) -> str:
+    """A line on the device and the precision of the recipe's sampling, scores and training."""
+    from neat_align.modeling import place
+
+    told = f"{place(recipe.device, recipe.model.dtype)}"
+    trained = precision(recipe)
+    return told if trained.autocast == "float32" else f"{told}; {trained.how}"
+
+
+def _training_scorers(recipe: Recipe, rewards: Sequence[str]) -> list[Any]:
+    """The named scorers, their models where the policy is; the policy's own stay names."""
+    from neat_align.scoring import resolve_scorer
+    from neat_align.scoring.resolve import SELF_JUDGE
+
+    device, dtype = precision(recipe).device, recipe.model.dtype
+    return [
+        name if name == SELF_JUDGE else resolve_scorer(name, device=device, dtype=dtype)
+        for name in rewards
+    ]
 
 
 def objective(recipe: Recipe) -> Any:
@@ -121,9 +165,11 @@ def decoding(recipe: Recipe) -> Decoding:
 def training_arguments(recipe: Recipe, output_dir: Path, trial: Trial = "stops") -> Any:
     """The recipe's `train`, `sample` and `reward.plausibility` as a `NEATConfig`."""
     from neat_align.training.config import NEATConfig
+    from neat_align.training.precision import on_one_device
 
-    sample = recipe.sample
-    return NEATConfig(
+    sample, found = recipe.sample, precision(recipe)
+    given = {key: value for key, value in recipe.train.items() if key != "lora"}
+    args = NEATConfig(
         output_dir=str(output_dir),
         seed=recipe.seed,
         positive_samples=sample.positive,
@@ -135,8 +181,10 @@ def training_arguments(recipe: Recipe, output_dir: Path, trial: Trial = "stops")
         steering_force=trial == "warns",
         chat_template_kwargs=recipe.model.chat_template_kwargs or None,
         **asdict(decoding(recipe)),
-        **{key: value for key, value in recipe.train.items() if key != "lora"},
+        **{**given, **found.flags},
     )
+    on_one_device(args, found.device)
+    return args
 
 
 def evaluation_settings(recipe: Recipe) -> EvaluationSettings:
@@ -155,6 +203,7 @@ def evaluation_scorers(
     """
     from neat_align.scoring import ScorerSet, resolve_scorer
 
+    place: dict[str, Any] = {"device": recipe.device, "dtype": recipe.model.dtype}
     scorers: dict[str, Any] = {}
     weights = recipe.reward.weights or [1.0] * len(rewards)
     outside = {
@@ -163,10 +212,10 @@ def evaluation_scorers(
         if name.partition("=")[0] not in ("self_judge", "self_contrast")
     }
     if outside:
-        training = [resolve_scorer(name) for name in outside]
+        training = [resolve_scorer(name, **place) for name in outside]
         scorers["train"] = _Combined(ScorerSet(training, list(outside.values())))
     if heldout is not None:
-        scorers["heldout"] = resolve_scorer(heldout)
+        scorers["heldout"] = resolve_scorer(heldout, **place)
     return scorers
 
 
@@ -208,6 +257,8 @@ def _save_model(trainer: Any, folder: Path, whole: Any) -> None:
     if isinstance(model, PeftModel):
         alone = folder / "adapter" if trainer.args.merge_adapter else folder
         save_adapter(model, alone)
+        if trainer.steering is not None:
+            trainer.steering.save(alone)
         tokenizer.save_pretrained(alone)
         if not trainer.args.merge_adapter:
             return

@@ -11,6 +11,7 @@ from rich.console import Console
 from neat_align.cli import catalogue, stages
 from neat_align.cli.compare import compare
 from neat_align.cli.dataset import dataset_app
+from neat_align.cli.devices import RecipeDevice, RecipeDtype, as_overrides
 from neat_align.cli.doctor import doctor
 from neat_align.cli.drawing import Force
 from neat_align.cli.told import tell_run
@@ -53,6 +54,8 @@ def demo(
     compare: Annotated[
         bool, typer.Option("--compare", help="Also RRHF, NEAT-PP, SFT and DPO, equally fed.")
     ] = False,
+    device: RecipeDevice = None,
+    dtype: RecipeDtype = None,
 ) -> None:
     """Watch a badly behaved model become a well-behaved one, in minutes, from nothing.
 
@@ -60,7 +63,7 @@ def demo(
     """
     from neat_align.demo import run_demo
 
-    run_demo(output, seed, resume, compare, console)
+    run_demo(output, seed, resume, compare, console, as_overrides(device, dtype))
 
 
 @app.command()
@@ -75,6 +78,8 @@ def run(
     output: Output = Path("runs/run"),
     resume: Resume = False,
     force: Force = False,
+    device: RecipeDevice = None,
+    dtype: RecipeDtype = None,
 ) -> None:
     """Run a recipe: models, alignment, evaluation, report.
 
@@ -85,7 +90,7 @@ def run(
     from neat_align.pipeline import run_recipe
     from neat_align.recipe import load_recipe, recipe_warnings
 
-    loaded = load_recipe(recipe, overrides or ())
+    loaded = load_recipe(recipe, [*(overrides or ()), *as_overrides(device, dtype)])
     warn(recipe_warnings(loaded))
     if method is not None:
         from neat_align.comparison.methods import with_method

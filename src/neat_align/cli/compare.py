@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from neat_align.cli.devices import RecipeDevice, RecipeDtype, as_overrides
 from neat_align.errors import RecipeError
 
 console = Console(soft_wrap=True, highlight=False)
@@ -30,6 +31,8 @@ def compare(
     ),
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed.")] = False,
+    device: RecipeDevice = None,
+    dtype: RecipeDtype = None,
 ) -> None:
     """Every method on the same models, queries and tuning effort; table, pictures, JSON.
 
@@ -46,7 +49,8 @@ def compare(
     from neat_align.runs import RunDirectory
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
-    grid = Grid.plan(load_recipe(recipe, overrides or ()), names, _seeds(seeds), tune)
+    given = [*(overrides or ()), *as_overrides(device, dtype)]
+    grid = Grid.plan(load_recipe(recipe, given), names, _seeds(seeds), tune)
     if work.WORKER in os.environ:
         work.work_through(grid, Store(output))
         return

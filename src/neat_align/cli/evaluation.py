@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from neat_align.atomic import read_json
 from neat_align.chat_template import KWARGS, saved_template_problems
 from neat_align.cli.drawing import steering_pair
@@ -14,6 +16,7 @@ from neat_align.cli.report import evaluation_page
 from neat_align.errors import InputError, RecipeError, SteeringError, raise_all
 from neat_align.evaluation import Evaluation, EvaluationSettings, evaluate, resolve_checker
 from neat_align.evaluation.safety import check_kinds
+from neat_align.modeling import AUTO, check_model_source, place
 from neat_align.runs import MANIFEST, RunDirectory
 from neat_align.steering import STEERING_FILE, Steering, no_steering, saved_steering
 
@@ -28,18 +31,19 @@ def evaluate_paths(
     output: Path,
     batch_size: int,
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    where: tuple[str, str] = (AUTO, AUTO),
 ) -> Evaluation:
     """Check everything, then evaluate each model; write results and page to `output`.
 
     Args:
         chat_template_kwargs: arguments of the chat templates; those with which the models
             were aligned, as their runs tell, when None.
+        where: device and dtype; see `modeling.device`.
 
     Raises:
         InputError: everything that is wrong with what was given.
     """
     from neat_align.data import DataSpec, load_queries
-    from neat_align.modeling import check_model_source
     from neat_align.scoring import check_scorer_value, import_problems, resolve_scorer
 
     errors: list[InputError] = []
@@ -64,15 +68,15 @@ def evaluate_paths(
 
     from neat_align.pipeline import loaded_models, save_evaluation
 
-    scorers = {key: resolve_scorer(name) for key, name in rewards.items() if name}
-    evaluation = evaluate(
-        loaded_models(models, batch_size, settings.seed, arguments),
-        found,
-        pair,
-        settings,
-        scorers,
-        judge,
-    )
+    device, dtype = where
+    Console(soft_wrap=True, highlight=False).print(str(place(device, dtype)))
+    scorers = {
+        key: resolve_scorer(name, device=device, dtype=dtype)
+        for key, name in rewards.items()
+        if name
+    }
+    loaded = loaded_models(models, batch_size, settings.seed, arguments, device, dtype)
+    evaluation = evaluate(loaded, found, pair, settings, scorers, judge)
     evaluation.about["asked"] = {
         "models": {name: str(path) for name, path in models.items()},
         "queries": str(queries),

@@ -54,12 +54,17 @@ class ScoreWork:
     output: Path
     shards: int
     settings: Mapping[str, Any]
+    device: str = "auto"
+    dtype: str = "auto"
 
     def __call__(self) -> Callable[[int], tuple[str, dict[str, int]]]:
         from neat_align.data.shards import Shard
         from neat_align.scoring import ScorerSet, resolve_scorer
 
-        scorers = ScorerSet([resolve_scorer(name) for name in self.rewards], self.weights)
+        scorers = ScorerSet(
+            [resolve_scorer(name, device=self.device, dtype=self.dtype) for name in self.rewards],
+            self.weights,
+        )
 
         def make(groups: Sequence[Group]) -> tuple[list[Group], Counter[str]]:
             return self.kept(scorers.score(groups)) if groups else ([], Counter())

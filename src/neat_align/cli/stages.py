@@ -12,6 +12,16 @@ import typer
 from rich.console import Console
 
 from neat_align import defaults
+from neat_align.cli.devices import (
+    DeviceOption,
+    DtypeOption,
+    RecipeDevice,
+    RecipeDtype,
+    as_overrides,
+    needs_place,
+    option_problems,
+    say_place,
+)
 from neat_align.cli.drawing import Force, decoding_of, steering_pair
 from neat_align.cli.groups import DropKind, GroupsTarget, by_content
 from neat_align.cli.json_option import json_object
@@ -19,6 +29,7 @@ from neat_align.cli.ray_shards import ray_problems, run_on_ray
 from neat_align.cli.shard_work import SampleWork, ScoreWork
 from neat_align.cli.warnings import warn
 from neat_align.errors import InputError, OutputError, RecipeError, raise_all
+from neat_align.modeling import AUTO
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -85,6 +96,8 @@ def sample(
     stop_strings: StopStrings = None,
     chat_template_kwargs: TemplateArguments = None,
     batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
+    device: DeviceOption = AUTO,
+    dtype: DtypeOption = AUTO,
     seed: Seed = 0,
     num_shards: Annotated[int, typer.Option(min=1, help="Shards of the whole data set.")] = 1,
     shard_index: Annotated[int, typer.Option(min=0, help="The shard to write.")] = 0,
@@ -135,8 +148,10 @@ def sample(
         concurrency,
         json_object(extra_body, "--extra-body"),
         json_object(chat_template_kwargs, "--chat-template-kwargs"),
+        device,
+        dtype,
     )
-    problems += job.problems()
+    problems += [*job.problems(), *option_problems(device, dtype, server, ray, ray_gpus)]
     raise_all(problems + ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
     target = GroupsTarget(output, shard)
     count = target.count(queries)
@@ -155,6 +170,8 @@ def sample(
             console.print(f"shard {index}: {told}")
         console.print(f"written: {output} ({job.plan.size} responses a group)")
         return
+    if server is None:
+        say_place(console, device, dtype)
     with _progress("sampling", count) as advance:
         told = replace(work, progress=advance)()(shard_index)
     console.print(f"written: {output} ({told}, {job.plan.size} responses each)")
@@ -180,6 +197,8 @@ def score(
     min_gap: Annotated[
         float | None, typer.Option(min=0.0, help="Leave out groups whose scores are closer.")
     ] = None,
+    device: DeviceOption = AUTO,
+    dtype: DtypeOption = AUTO,
     num_shards: Annotated[int, typer.Option(min=1, help="Shards of the files to score.")] = 1,
     shard_index: Annotated[int, typer.Option(min=0, help="The shard to score.")] = 0,
     ray: RayOption = None,
@@ -201,7 +220,8 @@ def score(
     from neat_align.scoring import check_scorer_value, import_problems
 
     shard = Shard(shard_index, num_shards)
-    raise_all([problem for name in reward for problem in check_scorer_value(name)])
+    problems = [problem for name in reward for problem in check_scorer_value(name)]
+    raise_all(problems + option_problems(device, dtype, ray=ray, gpus=ray_gpus))
     if weight and len(weight) != len(reward):
         raise RecipeError(
             f"{len(weight)} weights for {len(reward)} rewards", "each needs one", "give as many"
@@ -216,6 +236,7 @@ def score(
         "weights": weight,
         "drop": sorted(kept.drop),
         "min_gap": min_gap,
+        "dtype": dtype,
         "shards": num_shards,
     }
     sources = {
@@ -227,7 +248,9 @@ def score(
     raise_all(import_problems(reward))
     weights = tuple(weight) if weight else None
     paths = groups.absolute(), output.absolute()
-    work = ScoreWork(tuple(reward), weights, kept, *paths, num_shards, known)
+    work = ScoreWork(tuple(reward), weights, kept, *paths, num_shards, known, device, dtype)
+    if not ray and needs_place(reward):
+        say_place(console, device, dtype)
     if ray:
         done = run_on_ray(work, num_shards, ray, ray_workers, ray_gpus)
     else:
@@ -249,6 +272,8 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory.")] = Path("runs/train"),
     resume: Annotated[bool, typer.Option("--resume", help="From the last checkpoint.")] = False,
     force: Force = False,
+    device: RecipeDevice = None,
+    dtype: RecipeDtype = None,
 ) -> None:
     """Only the training stage of a recipe: online, or offline on stored groups.
 
@@ -258,10 +283,11 @@ def train(
     from neat_align.pipeline import train_only
     from neat_align.recipe import load_recipe, recipe_warnings
 
-    loaded = load_recipe(recipe, overrides or ())
+    loaded = load_recipe(recipe, [*(overrides or ()), *as_overrides(device, dtype)])
     is_first = os.environ.get("RANK", "0") == "0"
     warn(recipe_warnings(loaded) if is_first else ())
-    tried = train_only(loaded, output, groups, resume, force)
+    say = console.print if is_first else (lambda text: None)
+    tried = train_only(loaded, output, groups, resume, force, say)
     if is_first:
         console.print(tried) if tried else None
         console.print(f"written: {output / 'policy'}")
@@ -295,6 +321,8 @@ def evaluate(
         int, typer.Option(min=1, help="Responses a query.")
     ] = defaults.SAMPLES_PER_QUERY,
     batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
+    device: DeviceOption = AUTO,
+    dtype: DtypeOption = AUTO,
     seed: Seed = 0,
 ) -> None:
     """Compare models on held-out queries, plain and under negative prompts.
@@ -308,6 +336,7 @@ def evaluate(
     from neat_align.cli.told import tell_evaluation
     from neat_align.evaluation.suite import EvaluationSettings
 
+    raise_all(option_problems(device, dtype))
     _refuse_existing(output)
     decoding = decoding_of(max_new_tokens, temperature, top_p, top_k, min_p, stop_strings)
     arguments = None
@@ -315,6 +344,7 @@ def evaluate(
         arguments = json_object(chat_template_kwargs, "--chat-template-kwargs")
     settings = EvaluationSettings(decoding, seed, samples_per_query)
     named = {"train": reward, "heldout": heldout_reward}
+    where = device, dtype
     evaluation = evaluate_paths(
         _named_paths(model),
         queries,
@@ -325,6 +355,7 @@ def evaluate(
         output,
         batch_size,
         arguments,
+        where,
     )
     samples = {name: result.samples for name, result in evaluation.models.items()}
     tell_evaluation(evaluation.to_json(), samples, output, console.print)
@@ -344,6 +375,8 @@ def reward(
     max_length: Annotated[
         int, typer.Option(min=16, help="Tokens a text at most.")
     ] = defaults.REWARD_MAX_LENGTH,
+    device: DeviceOption = AUTO,
+    dtype: DtypeOption = AUTO,
     seed: Seed = 0,
 ) -> None:
     """Train a reward model on preference pairs, with its accuracy on held-out ones.
@@ -355,12 +388,17 @@ def reward(
 
     _refuse_existing(output)
     found = load_preferences(DataSpec(preferences))
-    raise_all(check_model_source(model))
+    raise_all([*check_model_source(model), *option_problems(device, dtype)])
 
+    from neat_align.training.precision import Precision
     from neat_align.training.reward import RewardModelSettings, train_reward_model
 
+    precision = Precision.of(dtype, device)
+    raise_all(precision.problems())
+    console.print(str(precision))
+
     settings = RewardModelSettings(learning_rate, epochs, batch_size, max_length, seed=seed)
-    told = train_reward_model(model, found.rows, output, settings)
+    told = train_reward_model(model, found.rows, output, settings, precision)
     for reason, count in found.dropped.items():
         console.print(f"dropped: {count} rows ({reason})")
     console.print(

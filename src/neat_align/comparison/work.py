@@ -179,7 +179,9 @@ def _reward_unit(
     seed: int,
 ) -> Unit:
     def work(store: Store) -> None:
-        found = stages.train_reward(_base(cell, store), section, seed, store.model(name))
+        found = stages.train_reward(
+            _base(cell, store), section, seed, store.model(name), cell.recipe
+        )
         atomic_write_json(store.directory / "models" / f"{name}.json", dict(found))
 
     return Unit(name, kind, needs, work, cell.sources)
@@ -228,16 +230,20 @@ def run_cell(cell: Cell, store: Store) -> None:
 def _aligned(
     cell: Cell, base: str, rewards: Sequence[str], folder: Path
 ) -> tuple[Any, dict[str, float]]:
-    """The aligned model, and the responses and tokens it was trained on."""
+    """The aligned model, and the responses and tokens it was trained on.
+
+    It is saved and read again, so that it is evaluated as `neat run` does.
+    """
     from neat_align.modeling import load_causal_lm
 
     recipe = cell.recipe
+    dtype, device = recipe.model.dtype, recipe.device
     if cell.method == BASE:
-        model = load_causal_lm(base, recipe.model.dtype, recipe.model.device)
-        return model, {"responses": 0, "tokens": 0}
+        return load_causal_lm(base, dtype, device), {"responses": 0, "tokens": 0}
     trainer = stages.align(recipe, base, rewards, folder, trial="off")
     totals = trainer.stopwatch.total_tokens
-    return trainer.model, {
+    stages.save_policy(trainer, folder / "policy")
+    return load_causal_lm(folder / "policy", dtype, device), {
         "responses": trainer.maker.responses,
         "tokens": totals.get("sampling", 0),
     }
@@ -265,7 +271,7 @@ def _evaluated(
     held_out = inputs.queries(section.queries, recipe.seed)
     inputs.refuse_trained_queries(held_out, inputs.queries(recipe.queries, recipe.seed))
     tokenizer, size = load_tokenizer(base), section.batch_size
-    reference = load_causal_lm(base, recipe.model.dtype, recipe.model.device)
+    reference = load_causal_lm(base, recipe.model.dtype, recipe.device)
     arguments = recipe.model.chat_template_kwargs
     evaluation = evaluate(
         {

@@ -76,9 +76,8 @@ def chosen_dtype(asked: str | None, device: str) -> str:
     Raises:
         ModelError: there is none of that name.
     """
-    if asked not in (None, *DTYPES):
-        fix = f"use one of: {', '.join(DTYPES)}"
-        raise ModelError(f"dtype {asked!r}", "weights are not read in it", fix)
+    for problem in dtype_problems(asked):
+        raise problem
     if asked not in (None, AUTO):
         return str(asked)
     return "bfloat16" if has_bfloat16(device) else "float32"
@@ -91,6 +90,16 @@ def has_bfloat16(device: str) -> bool:
     if not device.startswith("cuda") or not torch.cuda.is_available():
         return False
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def dtype_problems(asked: str | None) -> list[InputError]:
+    """That a text names no dtype of weights."""
+    if asked in (None, *DTYPES):
+        return []
+    short = {"bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp32": "float32"}
+    meant = short.get(str(asked), "")
+    fix = f"write {meant}" if meant else f"use one of: {', '.join(DTYPES)}"
+    return [ModelError(f"dtype {asked!r}", "weights are not read in it", fix)]
 
 
 def device_name_problems(asked: str | None) -> list[InputError]:

@@ -48,6 +48,11 @@ def check_model_source(source: str | Path, role: Role = "any") -> list[InputErro
     return [kind(given, *problem) for problem in wrong]
 
 
+def is_adapter(source: str | Path) -> bool:
+    """Whether a directory holds an adapter."""
+    return is_file(Path(source).expanduser() / ADAPTER)
+
+
 def adapter_base(directory: str | Path) -> str | None:
     """The model below an adapter: as its config names it, or seen from the adapter's directory.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from neat_align.errors import InputError, RecipeError, nearest
 from neat_align.modeling import check_model_source
 from neat_align.prohibition import prohibition_warnings
 from neat_align.recipe.objectives import objective_problems
+from neat_align.recipe.placement import placement_problems
 from neat_align.recipe.schema import Data, Recipe
 from neat_align.recipe.sources import data_sections
 from neat_align.scoring import check_scorer_value, import_problems
@@ -43,7 +44,7 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
     for place, data in data_sections(recipe):
         errors += _file(place, data)
     errors += _answers(recipe)
-    errors += _precision(recipe)
+    errors += placement_problems(recipe)
     return errors
 
 
@@ -167,26 +168,5 @@ def _answers(recipe: Recipe) -> list[InputError]:
     return [
         RecipeError(
             f"train.add_reference_responses with {where}", "there are no answers to add", how
-        )
-    ]
-
-
-def _precision(recipe: Recipe) -> Sequence[InputError]:
-    asked = [name for name in ("bf16", "fp16") if recipe.train.get(name)]
-    if not asked:
-        return []
-    # Only now is torch needed: whether this machine has the precision is its answer to give.
-    import torch
-
-    if torch.cuda.is_available() and (asked == ["fp16"] or torch.cuda.is_bf16_supported()):
-        return []
-    if asked == ["bf16"] and recipe.train.get("use_cpu"):
-        return []
-    return [
-        RecipeError(
-            f"train.{asked[0]}: true",
-            "this machine has no GPU with that precision",
-            f"remove train.{asked[0]}: float32 is the default"
-            + ("; or add train.use_cpu=true to emulate it" if asked == ["bf16"] else ""),
         )
     ]

@@ -47,10 +47,15 @@ LORA = {
     "alpha": "its scale, over the rank",
     "dropout": "of the adapter's input",
     "target_modules": "which layers get one: names, or all-linear",
+    "modules_to_save": "layers that are trained whole beside it",
+    "bias": "biases that are trained, too: none, all, lora_only",
+    "rslora": "its scale over the root of the rank",
+    "dora": "magnitude and direction apart (DoRA)",
 }
 LORA_DEFAULTS = {
     "r": defaults.LORA_RANK, "alpha": defaults.LORA_ALPHA, "dropout": defaults.LORA_DROPOUT,
-    "target_modules": "all-linear",
+    "target_modules": "all-linear", "modules_to_save": None, "bias": "none", "rslora": False,
+    "dora": False,
 }  # fmt: skip
 TRAINER = {
     "max_steps": "optimiser steps; −1: num_train_epochs counts",

@@ -22,7 +22,9 @@ from neat_align.yaml_text import parse_yaml
 SHORT_FOR = {"objective": "name", "steering": "name", "world": "part"}
 """What a text in place of a section stands for; anywhere else it is the path."""
 
-LORA_KEYS = ("r", "alpha", "dropout", "target_modules")
+LORA_KEYS = (
+    "r", "alpha", "dropout", "target_modules", "modules_to_save", "bias", "rslora", "dora",
+)  # fmt: skip
 
 
 def recipe_names() -> list[str]:

@@ -118,16 +118,17 @@ class Model(Section):
     Attributes:
         path: a directory or hub id; a text in place of the section is one.
         from_scratch: trains a small model instead.
-        dtype: of the weights.
-        device: where the model runs.
+        dtype: of the forward passes, for the rewards' models too; auto is bfloat16 on a GPU
+            that has it, else float32. Weights that are trained stay in float32.
+        device: where all models run: auto (the best there is), cpu, cuda, cuda:1, mps …
         chat_template_kwargs: further arguments of the chat template, e.g.
             {enable_thinking: false}; those of a row go before them.
     """
 
     path: str | None = None
     from_scratch: FromScratch | None = None
-    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
-    device: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -347,6 +348,11 @@ class Recipe(Section):
         if tried is not None and (type(tried) is not int or tried < 0):
             raise ValueError(f"{TRIED} {tried!r} is no whole number from 0 on")
         return value
+
+    @property
+    def device(self) -> str:
+        """Where the models of this recipe run, as asked for."""
+        return "cpu" if self.train.get("use_cpu") else self.model.device
 
     @property
     def pair(self) -> Steering:

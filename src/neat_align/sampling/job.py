@@ -11,7 +11,7 @@ from neat_align import defaults
 from neat_align.chat_client import ChatClient, client_problems
 from neat_align.chat_template import KWARGS, saved_template_problems
 from neat_align.errors import InputError, RecipeError, raise_all
-from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
+from neat_align.modeling import AUTO, check_model_source, load_causal_lm, load_tokenizer
 from neat_align.modeling.fit import vocabulary_problems
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding, Sampler
@@ -59,6 +59,7 @@ class SamplingJob:
         seed: of all responses.
         extra_body: further fields of every question to the server.
         chat_template_kwargs: further arguments of the chat template, here or on the server.
+        device, dtype: of a model here; see `modeling.device`.
     """
 
     model: str
@@ -72,6 +73,8 @@ class SamplingJob:
     concurrency: int = defaults.CONCURRENCY
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    device: str = AUTO
+    dtype: str = AUTO
 
     def problems(self) -> list[InputError]:
         """What is wrong with the model's name or the server's address; nothing is loaded."""
@@ -105,6 +108,7 @@ class SamplingJob:
         return {
             "sample": self.model,
             "server": self.server,
+            "dtype": self.dtype,
             "steering": pair
             and {"name": pair.name, "positive": pair.positive, "negative": pair.negative},
             "plan": asdict(self.plan),
@@ -125,7 +129,8 @@ class SamplingJob:
     def _local(self) -> Sampler:
         from neat_align.sampling.local import TransformersSampler
 
-        model, tokenizer = load_causal_lm(self.model), load_tokenizer(self.model)
+        model = load_causal_lm(self.model, self.dtype, self.device)
+        tokenizer = load_tokenizer(self.model)
         raise_all(vocabulary_problems(model, tokenizer))
         form = PromptFormat(tokenizer, self.chat_template_kwargs)
         return TransformersSampler(model, form, self.model, self.batch_size)

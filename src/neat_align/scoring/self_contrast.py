@@ -129,7 +129,7 @@ def _model_embedder(source: str | Path, device: Any, dtype: str | None) -> Embed
         rows = []
         for text in texts:
             ids = tokenizer(text or " ", return_tensors="pt")["input_ids"]
-            hidden = model(input_ids=ids.to(where.device)).last_hidden_state
+            hidden = model(input_ids=ids.to(next(model.parameters()).device)).last_hidden_state
             rows.append(hidden[0].float().mean(0).cpu())
         return torch.stack(rows).numpy()
 

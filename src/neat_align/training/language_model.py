@@ -34,6 +34,7 @@ from neat_align.training.checkpoints import (
     train_to_end,
     training_folder,
 )
+from neat_align.training.precision import Precision, on_one_device
 from neat_align.types import Document
 
 EOS, PAD = "<|end|>", "<|pad|>"
@@ -64,7 +65,10 @@ class LanguageModelSettings:
 
 
 def train_language_model(
-    documents: Sequence[Document], output_dir: Path, settings: LanguageModelSettings
+    documents: Sequence[Document],
+    output_dir: Path,
+    settings: LanguageModelSettings,
+    precision: Precision | None = None,
 ) -> Path:
     """Train a tokenizer and a Llama on `documents` and save both in `output_dir`.
 
@@ -80,7 +84,7 @@ def train_language_model(
     checkpoints = training_folder(output_dir, settings, rows)
     trainer = _LanguageModelTrainer(
         model=model,
-        args=_arguments(checkpoints, settings),
+        args=_arguments(checkpoints, settings, precision or Precision.of()),
         train_dataset=rows,
         data_collator=_collate,
     )
@@ -185,8 +189,10 @@ def _config(tokenizer: PreTrainedTokenizerFast, settings: LanguageModelSettings)
     )
 
 
-def _arguments(output_dir: Path, settings: LanguageModelSettings) -> TrainingArguments:
-    return TrainingArguments(
+def _arguments(
+    output_dir: Path, settings: LanguageModelSettings, precision: Precision
+) -> TrainingArguments:
+    args = TrainingArguments(
         output_dir=str(output_dir),
         max_steps=settings.steps,
         per_device_train_batch_size=settings.batch_size,
@@ -203,4 +209,7 @@ def _arguments(output_dir: Path, settings: LanguageModelSettings) -> TrainingArg
         remove_unused_columns=False,
         seed=settings.seed,
         dataloader_pin_memory=False,
+        **precision.flags,  # type: ignore[arg-type]
     )
+    on_one_device(args, precision.device)
+    return args

@@ -65,17 +65,30 @@ class Precision:
         """The dtype in which the model is loaded: only frozen weights may have 16 bit."""
         return self.autocast if has_adapter else "float32"
 
-    def __str__(self) -> str:
+    @property
+    def how(self) -> str:
+        """The precision, in words."""
         if self.autocast == "float32":
             return "trained in float32"
         return f"trained weights in float32, forward passes in {self.autocast}"
 
+    def __str__(self) -> str:
+        return f"device {self.device}; {self.how}"
 
-def on_one_device(args: Any, device: str) -> None:
+    def problems(self) -> list[InputError]:
+        """That the device does not train in this precision."""
+        if self.autocast != "float16" or self.device.startswith("cuda"):
+            return []
+        why = f"{self.device} does not train in it: the gradients would need scaling"
+        return [ModelError("float16 in training", why, "use bfloat16 or float32")]
+
+
+def on_one_device(args: Any, device: str = "") -> None:
     """Keep a single process to its one device: the Trainer takes all GPUs, and the first of them.
 
     Args:
         args: `TrainingArguments`; under a launcher each process has its own GPU already.
+        device: which it is to be, e.g. "cuda:1"; "" for the Trainer's choice.
     """
     found = args.device
     args._n_gpu = min(args.n_gpu, 1)

@@ -36,6 +36,7 @@ from neat_align.training.checkpoints import (
     train_to_end,
     training_folder,
 )
+from neat_align.training.precision import Precision, on_one_device
 
 Pair = tuple[list[int], list[int]]
 NEW_HEAD: dict[str, Any] = {
@@ -82,6 +83,7 @@ def train_reward_model(
     preferences: Sequence[Preference],
     output_dir: Path,
     settings: RewardModelSettings,
+    precision: Precision | None = None,
 ) -> RewardModelReport:
     """Train a reward model on `preferences`, and save it with its tokenizer.
 
@@ -106,7 +108,7 @@ def train_reward_model(
     checkpoints = training_folder(output_dir, str(source), settings, train_rows)
     trainer = _RewardTrainer(
         model=model,
-        args=_arguments(checkpoints, settings),
+        args=_arguments(checkpoints, settings, precision or Precision.of()),
         train_dataset=train_rows,
         data_collator=_Collator(_pad_id(tokenizer)),
     )
@@ -211,8 +213,10 @@ def _pad_id(tokenizer: Any) -> int:
     )
 
 
-def _arguments(output_dir: Path, settings: RewardModelSettings) -> TrainingArguments:
-    return TrainingArguments(
+def _arguments(
+    output_dir: Path, settings: RewardModelSettings, precision: Precision
+) -> TrainingArguments:
+    args = TrainingArguments(
         output_dir=str(output_dir),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_size,
@@ -228,4 +232,7 @@ def _arguments(output_dir: Path, settings: RewardModelSettings) -> TrainingArgum
         remove_unused_columns=False,
         seed=settings.seed,
         dataloader_pin_memory=False,
+        **precision.flags,  # type: ignore[arg-type]
     )
+    on_one_device(args, precision.device)
+    return args

@@ -56,7 +56,7 @@ from neat_align.training.online import (
     trainable,
 )
 from neat_align.training.passes import collated_passes, pass_logps
-from neat_align.training.precision import precision_problems
+from neat_align.training.precision import on_one_device, precision_problems
 from neat_align.training.records import Records
 from neat_align.training.reference import Reference, ReferenceSampler
 from neat_align.training.repeats import draw_key, repeat_numbers
@@ -165,6 +165,7 @@ class NEATTrainer(SealedCheckpoints):
         self._numbers = {} if self.online else repeat_numbers(train_dataset)
         self._means = RunningMeans()
         self.completions = CompletionsLog(Path(str(args.output_dir)))
+        on_one_device(args)
         super().__init__(
             model=model,
             args=args,
