@@ -90,7 +90,7 @@ def test_the_reference_is_read_in_the_policys_precision(tmp_path, tokenizer, que
     """Before the first update, policy and reference are one: log-ratios of 0."""
     trainer, _ = trained(
         qwen(tokenizer), tokenizer, queries, steering, tmp_path, objective=DPO(), bf16=True,
-        max_steps=1, packed=False,
+        max_steps=1,
     )  # fmt: skip
     (logged,) = [row for row in trainer.state.log_history if "loss" in row]
     assert logged["kl"] == pytest.approx(0.0, abs=1e-4)
