@@ -61,7 +61,7 @@ def merged(known: Sources, now: Sources) -> dict[str, Any]:
 def leaves(value: Any, place: str = "") -> dict[str, Any]:
     """A nested mapping as {"train.learning_rate": 1e-6, …}."""
     if not isinstance(value, Mapping) or not value:
-        return {place: value}
+        return {place: value} if place else {}
     children = ((f"{place}.{key}" if place else str(key), child) for key, child in value.items())
     return {k: v for where, child in children for k, v in leaves(child, where).items()}
 

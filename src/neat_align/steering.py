@@ -25,6 +25,7 @@ from neat_align.yaml_text import parse_yaml
 
 NAME_ALONE = {"name"}
 KEYS = {"name", "version", "about", "positive", "negative", "held_back"}
+STEERING_SUFFIXES = (".yaml", ".yml", ".json")
 STEERING_FILE = "steering.json"  # beside a policy's weights
 SIDES = ("positive", "negative", "held_back_positive", "held_back_negative")
 OWN = (
@@ -132,7 +133,7 @@ class Steering:
             )
         path = Path(value)
         if str(value) not in _built_in() and (
-            path.suffix.lower() in (".yaml", ".yml", ".json") or is_file(path)
+            path.suffix.lower() in STEERING_SUFFIXES or is_file(path)
         ):
             return _from_mapping({"name": path.stem, **_read(path)})
         return cls.named(str(value))

@@ -165,10 +165,10 @@ def test_an_output_directory_that_holds_something_else(neat, folder):
 
 def test_an_output_directory_that_holds_another_run(neat, folder):
     from neat_align.recipe import load_recipe
-    from neat_align.runs import RunDirectory
+    from neat_align.pipeline import opened
 
     recipe = load_recipe(folder / "recipe.yaml")
-    RunDirectory.open(folder / "out", recipe.model_dump(mode="json"), resume=False)
+    opened(recipe, folder / "out", resume=False)
     other = neat("run", "recipe.yaml", "seed=5", "-o", "out", "--resume", cwd=folder)
     refused(other, "another run", "seed")
     refused(neat("run", "recipe.yaml", "-o", "out", cwd=folder), "--resume")

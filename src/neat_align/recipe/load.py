@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.paths import is_file
+from neat_align.recipe.paths import Paths, whole_paths
 from neat_align.recipe.schema import Recipe
 from neat_align.recipe.train_fields import OWNED
 from neat_align.steering import no_steering
@@ -53,6 +55,8 @@ def recipe_text(name: str) -> str:
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe, with `section.key=value` overrides applied.
 
+    Its paths begin at its folder, those of overrides where one stands.
+
     Raises:
         RecipeError, SeveralErrors: everything that is wrong with it.
     """
@@ -60,18 +64,24 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     if path.suffix in (".yaml", ".yml") or is_file(path):
         if not is_file(path):
             raise RecipeError(f"recipe {path}", "there is no such file", "check the path")
-        text = _file_text(path)
+        text, base = _file_text(path), path.absolute().parent
     else:
-        text = recipe_text(str(name_or_path))
-    content = _parse(text, str(name_or_path))
+        text, base = recipe_text(str(name_or_path)), Path.cwd()
+    content, problems = _with_whole_paths(_parse(text, str(name_or_path)), base)
     for override in overrides:
         apply_override(content, override)
-    return recipe_from(content)
+        problems = [p for p in problems if not _is_replaced(p, override.partition("=")[0])]
+    return recipe_from(content, problems)
 
 
-def recipe_from(content: Mapping[str, Any]) -> Recipe:
-    """A recipe from a mapping; every problem of every section is reported at once."""
-    errors: list[InputError] = []
+def recipe_from(content: Mapping[str, Any], problems: Sequence[InputError] = ()) -> Recipe:
+    """A recipe from a mapping; every problem of every section is reported at once.
+
+    Args:
+        problems: others that are known already.
+    """
+    content, lying_elsewhere = _with_whole_paths(content, Path.cwd())
+    errors: list[InputError] = [*problems, *lying_elsewhere]
     recipe = None
     try:
         recipe = Recipe.model_validate(content)
@@ -90,6 +100,43 @@ def recipe_from(content: Mapping[str, Any]) -> Recipe:
     raise_all(errors)
     assert recipe is not None
     return recipe.model_copy(update={"train": converted})
+
+
+def _with_whole_paths(
+    content: Mapping[str, Any], base: Path
+) -> tuple[dict[str, Any], list[InputError]]:
+    """The content with paths that begin at `base` made whole, those in variants too."""
+    paths = Paths(base)
+    whole = whole_paths(content, paths)
+    variants = (whole.get("compare") or {}) if isinstance(whole.get("compare"), dict) else {}
+    for variant in (variants.get("variants") or {}).values():
+        if isinstance(variant, dict) and isinstance(variant.get("overrides"), list):
+            variant["overrides"] = [_whole_override(text, paths) for text in variant["overrides"]]
+    return whole, paths.problems
+
+
+def _is_replaced(problem: InputError, key: str) -> bool:
+    """Whether an override of `key` puts something else in the place of what is wrong."""
+    place = problem.given.partition(":")[0]
+    return f"{place}.".startswith(f"{key}.") or key in (f"{place}.path", f"{place}.name")
+
+
+def _whole_override(override: Any, paths: Paths) -> Any:
+    """`section.key=value` with a path made whole; one that cannot be read is told later."""
+    try:
+        name, _, _ = str(override).partition("=")
+        scratch: dict[str, Any] = {}
+        _set(scratch, str(override))
+    except RecipeError:
+        return override
+    value, whole = (_leaf(c, name) for c in (scratch, whole_paths(scratch, paths)))
+    return override if value == whole else f"{name}={json.dumps(whole)}"
+
+
+def _leaf(content: Any, name: str) -> Any:
+    for key in name.split("."):
+        content = content[key]
+    return content
 
 
 def _file_text(path: Path) -> str:
@@ -112,7 +159,11 @@ def _parse(text: str, name: str) -> dict[str, Any]:
 
 
 def apply_override(content: dict[str, Any], override: str) -> None:
-    """Set one `section.key=value` in a recipe's content."""
+    """Set one `section.key=value` in a recipe's content; a path begins where one stands."""
+    _set(content, _whole_override(override, Paths(Path.cwd())))
+
+
+def _set(content: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     if not equals or not name:
         raise RecipeError(

@@ -1,0 +1,136 @@
+"""Where a recipe's paths begin: at the folder of the recipe's file.
+
+An override on the command line begins where one stands, and so does a recipe without a file
+(a built-in one, a mapping in Python). Names of the hub, of modules and of what the package
+holds stay as they are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from neat_align.errors import InputError, RecipeError
+from neat_align.paths import exists, is_file
+from neat_align.steering import STEERING_SUFFIXES, steering_names
+
+BUILT_IN = ("polarity", "self_judge", "words")
+PREFIXES = ("judge=", "self_contrast=")
+
+Rule = Callable[["Paths", Any, str], Any]
+
+
+class Paths:
+    """Makes paths whole, and gathers those that lie elsewhere than they should.
+
+    Args:
+        base: the folder where paths begin.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.base = base.absolute()
+        self.problems: list[InputError] = []
+
+    def path(self, value: Any, place: str) -> Any:
+        """A file or directory."""
+        if not isinstance(value, str) or not value:
+            return value
+        own = Path(value).expanduser()
+        whole = os.path.normpath(self.base / own)
+        if not exists(whole) and not own.is_absolute():
+            self._look_elsewhere(value, place)
+        return whole
+
+    def model(self, value: Any, place: str) -> Any:
+        """A model's directory; a hub id (owner/name) stays one, unless it is a directory here."""
+        if not isinstance(value, str):
+            return value
+        if value.startswith((".", "/", "~")) or value.count("/") != 1 or exists(self.base / value):
+            return self.path(value, place)
+        self._look_elsewhere(value, place)
+        return value
+
+    def scorer(self, value: Any, place: str) -> Any:
+        """A reward, a checker or an embedder."""
+        if not isinstance(value, str) or value in BUILT_IN:
+            return value
+        for prefix in PREFIXES:
+            if value.startswith(prefix):
+                rest, is_judge = value.removeprefix(prefix), prefix == PREFIXES[0]
+                if is_judge and rest.lstrip().startswith("{"):
+                    return value
+                return prefix + (self.path if is_judge else self.scorer)(rest, place)
+        where, colon, function = value.rpartition(":")
+        if not colon:
+            return self.model(value, place)
+        return f"{self.path(where, place)}:{function}" if where.endswith(".py") else value
+
+    def scorers(self, value: Any, place: str) -> Any:
+        """A list of rewards."""
+        return [self.scorer(v, place) for v in value] if isinstance(value, list) else value
+
+    def steering(self, value: Any, place: str) -> Any:
+        """A steering file; a built-in pair's name stays one."""
+        if not isinstance(value, str) or value in steering_names():
+            return value
+        if value.lower().endswith(STEERING_SUFFIXES) or is_file(self.base / value):
+            return self.path(value, place)
+        if is_file(value):
+            self._look_elsewhere(value, place)
+        return value
+
+    def settings(self, value: Any, place: str) -> Any:
+        """A file of settings; a name without a suffix is none."""
+        return self.path(value, place) if isinstance(value, str) and Path(value).suffix else value
+
+    def _look_elsewhere(self, value: str, place: str) -> None:
+        here = Path.cwd()
+        if here == self.base or not exists(here / value):
+            return
+        there = os.path.relpath(here / value, self.base)
+        self.problems.append(
+            RecipeError(
+                f"{place}: {value!r}",
+                f"paths in a recipe begin at its folder, and {self.base} holds none of that "
+                f"name; one lies where you stand, in {here}",
+                f"write {there} in the recipe, or give {place}={value} on the command line",
+            )
+        )
+
+
+DATA = (
+    "queries", "model.from_scratch.data", "reward.train.data", "evaluate.queries",
+    "evaluate.perplexity", "evaluate.heldout_reward.data", "compare.development.queries",
+)  # fmt: skip
+RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(DATA, Paths.path),  # a text in place of the section is its path
+    **{f"{place}.path": Paths.path for place in DATA},
+    "model": Paths.model,
+    "model.path": Paths.model,
+    "steering": Paths.steering,
+    "steering.name": Paths.steering,
+    "reward.model": Paths.scorer,
+    "reward.functions": Paths.scorers,
+    "reward.self_contrast": Paths.scorer,
+    "reward.judge.journal": Paths.path,
+    "evaluate.heldout_reward": Paths.scorer,
+    "evaluate.checker": Paths.scorer,
+    "train.deepspeed": Paths.settings,
+    "train.fsdp_config": Paths.settings,
+    "train.accelerator_config": Paths.settings,
+}
+"""Dotted key → how its value is made whole; a key that holds a section is left alone."""
+
+
+def whole_paths(content: Any, paths: Paths, place: str = "") -> Any:
+    """A recipe's content with its paths made whole."""
+    if isinstance(content, Mapping):
+        own_texts = place == "steering" and not set(content) <= {"name", "try_queries"}
+        return {
+            key: value if own_texts else whole_paths(value, paths, f"{place}.{key}".lstrip("."))
+            for key, value in content.items()
+        }
+    rule = RULES.get(place)
+    return rule(paths, content, place) if rule else content
