@@ -81,7 +81,7 @@ def align(
         objective=objective(recipe),
         steering=recipe.pair,
         reward_funcs=None if offline else (_training_scorers(recipe, rewards) or None),
-        reward_weights=recipe.reward.weights,
+        reward_weights=None if offline else recipe.reward.weights,
         train_dataset=groups if offline else inputs.queries(recipe.queries, recipe.seed),
         processing_class=load_tokenizer(base),
         peft_config=adapter,

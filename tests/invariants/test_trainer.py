@@ -49,10 +49,15 @@ def config(path, **settings):
     )
 
 
+EXTRA = (
+    "sampler", "peft_config", "reward_funcs", "reward_weights", "eval_dataset", "callbacks",
+    "reference_model",
+)  # fmt: skip
+"""Arguments of the trainer; the others are settings."""
+
+
 def trainer_of(path, tokenizer, steering, dataset, objective=None, model=None, **settings):
-    extra = {
-        k: settings.pop(k) for k in ("sampler", "peft_config", "reward_funcs") if k in settings
-    }
+    extra = {k: settings.pop(k) for k in EXTRA if k in settings}
     return NEATTrainer(
         model if model is not None else make_llama(tokenizer),
         config(path, **settings),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,8 +15,9 @@ from neat_align.atomic import atomic_write_bytes, atomic_write_text
 from neat_align.data.cells import understood
 from neat_align.data.files import read_rows
 from neat_align.data.finished import check_finished
-from neat_align.data.formats import Diverging, NoPreference, Preference, preference_of, query_of
+from neat_align.data.formats import NoPreference, Preference, preference_of, query_or_chosen
 from neat_align.data.json_rows import Row
+from neat_align.data.rows import check_rows, record_of, rows_of
 from neat_align.data.seen import SeenIds
 from neat_align.data.shards import group_files
 from neat_align.data.wide import check_wide, group_of_wide, json_text, wide_bytes
@@ -66,18 +68,31 @@ class Preferences:
     dropped: dict[str, int]
 
 
-def load_queries(spec: DataSpec) -> list[Query]:
+def load_queries(source: DataSpec | str | Path | Any) -> list[Query]:
     """The queries of a data set, each once (the first of equal ones).
 
     HH-RLHF rows whose two transcripts diverge still hold a query: the chosen one's.
 
+    Args:
+        source: where rows come from, or a file; or rows themselves: texts, conversations,
+            mappings, a `datasets.Dataset`, a DataFrame. A stream is read to its end.
+
     Raises:
         DataError: a file or rows that cannot be used; several are reported at once.
     """
+    spec = DataSpec(source) if isinstance(source, str | Path) else source
+    found = _collect(spec, query_or_chosen) if isinstance(spec, DataSpec) else _own_queries(spec)
     queries: dict[str, Query] = {}
-    for query in _collect(spec, _query_or_chosen):
+    for query in found:
         queries.setdefault(query.id, query)
     return list(queries.values())
+
+
+def _own_queries(data: Any) -> list[Query]:
+    rows = rows_of(data, "queries", sys.maxsize)
+    check_rows(rows, "queries")
+    records = [record_of(row) for row in rows]
+    return [r.query if isinstance(r, Group) else r for r in records]
 
 
 def load_preferences(spec: DataSpec) -> Preferences:
@@ -203,7 +218,7 @@ def check_queries(spec: DataSpec, wanted: Callable[[Query], bool]) -> int:
     seen = SeenIds()
 
     def look(row: Mapping[str, Any], place: str) -> None:
-        query = _query_or_chosen(row)
+        query = query_or_chosen(row)
         if wanted(query):
             seen.add(query.id)
 
@@ -219,7 +234,7 @@ def read_queries(spec: DataSpec) -> Iterator[Query]:
     """
     for place, row in _rows(spec):
         try:
-            yield _placed(_query_or_chosen(row), place)
+            yield _placed(query_or_chosen(row), place)
         except DataError as error:
             raise DataError(f"{place}: {error.given}", error.why, error.fix) from error
 
@@ -237,13 +252,6 @@ def _query_row(query: Query) -> dict[str, Any]:
     if len(messages) == 1:
         return {**beside, "prompt": query.text}
     return {**beside, "prompt": messages, "conversational": False}
-
-
-def _query_or_chosen(row: Mapping[str, Any]) -> Query:
-    try:
-        return query_of(row)
-    except Diverging:
-        return query_of({k: v for k, v in row.items() if k != "rejected"})
 
 
 def _collect(spec: DataSpec, convert: Callable[[Mapping[str, Any]], T]) -> list[T]:

@@ -95,6 +95,14 @@ def _conversation_of(row: Mapping[str, Any]) -> Query:
     )
 
 
+def query_or_chosen(row: Mapping[str, Any]) -> Query:
+    """The query of a row; of two transcripts that diverge, the chosen one's."""
+    try:
+        return query_of(row)
+    except Diverging:
+        return query_of({k: v for k, v in row.items() if k != "rejected"})
+
+
 def preference_of(row: Mapping[str, Any]) -> Preference:
     """The preference of a row.
 

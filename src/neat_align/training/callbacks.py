@@ -30,7 +30,8 @@ class GuardRails(TrainerCallback):
                 f"likelihood of good answers fall; {self.objective.name} degenerates easily",
                 stacklevel=2,
             )
-        if state.log_history and self._reason(state.log_history[-1]):
+        steps = (row for row in reversed(state.log_history) if "loss" in row)
+        if self._reason(next(steps, {})):
             control.should_training_stop = True  # resumed where it had stopped
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
@@ -65,7 +66,10 @@ class Progress(ProgressCallback):
 
 
 class MetricsFile(TrainerCallback):
-    """Writes every log to `metrics.jsonl`, one row a step; a resumed run goes on in place."""
+    """Writes every log to `metrics.jsonl`; a resumed run goes on in place.
+
+    One row for each logged step, and one for each evaluation, with names that begin with eval/.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "metrics.jsonl"
@@ -80,9 +84,15 @@ class MetricsFile(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if state.is_world_process_zero and logs and "loss" in logs:
-            row = {"step": state.global_step, **logs}
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            self._add({"step": state.global_step, **logs})
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero and self.path.parent.is_dir():
+            self._add({"step": state.global_step, **state.log_history[-1]})
+
+    def _add(self, row: dict[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
 
 
 def _step(row: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -20,6 +21,9 @@ from neat_align.training.values import typed
 
 T = TypeVar("T")
 
+
+LOWER_IS_BETTER = ("loss", "kl", "truncated", "bad", "empty", "unanswered")
+"""Words in the names of what an evaluation logs and had better be low."""
 
 RENEWED = {
     "gradient_checkpointing": "activation_checkpointing",
@@ -153,6 +157,7 @@ class NEATConfig(TrainingArguments):
         vars(self).update(found)
         raise_all(problems or setting_problems(found))
         self._use_new_names()
+        self._settle_what_is_better()
         try:
             super().__post_init__()
         except InputError:
@@ -160,7 +165,17 @@ class NEATConfig(TrainingArguments):
         except Exception as error:  # each part of transformers raises its own
             given = "settings that transformers refuses"
             raise RecipeError(given, said(error), "correct them") from error
+        if self.lr_scheduler_type == "reduce_lr_on_plateau":  # which looks for low figures
+            mode = "max" if self.greater_is_better else "min"
+            self.lr_scheduler_kwargs = {"mode": mode, **dict(self.lr_scheduler_kwargs or {})}
         raise_all(trial_problems(self))
+
+    def _settle_what_is_better(self) -> None:
+        """Say in which direction the metric gets better, where its name tells."""
+        if self.metric_for_best_model is not None and self.greater_is_better is None:
+            metric = self.metric_for_best_model.removeprefix("eval/").removeprefix("eval_")
+            lower = any(part in LOWER_IS_BETTER for part in re.split(r"[/_]", metric))
+            self.greater_is_better = not lower
 
     def _use_new_names(self) -> None:
         """Take over a setting that is given by a name that transformers warns of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from neat_align.errors import InputError, RecipeError
+from neat_align.errors import DataError, InputError, RecipeError
 from neat_align.objectives import Objective
 from neat_align.sampling.groups import GroupPlan
 from neat_align.steering import Steering, no_steering
@@ -33,6 +33,7 @@ def training_needs(
         return [RecipeError("no training data", "there is nothing to train on", fix)]
     online = isinstance(dataset[0], Query)
     problems = parameter_problems(objective.name, vars(objective))
+    problems += batch_problems(args, len(dataset))
     if objective.name == "neat_pp" and negative_context:
         problems.append(
             RecipeError(
@@ -66,6 +67,20 @@ def training_needs(
     return problems + answers_needed(args.add_reference_responses, dataset)
 
 
+def batch_problems(args: NEATConfig, count: int) -> list[InputError]:
+    """That not one batch is left of the data where incomplete ones are dropped.
+
+    Args:
+        count: queries or groups.
+    """
+    batch = args.per_device_train_batch_size * args.world_size
+    if not args.dataloader_drop_last or count >= batch:
+        return []
+    why = f"a batch takes {batch}, and incomplete ones are dropped: nothing would be trained on"
+    fix = "leave dataloader_drop_last out, or lower per_device_train_batch_size"
+    return [RecipeError(f"dataloader_drop_last with {count} queries or groups", why, fix)]
+
+
 def objective_needs(objective: Objective, plan: GroupPlan) -> list[InputError]:
     """What a plan of sampling lacks for an objective."""
     return _problems(
@@ -78,6 +93,10 @@ def objective_needs(objective: Objective, plan: GroupPlan) -> list[InputError]:
 
 def stored_needs(objective: Objective, groups: Sequence[Group]) -> list[InputError]:
     """What stored groups lack: none has enough to act on, or none tells the objective anything."""
+    unscored = next((g for g in groups if not g.is_scored), None)
+    if unscored is not None:
+        given = f"an unscored group (query {unscored.query.id})"
+        return [DataError(given, "training needs a score for every response", "run `neat score`")]
     negatives = any(r.source == Source.NEGATIVE for g in groups for r in g.responses)
     size = max(len(g.responses) for g in groups)
     problems = _problems(objective, negatives, size, f"{len(groups)} stored groups")

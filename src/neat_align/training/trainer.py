@@ -21,7 +21,7 @@ from transformers import PrinterCallback, ProgressCallback
 
 from neat_align.data import load_groups, save_groups
 from neat_align.errors import NonFiniteLossError, raise_all
-from neat_align.modeling import load_causal_lm, load_tokenizer
+from neat_align.modeling import load_causal_lm
 from neat_align.modeling.fit import vocabulary_problems
 from neat_align.modeling.logprobs import group_sums, tokenized_logps
 from neat_align.modeling.packing import prepare_for_packing
@@ -32,20 +32,30 @@ from neat_align.prohibition import prohibition_warnings
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Sampler
 from neat_align.sampling.groups import draw_seed, stable_seed
-from neat_align.sampling.local import TransformersSampler
 from neat_align.sampling.verdict import SteeringTrial
-from neat_align.scoring import ScorerSet, resolve_scorer
-from neat_align.scoring.plausibility import Plausibility
-from neat_align.scoring.resolve import SELF_JUDGE
-from neat_align.scoring.self_judge import SelfJudge
 from neat_align.steering import Steering
 from neat_align.training.adapters import frozen_problems, quantised_problems, with_adapter
+from neat_align.training.arguments import (
+    Collected,
+    adapter_of,
+    callbacks_of,
+    datasets_of,
+    model_problems,
+    objective_of,
+    reference_of,
+    rewards_of,
+    settings_of,
+    tokenizer_of,
+    unknown_arguments,
+)
+from neat_align.training.assembly import make_maker, make_reference, make_scorers
 from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
-from neat_align.training.checkpoints import SealedCheckpoints
 from neat_align.training.completions import CompletionsLog
 from neat_align.training.config import NEATConfig
 from neat_align.training.dropout import disable_dropout
 from neat_align.training.engines import EngineSampler, engine_problems, engine_sampler
+from neat_align.training.evaluation import EvaluatingTrainer, trainer_name
+from neat_align.training.held_out import evaluation_needs, sets_of
 from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
@@ -57,8 +67,6 @@ from neat_align.training.online import (
 )
 from neat_align.training.passes import collated_passes, pass_logps
 from neat_align.training.precision import on_one_device, precision_problems
-from neat_align.training.records import Records
-from neat_align.training.reference import Reference, ReferenceSampler
 from neat_align.training.repeats import draw_key, repeat_numbers
 from neat_align.training.requirements import training_needs
 from neat_align.training.running_means import RunningMeans
@@ -75,25 +83,32 @@ from neat_align.training.unanswered import METRIC, dealt, idle_entry, left_out_s
 from neat_align.types import Group, Query
 
 
-class NEATTrainer(SealedCheckpoints):
+class NEATTrainer(EvaluatingTrainer):
     """Aligns a causal language model with groups of its own answers.
 
     Args:
         model: a model, directory or hub id.
-        args: a `NEATConfig`.
-        objective: what to minimise; `NEAT()` when None.
+        args: a `NEATConfig`, a mapping of its fields, or None for its defaults.
+        objective: what to minimise: an objective, its class, its name, or a mapping as in a
+            recipe; `NEAT()` when None.
         steering: the positive and negative prompts, as a `Steering`, a name ("polite"), a
             YAML or JSON file, or a mapping ({"negative": "Be rude."}); needed when queries
             are sampled or `negative_context` is used.
         reward_funcs: one or several scorers: callables in TRL's signature, model ids,
             directories, modules, "file.py:function", "polarity" (reward-free).
         reward_weights: one weight for each of them, 1 by default.
-        train_dataset: queries, or rows in one of TRL's formats, a `datasets.Dataset` for
-            one (sampled online); or stored, scored groups (offline).
-        processing_class: tokenizer; loaded from `model` when that is a name.
-        peft_config: LoRA or another adapter to train instead of all weights.
-        reference_model: what to compare with instead of the initial policy.
+        train_dataset: queries, texts, conversations or rows in one of TRL's formats, in a
+            list, a `datasets.Dataset`, a DataFrame, a file or a stream (sampled online); or
+            stored, scored groups (offline). Of a stream as many rows are read as max_steps
+            needs.
+        processing_class: tokenizer, or the name of one; that of `model` when None.
+        peft_config: LoRA or another adapter to train instead of all weights, also as a
+            mapping: {"r": 16}.
+        reference_model: what to compare with instead of the initial policy, or its name.
         sampler: draws instead of the policy itself (a server, a script).
+        eval_dataset: what `train_dataset` may be, or several by their names; see
+            `training.evaluation`.
+        callbacks, optimizers, optimizer_cls_and_kwargs: the Trainer's.
 
     Raises:
         RecipeError: what is given does not fit together (say, an objective that needs
@@ -106,40 +121,52 @@ class NEATTrainer(SealedCheckpoints):
     def __init__(
         self,
         model: Any,
-        args: NEATConfig,
-        objective: Objective | None = None,
+        args: NEATConfig | Mapping[str, Any] | None = None,
+        objective: Objective | type[Objective] | str | Mapping[str, Any] | None = None,
         steering: Steering | str | Path | Mapping[str, Any] | None = None,
         reward_funcs: Any = None,
         reward_weights: Sequence[float] | None = None,
-        train_dataset: Sequence[Any] = (),
+        train_dataset: Any = None,
         processing_class: Any = None,
         peft_config: Any = None,
         reference_model: Any = None,
         sampler: Sampler | None = None,
-        **trainer_kwargs: Any,
+        eval_dataset: Any = None,
+        callbacks: Any = None,
+        optimizers: tuple[Any, Any] = (None, None),
+        optimizer_cls_and_kwargs: tuple[Any, dict[str, Any]] | None = None,
+        **unknown: Any,
     ) -> None:
-        self.objective = objective or NEAT()
-        self.steering = None if steering is None else Steering.from_value(steering)
-        for text in prohibition_warnings(self.steering) if self.steering else ():
+        problems = Collected()
+        problems.errors += [*unknown_arguments(unknown), *model_problems(model)]
+        args = problems.of(settings_of, args, model)
+        self.objective = problems.of(objective_of, objective) or NEAT()
+        pair = problems.of(Steering.from_value, steering) if steering is not None else None
+        self.steering = pair
+        rewards = problems.of(rewards_of, reward_funcs, reward_weights) or []
+        peft_config = problems.of(adapter_of, peft_config)
+        callbacks = problems.of(callbacks_of, callbacks) or []
+        trained, held_out = datasets_of(train_dataset, eval_dataset, args, problems)
+        raise_all(problems.errors)
+        for text in prohibition_warnings(pair) if pair else ():
             warnings.warn(text, stacklevel=2)
-        train_dataset = Records(train_dataset)
-        self.online = bool(train_dataset) and isinstance(train_dataset[0], Query)
+        self.online = trained.are_queries
+        samples = self.online or any(r.are_queries for r in sets_of(held_out).values())
         self.negative_context = (
             self.objective.suggested_negative_context
             if args.negative_context is None
             else args.negative_context
         )
+        has_rewards = bool(rewards)
         raise_all(
-            training_needs(
-                self.objective,
-                args,
-                self.negative_context,
-                self.steering,
-                train_dataset,
-                has_rewards=reward_funcs is not None,
-            )
+            training_needs(self.objective, args, self.negative_context, pair, trained, has_rewards)
+            + evaluation_needs(self.objective, args, pair, held_out, has_rewards, callbacks)
         )
-        tokenizer = processing_class or load_tokenizer(_name_of(model))
+        if args.metric_for_best_model is not None:
+            args.metric_for_best_model = trainer_name(
+                args.metric_for_best_model, list(sets_of(held_out))
+            )
+        tokenizer = tokenizer_of(processing_class, model)
         if isinstance(model, str | Path):  # the Trainer moves it to its device
             model = load_causal_lm(model, "float32", "cpu", trainable=True)
         model, came_with_adapter = with_adapter(model, peft_config, args.seed)
@@ -151,39 +178,44 @@ class NEATTrainer(SealedCheckpoints):
         if args.packed:
             prepare_for_packing(model.get_base_model() if isinstance(model, PeftModel) else model)
         self.prompt_format = PromptFormat(tokenizer, args.chat_template_kwargs)
-        self.reference = self._reference(args, model, reference_model, came_with_adapter)
+        self.reference = make_reference(
+            args, self.objective, samples, model, reference_of(reference_model), came_with_adapter
+        )
         self.stopwatch = Stopwatch()
-        self.maker = self._maker(args, model, reward_funcs, reward_weights, sampler)
+        self.maker = self._maker(args, model, rewards, reward_weights, sampler) if samples else None
         self.signal = ScoreSignal(self.objective)
         if not self.online:
-            self.signal.calibrate(train_dataset)
+            self.signal.calibrate(trained)
         self._pending: list[list[Group]] = []
         self._resumed_batches = 0
         self._tried = False
         self.steering_trial: SteeringTrial | None = None
         self._stored: dict[Group, list[TokenizedGroup]] = {}
-        self._numbers = {} if self.online else repeat_numbers(train_dataset)
+        self._numbers = {} if self.online else repeat_numbers(trained)
         self._means = RunningMeans()
         self.completions = CompletionsLog(Path(str(args.output_dir)))
         on_one_device(args)
         super().__init__(
             model=model,
             args=args,
-            train_dataset=train_dataset,  # type: ignore[arg-type]
+            train_dataset=trained,  # type: ignore[arg-type]
+            eval_dataset=held_out,  # type: ignore[arg-type]
             data_collator=list,
             processing_class=tokenizer,
-            **trainer_kwargs,
+            callbacks=callbacks,
+            optimizers=optimizers,
+            optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
         )
         if self.reference is not None:  # in the precision of the policy's passes
             self.reference.precision = self.accelerator.autocast
         raise_all(launch_problems(self.accelerator, args.processes))
         raise_all(sharding_problems(self.accelerator, isinstance(model, PeftModel)))
-        samples = self.online and sampler is None
-        raise_all(engine_problems(args, model, self.accelerator, samples))
-        if samples:
-            pair = self.steering
-            prompts = (*pair.positive, *pair.negative) if pair else ()
-            check_queries_fit(model, train_dataset, self.prompt_format, prompts, args)
+        draws = samples and sampler is None
+        raise_all(engine_problems(args, model, self.accelerator, draws))
+        prompts = (*pair.positive, *pair.negative) if pair else ()
+        for records in (trained, *sets_of(held_out).values()) if draws else ():
+            if records.are_queries:
+                check_queries_fit(model, records, self.prompt_format, prompts, args)
         # compute_loss divides by the groups of the global batch, exactly, whatever the
         # accumulation and the number of ranks; the Trainer must not divide again.
         self.loss_is_scaled_for_ga = True
@@ -304,10 +336,14 @@ class NEATTrainer(SealedCheckpoints):
         )
 
     def _with_reference(self, groups: list[TokenizedGroup]) -> list[TokenizedGroup]:
+        with self.stopwatch.time("reference"):
+            return self._referenced(groups)
+
+    def _referenced(self, groups: list[TokenizedGroup]) -> list[TokenizedGroup]:
         if not self.objective.needs_reference:
             return groups
         assert self.reference is not None
-        with self.stopwatch.time("reference"), self.reference.model() as model:
+        with self.reference.model() as model:
             logps = tokenized_logps(model, groups, self._pad_id, self.args.max_tokens_per_pass)
         return [g.with_reference(r) for g, r in zip(groups, logps, strict=True)]
 
@@ -323,7 +359,7 @@ class NEATTrainer(SealedCheckpoints):
         if pairs:
             model = self.accelerator.unwrap_model(self.model)
             own = tokenized_logps(model, pairs, self._pad_id, self.args.max_tokens_per_pass)
-            known = [g.reference or [0.0] for g in self._with_reference(pairs)]
+            known = [g.reference or [0.0] for g in self._referenced(pairs)]
             ratios = [mine[0] - theirs[0] for mine, theirs in zip(own, known, strict=True)]
             total = torch.tensor([sum(ratios), len(ratios)], device=device)
         total = self.accelerator.gather(total).view(-1, 2).sum(0)
@@ -338,11 +374,16 @@ class NEATTrainer(SealedCheckpoints):
 
     def _collate(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
         """`passes`: the micro-batch in parts, each within the token budget."""
+        sharded = shards_weights(self.accelerator)
+        parts = self._passes(groups, may_split=not sharded)
+        return {"passes": with_idle_passes(self.accelerator, parts) if sharded else parts}
+
+    def _passes(
+        self, groups: Sequence[TokenizedGroup], may_split: bool = True
+    ) -> list[dict[str, Any]]:
         model = self.accelerator.unwrap_model(self.model)
         limit, packed = self.args.max_tokens_per_pass, self.args.packed
-        sharded = shards_weights(self.accelerator)
-        parts = collated_passes(model, groups, self._pad_id, limit, packed, may_split=not sharded)
-        return {"passes": with_idle_passes(self.accelerator, parts) if sharded else parts}
+        return collated_passes(model, groups, self._pad_id, limit, packed, may_split)
 
     @property
     def _pad_id(self) -> int:
@@ -465,66 +506,14 @@ class NEATTrainer(SealedCheckpoints):
 
     # ------------------------------------------------------------------------- assembly
 
-    def _reference(
-        self, args: NEATConfig, model: Any, given: Any, came_with_adapter: bool
-    ) -> Reference | None:
-        asked = args.base_negative_fraction > 0 or args.plausibility > 0
-        if not (self.objective.needs_reference or (self.online and asked)):
-            return None
-        return Reference(model, given, came_with_adapter)
-
     def _maker(
-        self, args: NEATConfig, model: Any, reward_funcs: Any, weights: Any, sampler: Any
-    ) -> ScoredGroupMaker | None:
-        if not self.online:
-            return None
+        self, args: NEATConfig, model: Any, rewards: Any, weights: Any, sampler: Any
+    ) -> ScoredGroupMaker:
         assert self.steering is not None
-        size = args.sampling_batch_size
-        base = None
-        if args.base_negative_fraction > 0:
-            base = ReferenceSampler(self.reference, self.prompt_format, size)
-        return ScoredGroupMaker(
-            policy=sampler or TransformersSampler(model, self.prompt_format, "policy", size),
-            base=base,
-            scorers=self._scorers(args, reward_funcs, weights),
-            steering=self.steering,
-            plan=args.plan,
-            decoding=args.decoding,
-            base_negative_fraction=args.base_negative_fraction,
-            add_reference=args.add_reference_responses,
-            stopwatch=self.stopwatch,
-        )
-
-    def _scorers(self, args: NEATConfig, reward_funcs: Any, weights: Any) -> ScorerSet:
-        """The rewards, and the plausibility where it has a weight."""
-        functions = reward_funcs if isinstance(reward_funcs, list | tuple) else [reward_funcs]
-        scorers = [self._scorer(args, f) for f in functions if f is not None]
-        weights = list(weights) if weights is not None else [1.0] * len(scorers)
-        if args.plausibility:
-            assert self.reference is not None
-            assert self.steering is not None
-            scorers.append(
-                Plausibility(
-                    self.reference.model,
-                    self.prompt_format,
-                    self.steering.positive,
-                    args.max_tokens_per_pass,
-                )
-            )
-            weights.append(args.plausibility)
-        return ScorerSet(scorers, weights)
-
-    def _scorer(self, args: NEATConfig, value: Any) -> Any:
-        """A scorer; a `SelfJudge` is given the policy."""
-        if value != SELF_JUDGE and not isinstance(value, SelfJudge):
-            return resolve_scorer(value, device=args.device)
-        judge = value if isinstance(value, SelfJudge) else SelfJudge()
-        return judge.bind(self._policy, self.prompt_format, args.max_tokens_per_pass)
+        form, pair, reference = self.prompt_format, self.steering, self.reference
+        scorers = make_scorers(args, rewards, weights, form, pair, reference, self._policy)
+        return make_maker(args, model, form, pair, reference, scorers, sampler, self.stopwatch)
 
     @contextlib.contextmanager
     def _policy(self) -> Iterator[Any]:
         yield self.accelerator.unwrap_model(self.model)
-
-
-def _name_of(model: Any) -> str:
-    return str(model) if isinstance(model, str | Path) else str(model.config._name_or_path)

@@ -1,0 +1,274 @@
+"""Evaluation during training: held-out queries are sampled and scored, held-out groups taken.
+
+What is measured is logged as `eval/…` (of several sets `eval/NAME/…`), and returned under
+these names and the Trainer's own (`eval_…`), by which its callbacks look for it. A query is
+drawn with the same seeds each time, so that two evaluations differ by the policy alone; the
+training's random state, order and metrics are left as they were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from torch.utils.data import DataLoader, Subset
+from transformers.trainer_utils import EvalLoopOutput, has_length
+
+from neat_align.errors import DataError, TrainingError, nearest
+from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.objectives import GroupLogps, Objective
+from neat_align.sampling.groups import stable_seed
+from neat_align.training.checkpoints import SealedCheckpoints
+from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
+from neat_align.training.online import trainable
+from neat_align.training.records import Records, evaluation_sets
+from neat_align.training.running_means import RunningMeans
+from neat_align.training.sharding import whole_weights
+from neat_align.training.signal import (
+    ScoreSignal,
+    below_plain,
+    group_spread,
+    run_spread,
+    usable_groups,
+)
+from neat_align.training.stopwatch import Stopwatch
+from neat_align.training.unanswered import METRIC as UNANSWERED
+from neat_align.types import Group
+
+PREFIX = "eval_"
+
+
+class EvaluatingTrainer(SealedCheckpoints):
+    """A Trainer that evaluates on groups; `NEATTrainer` tells it how to make and measure them."""
+
+    args: Any
+    maker: Any
+    engine: Any
+    steering: Any
+    objective: Objective
+    signal: ScoreSignal
+    stopwatch: Stopwatch
+
+    def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Measure the policy on held-out queries or groups.
+
+        Args:
+            eval_dataset: what `train_dataset` may be, or several by their names; the
+                trainer's own when None.
+
+        Raises:
+            DataError, TrainingError: there are none, or nothing to sample and score with.
+        """
+        if eval_dataset is None and self.eval_dataset is None:
+            why = "there are no held-out queries or groups"
+            raise DataError("evaluate()", why, "give eval_dataset, to it or to the trainer")
+        if not isinstance(eval_dataset, str) or not isinstance(self.eval_dataset, dict):
+            eval_dataset = evaluation_sets(eval_dataset)
+        with self.stopwatch.time("evaluation"):
+            metrics = super().evaluate(eval_dataset, *args, **kwargs)
+        return metrics | self._as_logged(metrics)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """This rank's share of a held-out set: each query is with one rank, once."""
+        chosen: Any = self.eval_dataset if eval_dataset is None else eval_dataset
+        if isinstance(chosen, str):
+            chosen = self.eval_dataset[chosen]  # type: ignore[index]
+        share = range(self.args.process_index, len(chosen), self.args.world_size)
+        size = self.args.per_device_eval_batch_size
+        return DataLoader(Subset(chosen, share), size, collate_fn=list)  # type: ignore[arg-type]
+
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Sample and score this rank's share, and measure the loss; means over all ranks."""
+        records = dataloader.dataset.dataset  # type: ignore[attr-defined]
+        sampled = isinstance(records, Records) and records.are_queries
+        if sampled and self.maker is None:
+            why = "sampling and scoring them needs steering and rewards"
+            fix = "give the trainer steering, reward_funcs and eval_dataset, or give groups"
+            raise TrainingError("held-out queries", why, fix)
+        model = self.accelerator.unwrap_model(self.model)
+        figures = RunningMeans()
+        with _undisturbed(model, self.optimizer), whole_weights(model):
+            groups = self._held_out_groups(dataloader, sampled, figures)
+            of_all = self._of_all_ranks(groups)
+            spread = self.signal.spread or run_spread(group_spread(g.scores) for g in of_all)
+            self._measure(groups, spread, figures)
+        metrics = figures.take(self.accelerator.num_processes)
+        metrics |= _signal(self.objective, of_all, spread)
+        metrics |= group_metrics(of_all) if sampled else {}
+        named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        return EvalLoopOutput(None, None, named, len(records))
+
+    def _held_out_groups(
+        self, dataloader: DataLoader, sampled: bool, figures: RunningMeans
+    ) -> list[Group]:
+        """The groups of this rank's share, sampled in batches where they are queries."""
+        self.callback_handler.eval_dataloader = dataloader
+        maker = dataclasses.replace(self.maker, stopwatch=Stopwatch()) if sampled else None
+        if sampled and self.engine is not None:
+            self._renew_engine(dataloader)
+        found: list[Group] = []
+        seed = stable_seed(self.args.seed, "evaluation")
+        for batch in dataloader:
+            groups = maker.make(batch, seed) if maker is not None else batch
+            if maker is not None:
+                told = refuse_taken(maker.scorers.take_metrics())
+                figures.add(told if groups else {}, len(groups))
+                figures.add({UNANSWERED: 1 - len(groups) / len(batch)}, len(batch))
+                maker.scorers.take_extras()  # those of training are kept, not these
+            found += groups
+            if has_length(dataloader):
+                self.control = self.callback_handler.on_prediction_step(
+                    self.args, self.state, self.control
+                )
+        return found
+
+    def _renew_engine(self, dataloader: DataLoader) -> None:
+        """Give the engine the policy's weights before it draws."""
+        if not self.is_in_train:
+            why = "the engine that draws for the policy runs while it trains"
+            fix = "set eval_strategy, or make a trainer without an engine"
+            raise TrainingError("evaluate() outside train() with an engine", why, fix)
+        queries: list[Any] = next(iter(dataloader), [])
+        if queries:
+            self.engine.renew(queries, self.steering.negative)
+
+    def _measure(self, groups: Sequence[Group], spread: float, figures: RunningMeans) -> None:
+        """Loss and log-probs of this rank's groups; all ranks call it together."""
+        answered = [kept for group in groups if (kept := _with_tokens(group)) is not None]
+        responses = sum(len(g.responses) for g in groups)
+        empty = responses - sum(len(g.responses) for g in answered)
+        figures.add({"empty": empty / responses} if responses else {}, responses)
+        entries = self._referenced(self._entries(answered, -1))
+        more = {"spread": torch.tensor(spread)}
+        if self.objective.needs_kl:
+            more["kl"] = self._mismatched_kl(entries, self.accelerator.device)
+        for part in self._passes(entries):
+            inputs = self._prepare_inputs(part | more)
+            with self.accelerator.autocast():
+                logps = self._group_logps(self.accelerator.unwrap_model(self.model), inputs)
+            terms, weight = self.objective(logps), inputs["weight"]
+            loss = (terms.per_group * weight).sum() / weight.sum()
+            figures.add({"loss": float(loss)}, float(weight.sum()))
+            figures.add_weighted(loss_metrics(terms, weight, 1.0))
+            figures.add_weighted(logp_metrics(logps, inputs["clean"]))
+
+    def _of_all_ranks(self, groups: list[Group]) -> list[Group]:
+        return gather_object(groups) if self.accelerator.num_processes > 1 else groups
+
+    def _as_logged(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Metrics of an evaluation under the names that they are logged by."""
+        names = list(self.eval_dataset) if isinstance(self.eval_dataset, dict) else []
+        return {
+            logged_name(name, names): value
+            for name, value in metrics.items()
+            if name.startswith(PREFIX)
+        }
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """The Trainer's log; in the history an evaluation stands as `eval/…`.
+
+        The Trainer's own callbacks are given `eval_…`, which they show as eval/….
+        """
+        super().log(logs, start_time)
+        names = self._as_logged(logs)
+        if names and self.state.log_history:
+            last = self.state.log_history[-1]
+            kept = {k: v for k, v in last.items() if not k.startswith(PREFIX)}
+            self.state.log_history[-1] = {**kept, **names}
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        wanted = self.args.metric_for_best_model
+        key = wanted if wanted is None or wanted.startswith(PREFIX) else PREFIX + wanted
+        if key is not None and key not in metrics:
+            found = [name.removeprefix(PREFIX) for name in metrics if name.startswith(PREFIX)]
+            raise TrainingError(
+                f"metric_for_best_model={wanted!r}",
+                f"the evaluation measures no such thing, but {', '.join(found)}",
+                nearest(key.removeprefix(PREFIX), found),
+            )
+        return super()._determine_best_metric(metrics, trial)
+
+    # What NEATTrainer has for its training, and the evaluation needs too.
+
+    def _entries(self, groups: Sequence[Group], step: int) -> list[TokenizedGroup]:
+        raise NotImplementedError
+
+    def _referenced(self, groups: list[TokenizedGroup]) -> list[TokenizedGroup]:
+        raise NotImplementedError
+
+    def _mismatched_kl(self, groups: Sequence[TokenizedGroup], device: torch.device) -> Any:
+        raise NotImplementedError
+
+    def _passes(self, groups: Sequence[TokenizedGroup]) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def _group_logps(self, model: Any, inputs: dict[str, Any]) -> GroupLogps:
+        raise NotImplementedError
+
+
+def logged_name(metric: str, sets: Sequence[str]) -> str:
+    """`eval_reward` → eval/reward, and of a named set eval_NAME_reward → eval/NAME/reward."""
+    rest = metric.removeprefix(PREFIX)
+    found = [name for name in sets if rest.startswith(f"{name}_")]
+    if found:
+        name = max(found, key=len)
+        return f"eval/{name}/{rest.removeprefix(f'{name}_')}"
+    return f"eval/{rest}"
+
+
+def trainer_name(metric: str, sets: Sequence[str]) -> str:
+    """eval/NAME/reward → eval_NAME_reward, as the Trainer looks for it."""
+    if not metric.startswith("eval/"):
+        return metric
+    rest = metric.removeprefix("eval/")
+    name = max((n for n in sets if rest.startswith(f"{n}/")), key=len, default=None)
+    return PREFIX + (rest if name is None else f"{name}_{rest.removeprefix(f'{name}/')}")
+
+
+@contextlib.contextmanager
+def _undisturbed(model: torch.nn.Module, optimizer: Any) -> Iterator[None]:
+    """Evaluation mode without gradients; random state and mode are as before afterwards."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
+    was_training = model.training
+    model.eval()
+    if callable(getattr(optimizer, "eval", None)):  # averages its weights, like schedule-free
+        optimizer.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
+        if devices is not None:
+            torch.cuda.set_rng_state_all(devices)
+
+
+def _with_tokens(group: Group) -> Group | None:
+    """The group without empty responses; None where nothing is left to measure."""
+    try:
+        return trainable([group], lambda text: None)[0]
+    except DataError:
+        return None
+
+
+def _signal(objective: Objective, groups: Sequence[Group], spread: float) -> dict[str, float]:
+    """What the scores tell the objective: the share of groups with a usable pair."""
+    usable, below = usable_groups(objective, groups, spread), below_plain(groups)
+    found = {"signal/usable": sum(usable) / len(usable)} if usable else {}
+    return found | ({"negatives/below_plain": sum(below) / len(below)} if below else {})
