@@ -9,7 +9,10 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share the cores
+# Two workers share the cores, and the processes that tests start inherit this: one thread each.
+for _name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "RAYON"):
+    os.environ[f"{_name}_NUM_THREADS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

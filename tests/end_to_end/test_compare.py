@@ -48,7 +48,7 @@ def compare(recipe, output, *options):
             "--methods", "base,kto,neat", "--seeds", "2", "--tune", "2",
             "--output", str(output), *options,
         ],
-        capture_output=True, text=True, timeout=500, check=False,
+        capture_output=True, text=True, timeout=1800, check=False,
         env={**os.environ, "TQDM_DISABLE": "1"},
     )  # fmt: skip
 

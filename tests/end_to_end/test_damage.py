@@ -36,7 +36,7 @@ def long_recipe(recipe):  # noqa: F811
 def refused(*words):
     """What a command that must be refused tells, its three parts in a line."""
     process = start(*words)
-    told, _ = process.communicate(timeout=300)
+    told, _ = process.communicate(timeout=600)
     assert process.returncode == 2, told
     assert "Traceback" not in told
     for part in ("error:", "why:", "fix:"):

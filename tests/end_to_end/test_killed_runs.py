@@ -38,7 +38,7 @@ def wait_for(process, line):
 
 def finished(*words):
     process = start(*words)
-    told, _ = process.communicate(timeout=900)
+    told, _ = process.communicate(timeout=1800)
     assert process.returncode == 0, told
     return told
 
@@ -69,7 +69,7 @@ def kill_and_resume(words, output, seconds, rng, times):
         time.sleep(rng.uniform(0.3, 1.0) * seconds)
         interrupted += process.poll() is None
         process.send_signal(how)
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
     finished(*words, "-o", output, *["--resume"] * output.exists())
     return interrupted
 
@@ -119,7 +119,7 @@ def test_a_run_told_to_stop_saves_the_step_it_was_at(recipe, folder):  # noqa: F
     while process.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") > 2):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    told, _ = process.communicate(timeout=60)
+    told, _ = process.communicate(timeout=600)
     assert process.returncode == 143, told
     assert "finished and saved" in told
     (saved,) = (output / "train").glob("checkpoint-*")
@@ -133,7 +133,7 @@ def test_an_interrupted_run_says_how_to_go_on(recipe, folder, how, status):  # n
     process = start("run", recipe, "-o", folder / "stopped")
     wait_for(process, "train")
     process.send_signal(how)
-    told, _ = process.communicate(timeout=60)
+    told, _ = process.communicate(timeout=600)
     assert process.returncode == status, told
     assert "--resume" in told
     assert "Traceback" not in told
@@ -151,5 +151,5 @@ def test_two_runs_on_one_directory_are_refused(recipe, folder, monkeypatch, caps
     os.kill(first.pid, signal.SIGCONT)
     assert stopped.value.code == 2
     assert "another run" in capsys.readouterr().err
-    told, _ = first.communicate(timeout=300)
+    told, _ = first.communicate(timeout=600)
     assert first.returncode == 0, told

@@ -41,7 +41,7 @@ def test_a_killed_shard_goes_on_and_ends_as_if_nothing_had_been(folder, model_di
     assert len(expected) == 4
     words = [sys.executable, "-m", "neat_align", *map(str, command), "killed"]
     process = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not contents(folder / "killed") and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)

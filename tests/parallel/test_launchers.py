@@ -60,7 +60,7 @@ def launched(folder, *words, prefix=(), **environment):
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
 
 
@@ -139,7 +139,7 @@ def test_two_machines_equal_one(folder, alone, two_machines):
                  *NEAT, HALF, "-o", "two"]  # fmt: skip
         environment = {**os.environ, "GLOO_SOCKET_IFNAME": "cable0", "OMP_NUM_THREADS": "1"}
         started.append(subprocess.Popen(words, cwd=folder, env=environment))
-    assert [process.wait(timeout=120) for process in started] == [0, 0]
+    assert [process.wait(timeout=600) for process in started] == [0, 0]
     assert_equal(outcome(folder / "two"), alone)
 
 

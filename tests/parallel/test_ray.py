@@ -25,7 +25,7 @@ def folder(tmp_path):
 def neat(folder, *words):
     return subprocess.run(
         [sys.executable, "-m", "neat_align", *map(str, words)],
-        cwd=folder, capture_output=True, text=True, timeout=300,
+        cwd=folder, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
 
 

@@ -24,8 +24,9 @@ class Stub:
 
     def __init__(self):
         self.plan, self.bodies, self.headers = [], [], []
-        self.heeds_n, self.delay, self.open, self.most_open = True, 0.0, 0, 0
+        self.heeds_n, self.wanted_open, self.open, self.most_open = True, 0, 0, 0
         self.lock = threading.Lock()
+        self.too_late, self.all_open = threading.Event(), threading.Event()
         self.fails_for = ""
         self.whole = lambda body: None  # (status, headers, bytes) instead of what else it says
         self.choices = lambda body: None  # choices instead of good ones
@@ -57,7 +58,10 @@ class Stub:
             self.paths.append(handler.path)
             self.headers.append(dict(handler.headers))
             what = self.plan.pop(0) if self.plan else "good"
-        time.sleep(self.delay)
+        if self.wanted_open:  # held until as many are open as may be
+            if self.open >= self.wanted_open:
+                self.all_open.set()
+            self.all_open.wait(60)
         last = body["messages"][-1]["content"]
         if self.fails_for and self.fails_for in last:
             what = 400
@@ -87,7 +91,7 @@ class Stub:
             handler.connection.close()
             return
         if what == "slow":
-            time.sleep(1.5)
+            self.too_late.wait(60)  # until the client has given up, or the test is over
         handler.send_response(status)
         if what == 429:
             handler.send_header("Retry-After", "0.3")
@@ -103,12 +107,15 @@ def stub(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     stub = Stub()
     yield stub
+    stub.too_late.set()
     stub.server.shutdown()
     stub.server.server_close()
 
 
 def client(stub, **more):
-    return ChatClient(stub.url, "m", first_pause=0.01, timeout=1.0, **more)
+    # Short only where an answer is to come too late: a busy machine is slow by itself.
+    timeout = 3.0 if "slow" in stub.plan else 60.0
+    return ChatClient(stub.url, "m", first_pause=0.01, timeout=timeout, **more)
 
 
 def draw(stub, queries=QUERIES, plan=None, journal=None, steering=None, **more):
@@ -139,7 +146,7 @@ def test_as_many_answers_as_asked_for_even_where_n_is_ignored(stub, steering, he
 
 
 def test_the_number_of_open_questions_is_bounded(stub, steering):
-    stub.delay = 0.05
+    stub.wanted_open = 3
     draw(stub, steering=steering)
     assert stub.most_open == 3
 
