@@ -9,6 +9,7 @@ import sys
 from rich.console import Console
 
 from neat_align.cli.app import app
+from neat_align.cli.quiet import quiet_console
 from neat_align.errors import NeatError, RecipeError
 from neat_align.interruption import Interrupted, interruptible
 
@@ -44,6 +45,7 @@ def _show_any_text() -> None:
 def main() -> None:
     """Entry point: a `NeatError` becomes its three parts on stderr, and exit code 2."""
     _show_any_text()
+    quiet_console()
     try:
         with interruptible():
             _refuse_ranks()

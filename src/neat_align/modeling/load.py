@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+_settings = {"bars": True}
+
+
+def without_bars() -> None:
+    """Read weights without a bar, for a whole program; downloads keep theirs."""
+    _settings["bars"] = False
+
+
 def load_causal_lm(
     source: str | Path,
     dtype: str | None = AUTO,
@@ -124,9 +132,21 @@ def load_part(auto_class: Any, source: str | Path, fix: str = CHECK, **options: 
     what = "the tokenizer of model" if auto_class.__name__ == "AutoTokenizer" else "model"
 
     def load() -> Any:
+        if not _settings["bars"]:
+            _hide_bars()
         return auto_class.from_pretrained(os.fspath(source), trust_remote_code=trusted, **options)
 
     return _explained(load, f"{what} {str(source)!r}", source, fix)
+
+
+def _hide_bars() -> None:
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
+    from transformers.utils import logging
+
+    shown = not are_progress_bars_disabled()
+    logging.disable_progress_bar()  # of weights, and of downloads
+    if shown:
+        enable_progress_bars()
 
 
 def is_trusted(source: str | Path) -> bool:

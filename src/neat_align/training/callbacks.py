@@ -28,7 +28,7 @@ class GuardRails(TrainerCallback):
             warnings.warn(
                 f"lm_weight is 0: ranking without the language-modelling term lets the "
                 f"likelihood of good answers fall; {self.objective.name} degenerates easily",
-                stacklevel=2,
+                stacklevel=1,  # ours, and not the Trainer's
             )
         steps = (row for row in reversed(state.log_history) if "loss" in row)
         if self._reason(next(steps, {})):

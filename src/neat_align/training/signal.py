@@ -289,7 +289,7 @@ COUNTED = ("groups", "usable", "negatives", "below", "spread")
 
 def _tell(doubts: Iterable[str]) -> None:
     for doubt in doubts:
-        warnings.warn(doubt, stacklevel=3)
+        warnings.warn(doubt, stacklevel=1)  # ours, and not the Trainer's
 
 
 def _gathered(own: list[Any], processes: int) -> list[Any]:
