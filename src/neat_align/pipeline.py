@@ -217,6 +217,7 @@ def train_only(
     for group in stored or ():
         _ = group.scores  # refuses unscored groups before a model is loaded
     raise_all(inputs.held_out_problems(recipe, [g.query for g in stored] if stored else None))
+    raise_all(stages.stored_needs(recipe, stored) if stored else [])
     trial: Trial = "warns" if force else "stops"
     if int(os.environ.get("RANK", "0")):  # the first rank looks after the directory
         align(recipe, RunDirectory(directory), stored, trial)

@@ -16,6 +16,7 @@ from neat_align.errors import InputError, SeveralErrors
 from neat_align.evaluation import EvaluationSettings
 from neat_align.recipe import Recipe, RewardTraining, objective_arguments
 from neat_align.sampling.base import Decoding
+from neat_align.types import Group
 
 Trial = Literal["stops", "warns", "off"]
 HELD_OUT = 1_000_000
@@ -150,6 +151,13 @@ def refused_settings(recipe: Recipe) -> list[InputError]:
     except InputError as error:
         return [error]
     return []
+
+
+def stored_needs(recipe: Recipe, groups: Sequence[Group]) -> list[InputError]:
+    """What stored groups lack for the recipe's objective."""
+    from neat_align.training.requirements import stored_needs as lacking
+
+    return lacking(objective(recipe), groups)
 
 
 def policy_name(recipe: Recipe) -> str:

@@ -178,10 +178,10 @@ def scored(*scores, sources=(Source.POSITIVE, Source.NEGATIVE), texts=None, fini
 def test_flags_tell_what_is_odd():
     assert group_flags(scored(1.0, 0.0)) == []
     assert group_flags(scored(0.0, 1.0)) == ["negative_above_positives"]
-    assert group_flags(scored(1.0, 0.0, texts=["a", "a "])) == ["duplicate"]
+    assert group_flags(scored(1.0, 0.0, texts=["a", "a "])) == ["duplicate", "tie"]
     assert group_flags(scored(1.0, 0.0, texts=["a", " "])) == ["empty"]
     assert group_flags(scored(1.0, 0.0, finish="length")) == ["truncated"]
-    assert group_flags(scored(1.0, 1.0)) == []
+    assert group_flags(scored(1.0, 1.0)) == ["tie"]
 
 
 def test_filters_drop_what_is_asked_and_count_it():
@@ -193,7 +193,7 @@ def test_filters_drop_what_is_asked_and_count_it():
     assert Filter()([scored(0.0, 1.0, texts=["a", ""])])[0] != []
     left, dropped = Filter(min_gap=0.6)([scored(1.0, 0.5), scored(1.0, 0.3)])
     assert left == [scored(1.0, 0.3)]
-    assert dropped == {"responses": 0, "groups with a gap below 0.6": 1}
+    assert dropped == {"responses": 0, "groups without a gap above 0.6": 1}
     left, dropped = Filter(frozenset({"empty"}))([scored(1.0, 0.0, texts=["a", ""])])
     assert left == []
     assert dropped["groups with fewer than two responses left"] == 1
@@ -228,7 +228,7 @@ def test_tables_of_something_else_are_refused(tmp_path):
 def test_stats_count_what_is_there():
     found = group_stats([scored(1.0, 0.0), scored(0.0, 3.0), scored(1.0, 0.0, texts=["a", "a"])])
     assert (found["groups"], found["responses"], found["scored"]) == (3, 6, 3)
-    assert found["flags"] == {"duplicate": 1, "negative_above_positives": 1}
+    assert found["flags"] == {"duplicate": 1, "negative_above_positives": 1, "tie": 1}
     assert found["sources"]["negative"]["mean_score"] == 1.0
     assert found["sources"]["negative"]["duplicate"] == 1
     assert found["gaps"]["1"] == 2

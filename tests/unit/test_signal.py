@@ -145,7 +145,7 @@ def test_what_is_usable_to_whom(objective, groups, expected):
 
 
 def test_figures_of_stored_groups():
-    found = stored_signal(NEAT(), BINARY + CONSTANT)
+    found = stored_signal(NEAT(), lambda: BINARY + CONSTANT)
     assert found.shares == {
         "signal/spread": pytest.approx(3**0.5 / 4),
         "signal/usable": 3 / 12,
@@ -196,9 +196,9 @@ def test_few_usable_groups_and_odd_negatives_are_told_once():
 @pytest.mark.parametrize("objective", [PRO(), SPPO()], ids=lambda o: o.name)
 def test_objectives_in_reward_units_tell_when_the_scale_makes_them_useless(objective):
     tiny, large = scaled(GRADED, 1e-4), scaled(GRADED, 10)
-    (doubt,) = stored_signal(objective, tiny).doubts(objective)
+    (doubt,) = stored_signal(objective, lambda: tiny).doubts(objective)
     assert "scale the reward with its weight" in doubt
-    assert stored_signal(objective, large).doubts(objective) == []
+    assert stored_signal(objective, lambda: large).doubts(objective) == []
 
 
 def test_the_state_goes_through_json_and_the_spread_settles():

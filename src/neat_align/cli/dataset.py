@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from neat_align.cli.signal import stored_figures, told_of
+
 dataset_app = typer.Typer(help="Data sets of groups.", no_args_is_help=True)
 console = Console(soft_wrap=True, highlight=False)
 
@@ -33,6 +35,8 @@ def stats(
     found = group_stats(read_groups(groups, unfinished=True)) | missing_stats(files)
     found["left_out"] = left_out(files)
     found["unfinished"] = unfinished(files[0].parent) if groups.is_dir() else []
+    signal = stored_figures(groups)
+    found["signal"] = signal.shares if signal else {}
     if as_json:
         console.print_json(json.dumps(found))
         return
@@ -51,6 +55,8 @@ def stats(
         console.print(f"server, {what}: {'; '.join(texts)}")
     for what in found["unfinished"]:
         console.print(f"not all there yet: {what}")
+    for line in told_of(signal) if signal else ():
+        console.print(line)
 
 
 @dataset_app.command()

@@ -27,6 +27,7 @@ from neat_align.cli.groups import DropKind, GroupsTarget, by_content
 from neat_align.cli.json_option import json_object
 from neat_align.cli.ray_shards import ray_problems, run_on_ray
 from neat_align.cli.shard_work import SampleWork, ScoreWork
+from neat_align.cli.signal import signal_lines
 from neat_align.cli.warnings import warn
 from neat_align.errors import InputError, OutputError, RecipeError, raise_all
 from neat_align.modeling import AUTO
@@ -195,7 +196,11 @@ def score(
         list[DropKind] | None, typer.Option(help="Responses to leave out; repeatable.")
     ] = None,
     min_gap: Annotated[
-        float | None, typer.Option(min=0.0, help="Leave out groups whose scores are closer.")
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Leave out groups without two scores further apart than this, in reward units.",
+        ),
     ] = None,
     device: DeviceOption = AUTO,
     dtype: DtypeOption = AUTO,
@@ -261,6 +266,8 @@ def score(
         console.print(f"not all there yet: {what}")
     for what, number in left_out.items():
         console.print(f"left out: {number} {what}")
+    for line in signal_lines(output):
+        console.print(line)
 
 
 def train(

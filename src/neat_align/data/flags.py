@@ -10,6 +10,7 @@ from neat_align.types import Group, Response, Source
 
 DUPLICATE, EMPTY, TRUNCATED = "duplicate", "empty", "truncated"
 REVERSED = "negative_above_positives"
+TIE = "tie"
 
 
 def group_flags(group: Group) -> list[str]:
@@ -17,10 +18,13 @@ def group_flags(group: Group) -> list[str]:
 
     `duplicate`, `empty`, `truncated`: some response is. `negative_above_positives`: a
     response under a negative prompt scores above every one that was drawn otherwise; the
-    reward is wrong there, or the prompt did nothing.
+    reward is wrong there, or the prompt did nothing. `tie`: no pair can be made, since the
+    scores, or the texts of the best and the worst response, are equal.
     """
     found = {flag for flag in (DUPLICATE, EMPTY, TRUNCATED) if any(odd_responses(group, flag))}
     if group.is_scored:
+        if best_and_worst(group) is None:
+            found.add(TIE)
         negative = [r.score for r in group.responses if r.source == Source.NEGATIVE]
         others = [r.score for r in group.responses if r.source != Source.NEGATIVE]
         known = [s for s in negative if s is not None], [s for s in others if s is not None]
@@ -29,13 +33,26 @@ def group_flags(group: Group) -> list[str]:
     return sorted(found)
 
 
+def best_and_worst(group: Group) -> tuple[Response, Response] | None:
+    """The responses of a scored group with the highest and the lowest score, first ones first.
+
+    None where the scores are equal, or the texts: such a pair prefers nothing.
+    """
+    scores = group.scores
+    best = group.responses[scores.index(max(scores))]
+    worst = group.responses[scores.index(min(scores))]
+    differ = max(scores) > min(scores) and best.text.strip() != worst.text.strip()
+    return (best, worst) if differ else None
+
+
 @dataclass(frozen=True)
 class Filter:
     """Drops what it is asked to, and counts it.
 
     Attributes:
         drop: responses that are `duplicate` (all but the first), `empty` or `truncated`.
-        min_gap: groups whose best and worst score are closer than this.
+        min_gap: groups without two scores that differ by more than this, in reward units, as
+            the objective's `min_gap` has it: 0 drops those whose scores are all equal.
     """
 
     drop: frozenset[str] = frozenset()
@@ -57,8 +74,8 @@ class Filter:
             dropped["responses"] += len(group.responses) - len(left)
             if len(left) < 2:
                 dropped["groups with fewer than two responses left"] += 1
-            elif self.min_gap is not None and _gap(left) < self.min_gap:
-                dropped[f"groups with a gap below {self.min_gap:g}"] += 1
+            elif self.min_gap is not None and _gap(left) <= self.min_gap:
+                dropped[f"groups without a gap above {self.min_gap:g}"] += 1
             else:
                 kept.append(Group(group.query, left))
         return kept, dropped

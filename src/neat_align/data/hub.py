@@ -2,9 +2,10 @@
 
     DIRECTORY/README.md                          the card, with the files of each split
     DIRECTORY/data/train-00000-of-00002.parquet  rows as `wide` has them
+    DIRECTORY/data/ties-00000-of-00001.parquet   rows without a pair, which no trainer can use
 
-`datasets.load_dataset(DIRECTORY)` reads it, and so does every command of ours that takes a
-directory of groups.
+`datasets.load_dataset(DIRECTORY)` reads the first, and every command of ours that takes a
+directory of groups reads both.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ from typing import Any
 from neat_align.atomic import atomic_directory, read_json, writing
 from neat_align.data.datasets import read_groups
 from neat_align.data.finished import check_finished
+from neat_align.data.flags import TIE
 from neat_align.data.shards import group_files
 from neat_align.data.stats import group_stats, left_out
 from neat_align.data.wide import check_wide, wide_row, wide_schema
@@ -150,31 +152,47 @@ def _asking_the_hub(name: str, ask: Callable[[], str], fix: str) -> str:
 
 
 def _write_files(source: Path, folder: Path) -> None:
-    """The rows in files of some size, numbered once their number is known."""
-    from pyarrow import parquet
-
-    written: list[Path] = []
-    writer = None
-    for table in _tables(source):
-        if writer is None:
-            written.append(folder / f"{len(written)}.parquet")
-            writer = parquet.ParquetWriter(written[-1], wide_schema(), compression="zstd")
-        writer.write_table(table)
-        if written[-1].stat().st_size >= FILE_BYTES:
-            writer.close()
-            writer = None
-    if writer is not None:
-        writer.close()
-    for number, path in enumerate(written):
-        path.rename(folder / f"train-{number:05d}-of-{len(written):05d}.parquet")
-
-
-def _tables(source: Path) -> Iterator[Any]:
-    import pyarrow as pa
-
+    """The rows in files of some size, ties in files of their own."""
+    files = _Files(folder, "train"), _Files(folder, "ties")
     groups = read_groups(source)
     while rows := [wide_row(group) for group in islice(groups, ROW_GROUP)]:
-        yield pa.Table.from_pylist(rows, schema=wide_schema())
+        for own, are_ties in zip(files, (False, True), strict=True):
+            own.write([row for row in rows if (TIE in row["flags"]) is are_ties])
+    for own in files:
+        own.finish()
+
+
+class _Files:
+    """Files of rows, numbered once their number is known."""
+
+    def __init__(self, folder: Path, prefix: str) -> None:
+        self.folder, self.prefix = folder, prefix
+        self.written: list[Path] = []
+        self.writer: Any = None
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        if not rows:
+            return
+        if self.writer is None:
+            self.written.append(self.folder / f"{self.prefix}-{len(self.written)}.parquet")
+            self.writer = parquet.ParquetWriter(self.written[-1], wide_schema(), compression="zstd")
+        self.writer.write_table(pa.Table.from_pylist(rows, schema=wide_schema()))
+        if self.written[-1].stat().st_size >= FILE_BYTES:
+            self._close()
+
+    def finish(self) -> None:
+        self._close()
+        for number, path in enumerate(self.written):
+            name = f"{self.prefix}-{number:05d}-of-{len(self.written):05d}.parquet"
+            path.rename(self.folder / name)
+
+    def _close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
 
 
 # -------------------------------------------------------------------------------- card
@@ -214,7 +232,8 @@ model can be trained not to give them.
 One row is one query. `prompt`, `chosen` (the answer with the highest score), `rejected` (the
 lowest) and `completion` are in TRL's conversational format; `candidates` holds every answer
 with its source, steering prompt, finish reason and scores. `flags` tells what is odd about a
-row: nothing is left out for it.
+row: nothing is left out for it, but rows flagged `tie`, whose answers score or read alike, are
+in files of their own (`data/ties-*.parquet`), since no pair can be made of them.
 
 | | |
 |---|---|

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from neat_align.data.flags import group_flags
+from neat_align.data.flags import best_and_worst, group_flags
 from neat_align.errors import DataError
 from neat_align.types import Group, Message, Query, Response
 
@@ -64,10 +64,10 @@ def wide_schema() -> Any:
 
 
 def wide_row(group: Group) -> dict[str, Any]:
-    """The group as a row; `chosen` and `rejected` are null where it is not scored.
+    """The group as a row; `chosen`, `rejected` and `completion` are null where there is no pair.
 
     Chosen is the response with the highest score, rejected the one with the lowest, the
-    first of equal ones.
+    first of equal ones. There is no pair in a group that is not scored, or is a `tie`.
     """
     row: dict[str, Any] = {
         "prompt": [{"role": m.role, "content": m.content} for m in group.query.messages],
@@ -78,10 +78,9 @@ def wide_row(group: Group) -> dict[str, Any]:
         "meta": json_text(dict(group.query.meta)),
         "template": _template_text(group.query),
     }
-    if group.is_scored:
-        order = sorted(group.responses, key=lambda r: r.score or 0.0)
-        best = max(group.responses, key=lambda r: r.score or 0.0)
-        for name, response in (("chosen", best), ("rejected", order[0])):
+    pair = best_and_worst(group) if group.is_scored else None
+    if pair is not None:
+        for name, response in zip(("chosen", "rejected"), pair, strict=True):
             row[name] = [{"role": "assistant", "content": response.text}]
             row[f"score_{name}"] = response.score
             row[f"steering_{name}"] = response.steering

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from statistics import fmean, pstdev
@@ -123,7 +123,9 @@ class Signal:
     def doubts(self, objective: Objective) -> list[str]:
         """What in these figures a user should know before going on, in sentences."""
         told = []
-        if self.groups and 0 < self.usable < FEW_USABLE * self.groups:
+        if self.groups and not self.usable:
+            told.append(f"training on these groups is refused: {_why(objective)}; {REMEDY}")
+        elif self.usable < FEW_USABLE * self.groups:
             told.append(
                 f"only {self.usable} of {self.groups} groups have responses whose scores differ "
                 f"enough for {objective.name} to learn from: {REMEDY}"
@@ -144,11 +146,15 @@ class Signal:
         return told
 
 
-def stored_signal(objective: Objective, groups: Iterable[Group]) -> Signal:
-    """What the scores of stored groups tell the objective; the groups are read twice."""
-    spread = run_spread(group_spread(group.scores) for group in groups)
+def stored_signal(objective: Objective, read: Callable[[], Iterable[Group]]) -> Signal:
+    """What the scores of stored groups tell the objective.
+
+    Args:
+        read: gives the groups from the first on, each time it is called: they are read twice.
+    """
+    spread = run_spread(group_spread(group.scores) for group in read())
     found, moments = Signal(spread=spread), _Moments()
-    rest = iter(groups)
+    rest = iter(read())
     while block := list(islice(rest, BLOCK)):
         found.groups += len(block)
         found.usable += sum(usable_groups(objective, block, spread))
@@ -162,7 +168,7 @@ def stored_signal(objective: Objective, groups: Iterable[Group]) -> Signal:
 
 def stored_problems(objective: Objective, groups: Sequence[Group]) -> list[InputError]:
     """That no stored group tells the objective anything."""
-    found = stored_signal(objective, groups)
+    found = stored_signal(objective, lambda: groups)
     if found.usable or not found.groups:
         return []
     return [DataError(f"{found.groups} stored groups", _why(objective), REMEDY)]
@@ -213,9 +219,9 @@ class ScoreSignal:
         """What gaps are relative to, in reward units; 0 while no group has a spread."""
         return self.total.spread
 
-    def calibrate(self, groups: Iterable[Group]) -> None:
+    def calibrate(self, groups: Sequence[Group]) -> None:
         """Fix the spread by stored groups, all of them, and tell what they give cause to."""
-        found = stored_signal(self.objective, groups)
+        found = stored_signal(self.objective, lambda: groups)
         self.total.spread = found.spread
         self.spreads = [found.spread] * CALIBRATION
         self.judged = True
@@ -231,13 +237,23 @@ class ScoreSignal:
             own = [s for g in groups if (s := group_spread(g.scores)) > 0]
             self.spreads = sorted(self.spreads + _gathered(own, processes))
             self.total.spread = run_spread(self.spreads)
-        usable = sum(usable_groups(self.objective, groups, self.spread))
-        negatives = below_plain(groups)
-        counts = len(groups), usable, len(negatives), sum(negatives)
+        found = self.figures(groups)
+        counts = [getattr(found, name) for name in COUNTED[:4]]
         self._count(_gathered([counts], processes))
-        moments = _Moments()
+        return found
+
+    def figures(self, groups: Sequence[Group]) -> Signal:
+        """The signal of some groups by the run's spread; nothing is counted."""
+        negatives, moments = below_plain(groups), _Moments()
         moments.add(groups)
-        return Signal(**dict(zip(COUNTED, (*counts, self.spread))), sources=moments.deviations())
+        return Signal(
+            groups=len(groups),
+            usable=sum(usable_groups(self.objective, groups, self.spread)),
+            negatives=len(negatives),
+            below=sum(negatives),
+            spread=self.spread,
+            sources=moments.deviations(),
+        )
 
     def _count(self, of_ranks: Sequence[Sequence[int]]) -> None:
         groups, usable, negatives, below = map(sum, zip(*of_ranks, strict=True))

@@ -284,6 +284,8 @@ class NEATTrainer(EvaluatingTrainer):
         """The next batches of scored groups; queries are sampled together, then split again."""
         items = [batch for _, batch in zip(range(batches), epoch_iterator, strict=False)]
         if not self.online:
+            stored = [group for batch in items for group in batch]
+            self._means.add(self.signal.figures(stored).shares, len(stored))
             return items
         assert self.maker is not None
         queries = [query for batch in items for query in batch]
