@@ -96,9 +96,9 @@ def test_scoring_goes_on_beside_sampling_and_counts_all_that_it_left_out(folder,
     assert "not finished" not in told
     kept = len(load_groups(folder / "scored"))
     assert 0 < kept < 20
-    assert f"left out: {20 - kept} groups with a gap below 5" in " ".join(told.split())
+    assert f"left out: {20 - kept} groups without a gap above 5" in " ".join(told.split())
     stats = json.loads(neat("dataset", "stats", "scored", "--json"))
-    assert stats["left_out"] == {"groups with a gap below 5": 20 - kept}
+    assert stats["left_out"] == {"groups without a gap above 5": 20 - kept}
     assert stats["unfinished"] == []
 
 
