@@ -135,7 +135,8 @@ def test_a_run_reads_its_models_as_the_other_commands_do(folder, gpu):
 
     asked = recipe()
     stages.evaluation_scorers(asked, ["reward"], "reward")
-    next(pipeline.loaded_models({"a": "model"}, 4, 0, asked.device, asked.model.dtype))
+    where = {"device": asked.device, "dtype": asked.model.dtype}
+    next(pipeline.loaded_models({"a": "model"}, 4, 0, **where))
     stages._training_scorers(asked, ["reward"])
     assert gpu == [("cuda:0", "bfloat16")] * 4
     assert stages.where(asked) == (
