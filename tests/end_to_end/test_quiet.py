@@ -6,7 +6,16 @@ import sys
 
 import yaml
 
-SPOKEN = ("train …", "train: ", "evaluate …", "evaluate: ", "report …", "report: ", "caution: ")
+SPOKEN = (
+    "device ",
+    "train …",
+    "train: ",
+    "evaluate …",
+    "evaluate: ",
+    "report …",
+    "report: ",
+    "caution: ",
+)
 
 
 def test_a_run_says_nothing_but_ours(tmp_path, model_dir):
