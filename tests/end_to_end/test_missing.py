@@ -1,5 +1,7 @@
 """Queries that a server does not answer, through the command line: left out, named, asked again."""
 
+# ruff: noqa: F811 (the fixture `stub` is imported)
+
 import json
 
 import pytest
@@ -21,14 +23,14 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def command(stub, output, *more):  # noqa: F811
+def command(stub, output, *more):
     return (
         "sample", "-m", "m", "--server", stub.url, "-q", "q.jsonl", "-o", output, "-s", "harmless",
         "--positive", 1, "--negative", 0, "--plain", 2, *more,
     )  # fmt: skip
 
 
-def refuse(stub, text, content=None):  # noqa: F811
+def refuse(stub, text, content=None):
     """No answer where a query holds the text."""
     bad = [{"message": {"content": content}, "finish_reason": "content_filter"}]
     stub.choices = lambda body: bad if text in body["messages"][-1]["content"] else None
@@ -45,7 +47,7 @@ def refused(*arguments):
 
 
 @pytest.mark.parametrize("output", ["groups", "groups.jsonl", "groups.parquet"])
-def test_a_refused_query_is_left_out_named_and_asked_again(folder, stub, output):  # noqa: F811
+def test_a_refused_query_is_left_out_named_and_asked_again(folder, stub, output):
     refuse(stub, "lamp 3")
     told = neat(*command(stub, output))
     assert "1 query without an answer left out: the next start asks again" in told
@@ -71,19 +73,19 @@ def test_a_refused_query_is_left_out_named_and_asked_again(folder, stub, output)
     assert len(stub.bodies) == 2
 
 
-def test_another_command_does_not_go_on_with_a_file_that_lacks_some(folder, stub):  # noqa: F811
+def test_another_command_does_not_go_on_with_a_file_that_lacks_some(folder, stub):
     refuse(stub, "lamp 3")
     neat(*command(stub, "groups.jsonl"))
     assert "it exists" in refused(*command(stub, "groups.jsonl", "--seed", 1))
 
 
-def test_a_server_that_answers_nothing_leaves_nothing(folder, stub):  # noqa: F811
+def test_a_server_that_answers_nothing_leaves_nothing(folder, stub):
     refuse(stub, "")
     assert "none of 10 questions was answered" in refused(*command(stub, "groups.jsonl"))
     assert not (folder / "groups.jsonl").exists()
 
 
-def test_scored_parts_follow_groups_that_came_later(folder, stub):  # noqa: F811
+def test_scored_parts_follow_groups_that_came_later(folder, stub):
     refuse(stub, "lamp 3")
     neat(*command(stub, "groups"))
     neat("score", "groups", "-r", "polarity", "-o", "scored")
@@ -97,7 +99,7 @@ def test_scored_parts_follow_groups_that_came_later(folder, stub):  # noqa: F811
 
 
 @pytest.mark.parametrize("output", ["groups", "groups.jsonl"])
-def test_an_ungraded_response_is_left_out_named_and_asked_again(folder, stub, output):  # noqa: F811
+def test_an_ungraded_response_is_left_out_named_and_asked_again(folder, stub, output):
     neat(*command(stub, output))
     scored = output.replace("groups", "scored")
     stub.reply = lambda body: "Grade: 3" if "lamp 2" not in str(body["messages"]) else "Hm."
@@ -111,7 +113,7 @@ def test_an_ungraded_response_is_left_out_named_and_asked_again(folder, stub, ou
     assert KEY not in "".join(p.read_text() for p in (folder / "cache").rglob("*.jsonl"))
 
 
-def test_what_was_in_force_stands_in_the_record(folder, stub):  # noqa: F811
+def test_what_was_in_force_stands_in_the_record(folder, stub):
     no = {"error": {"message": "Unknown field: min_p", "param": "min_p"}}
     stub.whole = lambda body: (400, {}, json.dumps(no).encode()) if "min_p" in body else None
     extra = '{"chat_template_kwargs": {"enable_thinking": false}}'
@@ -129,7 +131,7 @@ def test_what_was_in_force_stands_in_the_record(folder, stub):  # noqa: F811
     assert "another run" in refused(*command(stub, "groups", "--top-k", 5, "--top-p", 0.5))
 
 
-def test_a_rows_own_template_arguments_and_tools_are_asked_with(folder, stub):  # noqa: F811
+def test_a_rows_own_template_arguments_and_tools_are_asked_with(folder, stub):
     tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
     rows = [
         {"prompt": [{"role": "user", "content": "one"}], "chat_template_kwargs": {"a": 1}},
@@ -159,7 +161,7 @@ def test_a_rows_own_template_arguments_and_tools_are_asked_with(folder, stub):  
         (("--server", ""), "no http"),
     ],
 )
-def test_options_of_a_server_that_cannot_be(folder, stub, more, told):  # noqa: F811
+def test_options_of_a_server_that_cannot_be(folder, stub, more, told):
     text = refused(*command(stub, "groups", *more))
     assert told in text
     assert "p4ss" not in text

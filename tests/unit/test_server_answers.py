@@ -1,5 +1,7 @@
 """What becomes of each answer of a server: the table, row by row, and on the page of servers."""
 
+# ruff: noqa: F811 (the fixture `stub` is imported)
+
 import json
 from pathlib import Path
 
@@ -128,7 +130,7 @@ def test_bodies_that_are_no_completion(body, why):
 
 
 @pytest.mark.parametrize("bad", [given for given, _ in BAD if isinstance(given, dict)][:20:3])
-def test_what_is_no_answer_is_never_kept(stub, steering, tmp_path, bad):  # noqa: F811
+def test_what_is_no_answer_is_never_kept(stub, steering, tmp_path, bad):
     stub.choices = lambda body: [bad] if "query 1" in body["messages"][-1]["content"] else None
     journal = tmp_path / "journal.jsonl"
     plan = GroupPlan(2, 0, 0)
@@ -147,7 +149,7 @@ def test_what_is_no_answer_is_never_kept(stub, steering, tmp_path, bad):  # noqa
 
 
 def test_a_group_of_which_a_part_is_missing_is_left_out_and_its_rest_asked_for(
-    stub,  # noqa: F811
+    stub,
     steering,
     tmp_path,
 ):
@@ -164,13 +166,13 @@ def test_a_group_of_which_a_part_is_missing_is_left_out_and_its_rest_asked_for(
     assert len(stub.bodies) == 5
 
 
-def test_a_server_that_gives_no_answer_to_anything_is_an_error(stub, steering):  # noqa: F811
+def test_a_server_that_gives_no_answer_to_anything_is_an_error(stub, steering):
     stub.choices = lambda body: [choice(None, "content_filter")]
     with pytest.raises(ServerError, match=r"none of 6 questions was answered.*content_filter"):
         draw(stub, plan=GroupPlan(2, 0, 0), steering=steering)
 
 
-def test_many_refusals_before_any_answer_stop_the_rest(stub):  # noqa: F811
+def test_many_refusals_before_any_answer_stop_the_rest(stub):
     stub.whole = lambda body: (400, {}, b"no such option")
     asking = client(stub)
     for _ in range(31):
@@ -187,7 +189,7 @@ def test_many_refusals_before_any_answer_stop_the_rest(stub):  # noqa: F811
             asking.ask([Message("user", "q")], 1, {})
 
 
-def test_a_server_that_breaks_down_stops_the_rest(stub):  # noqa: F811
+def test_a_server_that_breaks_down_stops_the_rest(stub):
     asking = client(stub, attempts=1)
     asking.ask([Message("user", "q")], 1, {})
     stub.whole = lambda body: (503, {}, b"")
@@ -199,7 +201,7 @@ def test_a_server_that_breaks_down_stops_the_rest(stub):  # noqa: F811
     assert type(caught.value) is ServerError
 
 
-def test_stop_strings_hold_where_a_server_ignores_them(stub):  # noqa: F811
+def test_stop_strings_hold_where_a_server_ignores_them(stub):
     stub.choices = lambda body: [choice("yes END no", "length")]
     (found,) = client(stub).ask([Message("user", "q")], 1, {"stop": ["END"]})
     assert (found.text, found.finish) == ("yes ", "stop")
@@ -208,7 +210,7 @@ def test_stop_strings_hold_where_a_server_ignores_them(stub):  # noqa: F811
         client(stub).ask([Message("user", "q")], 1, {"stop": ["END"]})
 
 
-def test_a_journal_of_answers_that_are_none_is_asked_again(stub, tmp_path):  # noqa: F811
+def test_a_journal_of_answers_that_are_none_is_asked_again(stub, tmp_path):
     from neat_align.chat_journal import Journal
 
     lines = [
@@ -222,7 +224,7 @@ def test_a_journal_of_answers_that_are_none_is_asked_again(stub, tmp_path):  # n
     assert [a.text for a in Journal(path).answers("q")] == ["good"]
 
 
-def test_a_client_can_be_asked_without_a_model_of_the_same_name(stub, caplog):  # noqa: F811
+def test_a_client_can_be_asked_without_a_model_of_the_same_name(stub, caplog):
     stub.whole = lambda body: (
         200, {"Content-Type": "text/plain"},
         json.dumps({"choices": [choice()], "model": "other"}).encode(),

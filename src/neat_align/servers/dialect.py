@@ -195,6 +195,8 @@ def _has_system(sent: Mapping[str, Any]) -> bool:
 def _refuses_system(text: str, names: frozenset[str], unsupported: bool) -> bool:
     if NO_SYSTEM.search(text):
         return True
-    if re.search(r"\bsystem\b", text) and re.search(r"role|message|prompt|instruction", text, re.I):
+    if re.search(r"\bsystem\b", text, re.I) and re.search(
+        r"role|message|prompt|instruction", text, re.I
+    ):
         return unsupported or "role" in names or "raise" in text
     return "role" in names and bool(re.search(r"['\"]user['\"]", text))

@@ -16,7 +16,7 @@ STRUCK = "***"
 SHORTEST = 8
 """Characters of a key that is struck out of answers too: a stand-in like EMPTY is a word."""
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-LOOKS_LIKE_A_KEY = re.compile(r"(sk|gsk|hf|pk|xai|pplx|nvapi|AIza|ghp)[-_]?\w*[a-z0-9]{12,}")
+LOOKS_LIKE_A_KEY = re.compile(r"(sk|gsk|hf|pk|xai|pplx|nvapi|AIza|ghp)[-_]?\w*[A-Za-z0-9]{12,}")
 SECRET_NAME = re.compile(r"(^|[-_])(api[-_]?key|key|token|secret|password|authorization)$", re.I)
 
 
@@ -66,6 +66,10 @@ def strike(text: str, variable: str, shortest: int = 1) -> str:
         return text
     for form in sorted({*_forms(key)}, key=len, reverse=True):
         text = text.replace(form, STRUCK)
+    for before, after in (("", ""), ("Bearer ", ""), (":", ""), ("", ":")):
+        for core in _base64(f"{before}{key}{after}".encode()):
+            if core in text:  # the whole word goes: what stands around may be the key's end
+                text = re.sub(rf"[\w+/=-]*{re.escape(core)}[\w+/=-]*", STRUCK, text)
     return text
 
 
@@ -75,12 +79,10 @@ def _forms(key: str) -> Iterator[str]:
     yield from (key, json.dumps(key)[1:-1], repr(key)[1:-1])
     yield from (urllib.parse.quote(key), urllib.parse.quote(key, safe=""))
     yield from (urllib.parse.quote_plus(key), key.encode().hex())
-    for before, after in (("", ""), ("Bearer ", ""), (":", ""), ("", ":")):
-        # Whatever stands before the key in a longer text shifts its base64 by up to two bytes.
-        yield from _base64(f"{before}{key}{after}".encode())
 
 
 def _base64(content: bytes) -> Iterator[str]:
+    """What is sure to stand in the base64 of a text that holds this: the rest shifts it."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for shift in range(3):
             start = (0, 2, 3)[shift]  # characters that the bytes before take part in
