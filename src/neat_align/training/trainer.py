@@ -264,10 +264,7 @@ class NEATTrainer(EvaluatingTrainer):
             steps = self.args.refresh_every if self.online else 1
             self._pending = self._draw(epoch_iterator, num_batches * steps)
         micro_batches, self._pending = self._pending[:num_batches], self._pending[num_batches:]
-        idle = [idle_entry(self._pad_id)]  # in the place of queries without an answer
-        tokenized = [
-            self._tokenize(groups) or self._with_reference(idle) for groups in micro_batches
-        ]
+        tokenized = [self._tokenize(groups) or self._idle() for groups in micro_batches]
         count = torch.tensor(sum(map(len, micro_batches)), device=device)
         total = max(1, int(self.accelerator.gather(count).sum()))
         batches = [self._collate(groups) for groups in tokenized]
