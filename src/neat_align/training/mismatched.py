@@ -19,6 +19,8 @@ def mismatched_pairs(
             the same one; without a different one there are no pairs.
     """
     groups = [group for group in groups if group.clean]
+    if not groups:
+        return []
     queries = [group.query_ids for group in groups]
     if all(query == queries[0] for query in queries):
         another = next((ids for ids in other_queries if ids != queries[0]), None)
