@@ -14,6 +14,7 @@ from neat_align.cli.dataset import dataset_app
 from neat_align.cli.devices import RecipeDevice, RecipeDtype, as_overrides
 from neat_align.cli.doctor import doctor
 from neat_align.cli.drawing import Force
+from neat_align.cli.steering_try import steering_try
 from neat_align.cli.told import tell_run
 from neat_align.cli.warnings import warn
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(catalogue.recipe_app, name="recipe")
 app.add_typer(catalogue.launch_app, name="launch")
+catalogue.steering_app.command("try")(steering_try)
 app.add_typer(catalogue.steering_app, name="steering")
 app.add_typer(catalogue.method_app, name="method")
 app.add_typer(dataset_app, name="dataset")

@@ -26,7 +26,7 @@ console = Console(soft_wrap=True, highlight=False)
 
 recipe_app = typer.Typer(help="Recipes: list, show, copy, check, keys.", no_args_is_help=True)
 launch_app = typer.Typer(help="Configs for several processes.", no_args_is_help=True)
-steering_app = typer.Typer(help="Steering pairs: list, show.", no_args_is_help=True)
+steering_app = typer.Typer(help="Steering pairs: list, show, try.", no_args_is_help=True)
 method_app = typer.Typer(help="Methods: list, show.", no_args_is_help=True)
 
 LAUNCH_CONFIGS = files("neat_align").joinpath("launch_configs")

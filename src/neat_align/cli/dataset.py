@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,6 +58,31 @@ def stats(
         console.print(f"not all there yet: {what}")
     for line in told_of(signal) if signal else ():
         console.print(line)
+
+
+@dataset_app.command()
+def show(
+    groups: Annotated[Path, typer.Argument(help="Groups: a file, or a directory of parts.")],
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", "-s", help="Only responses of this source; repeatable."),
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", help="Only this query: its id, or a part of its text.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Groups at most.")] = 5,
+    skip: Annotated[int, typer.Option(min=0, help="Groups to pass over first.")] = 0,
+    pager: Annotated[bool, typer.Option("--pager", help="Page through them.")] = False,
+) -> None:
+    """Read groups: each query and its responses, with source, prompt, score and finish.
+
+    Example: neat dataset show scored/ --source negative --limit 20 --pager
+    """
+    from neat_align.cli.shown_groups import shown_groups
+
+    lines = "\n".join(shown_groups(groups, source or (), query, skip, limit))
+    with console.pager() if pager else contextlib.nullcontext():
+        console.print(lines, markup=False)
 
 
 @dataset_app.command()

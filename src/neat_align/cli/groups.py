@@ -126,6 +126,18 @@ class GroupsTarget:
 
         return check_queries(DataSpec(queries), self.shard.holds)
 
+    def check_answers(self, queries: Path) -> None:
+        """Raise a `DataError` where no row has an answer that could join its group."""
+        from neat_align.data import DataSpec, read_queries
+
+        known = read_queries(DataSpec(queries))
+        if not any(q.meta.get("chosen") or q.meta.get("rejected") for q in known):
+            raise DataError(
+                f"--data-answers with {queries}",
+                "none of its rows has a chosen or rejected answer to add",
+                "give rows with these columns, or leave the option out",
+            )
+
     def write_queries(
         self,
         queries: Path,

@@ -13,6 +13,7 @@ from neat_align.cli.groups import GroupsTarget
 if TYPE_CHECKING:
     from neat_align.data.flags import Filter
     from neat_align.sampling.job import SamplingJob
+    from neat_align.scoring.likely import Likely
     from neat_align.types import Group
 
 
@@ -56,17 +57,24 @@ class ScoreWork:
     settings: Mapping[str, Any]
     device: str = "auto"
     dtype: str = "auto"
+    likely: Likely | None = None
+    data_answers: bool = False
 
     def __call__(self) -> Callable[[int], tuple[str, dict[str, int]]]:
         from neat_align.data.shards import Shard
+        from neat_align.sampling.groups import with_answers
         from neat_align.scoring import ScorerSet, resolve_scorer
 
-        scorers = ScorerSet(
-            [resolve_scorer(name, device=self.device, dtype=self.dtype) for name in self.rewards],
-            self.weights,
-        )
+        place = {"device": self.device, "dtype": self.dtype}
+        rewards = [resolve_scorer(name, **place) for name in self.rewards]
+        weights = list(self.weights or [1.0] * len(rewards))
+        if self.likely:
+            rewards.append(self.likely.scorer(**place))
+            weights.append(self.likely.weight)
+        scorers = ScorerSet(rewards, weights)
 
         def make(groups: Sequence[Group]) -> tuple[list[Group], Counter[str]]:
+            groups = [with_answers(g) for g in groups] if self.data_answers else groups
             return self.kept(scorers.score(groups)) if groups else ([], Counter())
 
         def write(index: int) -> tuple[str, dict[str, int]]:

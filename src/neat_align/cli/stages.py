@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +25,7 @@ from neat_align.cli.devices import (
 from neat_align.cli.drawing import Force, decoding_of, steering_pair
 from neat_align.cli.groups import DropKind, GroupsTarget, by_content
 from neat_align.cli.json_option import json_object
+from neat_align.cli.likely import plausibility_of
 from neat_align.cli.ray_shards import ray_problems, run_on_ray
 from neat_align.cli.shard_work import SampleWork, ScoreWork
 from neat_align.cli.signal import signal_lines
@@ -68,6 +69,12 @@ ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory
 QueriesOption = Annotated[
     Path, typer.Option("--queries", "-q", help="JSONL, JSON, CSV, YAML, text or Parquet.")
 ]
+RewardOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reward", "-r", help="Model, file.py:function, judge=FILE or polarity; repeatable."
+    ),
+]
 RayOption = Annotated[
     str | None,
     typer.Option(
@@ -96,6 +103,16 @@ def sample(
     min_p: MinP = defaults.MIN_P,
     stop_strings: StopStrings = None,
     chat_template_kwargs: TemplateArguments = None,
+    data_answers: Annotated[
+        bool,
+        typer.Option("--data-answers", help="The rows' chosen and rejected answers join."),
+    ] = False,
+    base: Annotated[
+        str | None, typer.Option(help="The model before alignment, for a share of the negatives.")
+    ] = None,
+    base_negative_fraction: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the negatives that --base draws.")
+    ] = 0.0,
     batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
     device: DeviceOption = AUTO,
     dtype: DtypeOption = AUTO,
@@ -151,14 +168,21 @@ def sample(
         json_object(chat_template_kwargs, "--chat-template-kwargs"),
         device,
         dtype,
+        base,
+        base_negative_fraction,
+        data_answers,
     )
     problems += [*job.problems(), *option_problems(device, dtype, server, ray, ray_gpus)]
     raise_all(problems + ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
     target = GroupsTarget(output, shard)
     count = target.count(queries)
+    if data_answers:
+        target.check_answers(queries)
     sources = {"queries": Source("data", str(queries.absolute()))}
     if server is None:
         sources["sample"] = Source("model", absolute_name(model))
+    if base is not None:
+        sources["base"] = Source("model", absolute_name(base))
     if pair is not None:
         sources["steering"] = Source("steering", absolute_name(str(steering)))
     settings = {**job.identity(), "queries": str(queries), "shards": num_shards}
@@ -180,18 +204,28 @@ def sample(
 
 def score(
     groups: Annotated[Path, typer.Argument(help="Groups that `neat sample` wrote.")],
-    reward: Annotated[
-        list[str],
-        typer.Option(
-            "--reward", "-r", help="Model, file.py:function, judge=FILE or polarity; repeatable."
-        ),
-    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Groups: .jsonl, .parquet, or a directory.")
     ],
+    reward: RewardOption = None,
     weight: Annotated[
         list[float] | None, typer.Option("--weight", "-w", help="One for each reward.")
     ] = None,
+    plausibility: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Weight of the base's log-likelihood under the positive prompts, per token.",
+        ),
+    ] = 0.0,
+    base: Annotated[
+        str | None, typer.Option(help="For --plausibility: the model before alignment.")
+    ] = None,
+    steering: SteeringOption = None,
+    data_answers: Annotated[
+        bool,
+        typer.Option("--data-answers", help="The queries' chosen and rejected answers join."),
+    ] = False,
     drop: Annotated[
         list[DropKind] | None, typer.Option(help="Responses to leave out; repeatable.")
     ] = None,
@@ -217,6 +251,7 @@ def score(
 
     Example: neat score groups.jsonl -r rewards.py:politeness -r ./reward -o scored.jsonl
     Example: neat score groups/ -r ./reward -o scored/ --drop duplicate --min-gap 0.1
+    Example: neat score groups/ -r ./reward --plausibility 1 --base ./model -s polite -o scored/
     """
     from neat_align.content import Source, absolute_name
     from neat_align.data.finished import unfinished
@@ -225,8 +260,10 @@ def score(
     from neat_align.scoring import check_scorer_value, import_problems
 
     shard = Shard(shard_index, num_shards)
+    reward = reward or []
     problems = [problem for name in reward for problem in check_scorer_value(name)]
-    raise_all(problems + option_problems(device, dtype, ray=ray, gpus=ray_gpus))
+    likely, own = plausibility_of(plausibility, base, steering, bool(reward))
+    raise_all(problems + own + option_problems(device, dtype, ray=ray, gpus=ray_gpus))
     if weight and len(weight) != len(reward):
         raise RecipeError(
             f"{len(weight)} weights for {len(reward)} rewards", "each needs one", "give as many"
@@ -243,18 +280,24 @@ def score(
         "min_gap": min_gap,
         "dtype": dtype,
         "shards": num_shards,
+        **({"plausibility": asdict(likely)} if likely else {}),
+        **({"data_answers": True} if data_answers else {}),
     }
     sources = {
         f"rewards[{number}]": Source("scorer", absolute_name(name))
         for number, name in enumerate(reward)
     }
+    if likely is not None:
+        sources["plausibility.base"] = Source("model", absolute_name(likely.base))
     target.check(settings, sources)
     known = by_content(settings, sources)
     raise_all(import_problems(reward))
     weights = tuple(weight) if weight else None
     paths = groups.absolute(), output.absolute()
-    work = ScoreWork(tuple(reward), weights, kept, *paths, num_shards, known, device, dtype)
-    if not ray and needs_place(reward):
+    work = ScoreWork(
+        tuple(reward), weights, kept, *paths, num_shards, known, device, dtype, likely, data_answers
+    )
+    if not ray and (likely or needs_place(reward)):
         say_place(console, device, dtype)
     if ray:
         done = run_on_ray(work, num_shards, ray, ray_workers, ray_gpus)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neat_align import defaults
 from neat_align.errors import RecipeError
@@ -98,14 +98,7 @@ class GroupMaker:
         """
         requests = [r for q in queries for r in plan_group(q, self.steering, self.plan, seed)]
         groups = whole_groups(queries, self._sample(requests), self.plan.size)
-        return [Group(g.query, g.responses + self.data_answers(g.query)) for g in groups]
-
-    def data_answers(self, query: Query) -> tuple[Response, ...]:
-        """The answers that came with the query, where they are to join its group."""
-        if not self.add_reference:
-            return ()
-        answers = [query.meta.get(name) for name in ANSWERS]
-        return tuple(Response(a, Source.REFERENCE, sampler="data") for a in answers if a)
+        return [with_answers(group) for group in groups] if self.add_reference else groups
 
     def _sample(self, requests: Sequence[SamplingRequest]) -> list[Response | None]:
         """Each request goes to the policy, or, for some negative ones, to the frozen base."""
@@ -147,6 +140,17 @@ def whole_groups(
     rows = [responses[i * size : (i + 1) * size] for i in range(len(queries))]
     came = [tuple(r for r in row if r is not None) for row in rows]
     return [Group(query, row) for query, row in zip(queries, came) if len(row) == size]
+
+
+def with_answers(group: Group) -> Group:
+    """The group with the answers that came with its query, unless they are there already."""
+    if any(r.source == Source.REFERENCE for r in group.responses):
+        return group
+    answers = [group.query.meta.get(name) for name in ANSWERS]
+    own = tuple(Response(a, Source.REFERENCE, sampler="data") for a in answers if a)
+    if own and group.is_scored:
+        group = Group(group.query, tuple(replace(r, score=None) for r in group.responses))
+    return Group(group.query, group.responses + own)
 
 
 def draw_seed(seed: int, step: int = 0) -> int:

@@ -15,7 +15,7 @@ from neat_align.modeling import AUTO, check_model_source, load_causal_lm, load_t
 from neat_align.modeling.fit import vocabulary_problems
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Decoding, Sampler
-from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.groups import GroupMaker, GroupPlan, draw_seed
 from neat_align.sampling.server import ServerSampler
 from neat_align.steering import Steering
 from neat_align.types import Group, Query
@@ -23,14 +23,18 @@ from neat_align.types import Group, Query
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes groups of queries; by a server, some may be missing."""
+    """Makes groups of queries, as the online loop does; by a server, some may be missing."""
 
-    job: SamplingJob
-    sampler: Sampler
+    groups: GroupMaker
+    seed: int
 
     def __call__(self, queries: Sequence[Query]) -> Sequence[Group]:
-        job = self.job
-        return sample_groups(self.sampler, queries, job.steering, job.plan, job.decoding, job.seed)
+        """The groups that online training draws at its first step with the same seed."""
+        return self.groups.drawn(queries, draw_seed(self.seed))
+
+    @property
+    def sampler(self) -> Sampler:
+        return self.groups.policy
 
     @property
     def unanswered(self) -> Mapping[str, str]:
@@ -57,6 +61,9 @@ class SamplingJob:
         concurrency: questions open to it at a time.
         batch_size: responses drawn at a time here.
         seed: of all responses.
+        base: a second model here, for `base_negative_fraction`.
+        base_negative_fraction: share of the negative responses that the base draws.
+        data_answers: a query's `chosen` and `rejected` answers join its group.
         extra_body: further fields of every question to the server.
         chat_template_kwargs: further arguments of the chat template, here or on the server.
         device, dtype: of a model here; see `modeling.device`.
@@ -75,16 +82,35 @@ class SamplingJob:
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     device: str = AUTO
     dtype: str = AUTO
+    base: str | None = None
+    base_negative_fraction: float = 0.0
+    data_answers: bool = False
 
     def problems(self) -> list[InputError]:
         """What is wrong with the model's name or the server's address; nothing is loaded."""
         if self.server is not None:
-            return client_problems(self.server, self.key_variable, self._extra_body)
+            found = client_problems(self.server, self.key_variable, self._extra_body)
+            return [*found, *self._base_problems()]
         return [
             *self._without_server(),
             *check_model_source(self.model, "policy"),
             *saved_template_problems(self.model, self.chat_template_kwargs),
+            *self._base_problems(),
         ]
+
+    def _base_problems(self) -> list[InputError]:
+        """A base without its share of the negatives, or the share without a base."""
+        share = self.base_negative_fraction
+        given = f"--base-negative-fraction {share:g}"
+        if self.base is None:
+            fix = "give --base MODEL, too, or leave it out"
+            return [RecipeError(given, "no base is given to draw them", fix)] if share else []
+        problems = check_model_source(self.base, "policy")
+        if not share or not self.plan.negative:
+            fix = "give --base-negative-fraction above 0 and --negative 1 or more, or no --base"
+            why = f"it would draw nothing of {self.plan.negative} negative responses per query"
+            problems.append(RecipeError(f"--base {self.base} with {given}", why, fix))
+        return problems
 
     def _without_server(self) -> list[InputError]:
         """Settings of a server where there is none."""
@@ -116,21 +142,30 @@ class SamplingJob:
             "seed": self.seed,
             **({"extra_body": dict(self.extra_body)} if self.extra_body else {}),
             **({KWARGS: dict(self.chat_template_kwargs)} if self.chat_template_kwargs else {}),
+            **({"base": self.base, "share": self.base_negative_fraction} if self.base else {}),
+            **({"data_answers": True} if self.data_answers else {}),
         }
 
     def load(self) -> Callable[[Path | None], Maker]:
         """The model, loaded; gives what makes groups, with a journal for a server's answers."""
-        if self.server is None:
-            sampler = self._local()
-            return lambda journal: Maker(self, sampler)
-        client = ChatClient(self.server, self.model, self.key_variable, extra_body=self._extra_body)
-        return lambda journal: Maker(self, ServerSampler(client, self.concurrency, journal))
+        base = self._local(self.base, "base") if self.base is not None else None
 
-    def _local(self) -> Sampler:
+        def maker(sampler: Sampler) -> Maker:
+            own = (self.steering, self.plan, self.decoding)
+            share, answers = self.base_negative_fraction, self.data_answers
+            return Maker(GroupMaker(sampler, *own, base, share, answers), self.seed)
+
+        if self.server is None:
+            sampler = self._local(self.model, self.model)
+            return lambda journal: maker(sampler)
+        client = ChatClient(self.server, self.model, self.key_variable, extra_body=self._extra_body)
+        return lambda journal: maker(ServerSampler(client, self.concurrency, journal))
+
+    def _local(self, source: str, name: str) -> Sampler:
         from neat_align.sampling.local import TransformersSampler
 
-        model = load_causal_lm(self.model, self.dtype, self.device)
-        tokenizer = load_tokenizer(self.model)
+        model = load_causal_lm(source, self.dtype, self.device)
+        tokenizer = load_tokenizer(source)
         raise_all(vocabulary_problems(model, tokenizer))
         form = PromptFormat(tokenizer, self.chat_template_kwargs)
-        return TransformersSampler(model, form, self.model, self.batch_size)
+        return TransformersSampler(model, form, name, self.batch_size)

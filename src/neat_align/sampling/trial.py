@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from neat_align.sampling.base import SamplingRequest
-from neat_align.sampling.groups import GroupMaker, stable_seed, whole_groups
+from neat_align.sampling.groups import GroupMaker, stable_seed, whole_groups, with_answers
 from neat_align.steering import Steering
 from neat_align.types import Group, Query, Source
 
@@ -45,4 +45,4 @@ def draw_trial(
     ]
     responses, size = maker.policy.sample(requests, maker.decoding), len(asked)
     groups = whole_groups(queries, responses, size)
-    return [Group(g.query, g.responses + maker.data_answers(g.query)) for g in groups]
+    return [with_answers(group) for group in groups] if maker.add_reference else groups
