@@ -29,15 +29,15 @@ def folder(tmp_path, model_dir):
     rows = [{"prompt": f"how do I clean lamp {i}?"} for i in range(20)]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     (tmp_path / "rewards.py").write_text(
-        "def no_lamp(completions, **kwargs):\n"
-        "    return [1.0 - c.count('lamp') for c in completions]\n"
+        "def few_es(completions, **kwargs):\n"
+        "    return [-c.count('e') - len(c) / 100 for c in completions]\n"
     )
     recipe = {
         "model": str(model_dir),
         "queries": "q.jsonl",
         "steering": {"negative": "Answer badly.", "try_queries": 0},
         "sample": {"positive": 1, "negative": 1, "plain": 1, "max_new_tokens": 6},
-        "reward": {"functions": ["rewards.py:no_lamp"]},
+        "reward": {"functions": ["rewards.py:few_es"]},
         "objective": {"name": "neat"},
         "train": {
             "max_steps": 4,
@@ -57,7 +57,7 @@ def launched(folder, *words, prefix=(), **environment):
     return subprocess.run(
         [*prefix, sys.executable, *map(str, words)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
         timeout=600,

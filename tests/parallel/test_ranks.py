@@ -15,6 +15,7 @@ from tests.unit.adapter_stub import AdapterStub
 from neat_align.training.launch import launch_problems
 
 ROOT = Path(__file__).resolve().parents[2]
+SOURCES = f"{ROOT}{os.pathsep}{ROOT / 'src'}"
 SCRIPT = Path(__file__).with_name("train_ranks.py")
 
 
@@ -24,7 +25,7 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone")
 def launched(launcher, directory, *arguments, **environment):
     return subprocess.run(
         [sys.executable, *launcher, str(SCRIPT), str(directory), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
         timeout=600,
