@@ -72,6 +72,8 @@ def held_out_problems(recipe: Recipe, trained: Sequence[Query] | None = None) ->
         trained: the queries of stored groups, where those are trained on.
     """
     sections = {"evaluate.queries": recipe.evaluate.queries if recipe.evaluate else None}
+    if recipe.evaluate:
+        sections["evaluate.during_training"] = recipe.evaluate.during_training
     if recipe.compare:
         sections["compare.development.queries"] = recipe.compare.development.queries
     known = {
@@ -85,15 +87,12 @@ def held_out_problems(recipe: Recipe, trained: Sequence[Query] | None = None) ->
     problems: list[InputError] = [
         _shared(place, ids & own, own) for place, own in known.items() if ids & own
     ]
-    test, development = known.get("evaluate.queries"), known.get("compare.development.queries")
-    if test and development and test & development:
-        problems.append(
-            DataError(
-                f"compare.development.queries: {len(test & development)} of {len(development)}",
-                "they are evaluate.queries too: settings would be chosen on what is reported",
-                "give other queries, or shares that do not overlap",
-            )
-        )
+    test = known.pop("evaluate.queries", set())
+    for place, own in known.items():
+        if test & own:
+            why = "they are evaluate.queries too: what is best would be chosen on what is reported"
+            fix = "give other queries, or shares that do not overlap"
+            problems.append(DataError(f"{place}: {len(test & own)} of {len(own)}", why, fix))
     return problems
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from neat_align import defaults, inputs
 from neat_align.atomic import atomic_directory
-from neat_align.errors import InputError, SeveralErrors
+from neat_align.errors import InputError, SeveralErrors, raise_all
 from neat_align.evaluation import EvaluationSettings
 from neat_align.recipe import Recipe, RewardTraining, objective_arguments
 from neat_align.sampling.base import Decoding
@@ -70,20 +70,27 @@ def align(
     from neat_align.modeling import load_causal_lm, load_tokenizer
     from neat_align.modeling.source import is_adapter
     from neat_align.training.checkpoints import train_to_end
+    from neat_align.training.requirements import batch_problems
     from neat_align.training.trainer import NEATTrainer
 
     offline = groups is not None
+    section = recipe.evaluate.during_training if recipe.evaluate else None
+    scores = not offline or section is not None
     adapter = _lora(recipe.train.get("lora"))
     frozen = adapter is not None or is_adapter(base)
+    rows = groups if offline else inputs.queries(recipe.queries, recipe.seed)
+    settings = training_arguments(recipe, folder, trial)
+    raise_all(batch_problems(settings, len(rows)))  # before the model is loaded
     trainer = NEATTrainer(
         # The Trainer moves it to the device.
         model=load_causal_lm(base, precision(recipe).weights(frozen), "cpu", trainable=True),
-        args=training_arguments(recipe, folder, trial),
+        args=settings,
         objective=objective(recipe),
         steering=recipe.pair,
-        reward_funcs=None if offline else (_training_scorers(recipe, rewards) or None),
-        reward_weights=None if offline else recipe.reward.weights,
-        train_dataset=groups if offline else inputs.queries(recipe.queries, recipe.seed),
+        reward_funcs=(_training_scorers(recipe, rewards) or None) if scores else None,
+        reward_weights=recipe.reward.weights if scores else None,
+        train_dataset=rows,
+        eval_dataset=inputs.queries(section, recipe.seed) if section else None,
         processing_class=load_tokenizer(base),
         peft_config=adapter,
     )

@@ -18,7 +18,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 
 from neat_align.errors import DataError, InputError, TrainingError
 from neat_align.objectives import DPO, KTO, NEAT, RRHF
-from neat_align.training.evaluation import logged_name, trainer_name
+from neat_align.training.measured import logged_name, trainer_name
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Query
 

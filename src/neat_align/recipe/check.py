@@ -18,6 +18,7 @@ from neat_align.recipe.placement import placement_problems
 from neat_align.recipe.schema import Data, Recipe
 from neat_align.recipe.sources import data_sections
 from neat_align.scoring import check_scorer_value, import_problems
+from neat_align.training.measured import metric_problems
 from neat_align.training.settings import setting_problems
 
 LOOKED_AT = 1000  # queries whose columns are taken for all there are
@@ -83,12 +84,33 @@ def _settings(recipe: Recipe) -> list[InputError]:
         _in_train(problem, recipe)
         for problem in setting_problems({**recipe.sample.model_dump(), **recipe.train})
     ]
+    problems += _measured_in_training(recipe)
     engine, adapter = recipe.train.get("engine"), recipe.train.get("lora")
     if engine == "adapter-server" and adapter is None:
         why = "only an adapter can be loaded into a running server"
         fix = "train one with train.lora: {}"
         problems.append(RecipeError(f"train.engine: {engine} without train.lora", why, fix))
     return problems
+
+
+def _measured_in_training(recipe: Recipe) -> Iterator[InputError]:
+    """An evaluation during training without queries, queries without it, a misspelt metric."""
+    held_out = recipe.evaluate.during_training if recipe.evaluate else None
+    asked = [
+        f"train.{name}: {recipe.train[name]}"
+        for name in ("eval_strategy", "eval_on_start")
+        if recipe.train.get(name) not in (None, False, "no")
+    ]
+    if asked and held_out is None:
+        why = "there are no queries to evaluate on during training"
+        fix = "add evaluate: {during_training: {path: …}}, with queries kept for that"
+        yield RecipeError(asked[0], why, fix)
+    if held_out is not None and not asked:
+        why = "they would not be looked at"
+        fix = "set train.eval_strategy=steps and train.eval_steps, or leave them out"
+        yield RecipeError("evaluate.during_training", why, fix)
+    if held_out is not None:
+        yield from metric_problems(recipe.train.get("metric_for_best_model"))
 
 
 def _in_train(problem: InputError, recipe: Recipe) -> InputError:

@@ -102,7 +102,8 @@ class Paths:
 
 DATA = (
     "queries", "model.from_scratch.data", "reward.train.data", "evaluate.queries",
-    "evaluate.perplexity", "evaluate.heldout_reward.data", "compare.development.queries",
+    "evaluate.perplexity", "evaluate.during_training", "evaluate.heldout_reward.data",
+    "compare.development.queries",
 )  # fmt: skip
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(DATA, Paths.path),  # a text in place of the section is its path

@@ -251,6 +251,8 @@ class Evaluate(Section):
         checker: "file.py:function" of (query, text) with a verdict, where there is a truth.
         samples_per_query: responses per query and condition.
         perplexity: texts whose perplexity is measured.
+        during_training: other queries, which are measured every train.eval_steps; what is
+            best by them is kept with train.load_best_model_at_end.
         batch_size: responses drawn at a time.
     """
 
@@ -259,6 +261,7 @@ class Evaluate(Section):
     checker: str | None = None
     samples_per_query: int = Field(defaults.SAMPLES_PER_QUERY, ge=1)
     perplexity: Data | None = None
+    during_training: Data | None = None
     batch_size: int = Field(defaults.SAMPLING_BATCH_SIZE, ge=1)
 
 

@@ -30,6 +30,8 @@ def data_sections(recipe: Recipe) -> Iterator[tuple[str, Data]]:
             yield "evaluate.heldout_reward.data", recipe.evaluate.heldout_reward.data
         if recipe.evaluate.perplexity:
             yield "evaluate.perplexity", recipe.evaluate.perplexity
+        if recipe.evaluate.during_training:
+            yield "evaluate.during_training", recipe.evaluate.during_training
 
 
 def content_of(settings: Mapping[str, Any], sources: Mapping[str, Source], part: str = "") -> Any:

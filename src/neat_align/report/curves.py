@@ -47,6 +47,12 @@ CURVES = (
         ("negatives/still_bad",),
         percent=True,
     ),
+    Curve(
+        "Reward of held-out queries by source",
+        "Mean score of the responses to queries that are not trained on.",
+        ("eval/reward/",),
+        SOURCE_COLOURS,
+    ),
     Curve("Loss terms", "What the optimiser sees, before weighting.", ("loss/",)),
     Curve(
         "Log-probability, nats a token",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan
 from neat_align.training.declared import declared_fields
+from neat_align.training.measured import lower_is_better
 from neat_align.training.settings import setting_problems
 from neat_align.training.trainer_settings import unknown_setting
 from neat_align.training.trial import said, trial_problems
@@ -21,9 +21,6 @@ from neat_align.training.values import typed
 
 T = TypeVar("T")
 
-
-LOWER_IS_BETTER = ("loss", "kl", "truncated", "bad", "empty", "unanswered")
-"""Words in the names of what an evaluation logs and had better be low."""
 
 RENEWED = {
     "gradient_checkpointing": "activation_checkpointing",
@@ -173,9 +170,7 @@ class NEATConfig(TrainingArguments):
     def _settle_what_is_better(self) -> None:
         """Say in which direction the metric gets better, where its name tells."""
         if self.metric_for_best_model is not None and self.greater_is_better is None:
-            metric = self.metric_for_best_model.removeprefix("eval/").removeprefix("eval_")
-            lower = any(part in LOWER_IS_BETTER for part in re.split(r"[/_]", metric))
-            self.greater_is_better = not lower
+            self.greater_is_better = not lower_is_better(self.metric_for_best_model)
 
     def _use_new_names(self) -> None:
         """Take over a setting that is given by a name that transformers warns of."""

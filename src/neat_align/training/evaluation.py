@@ -25,6 +25,7 @@ from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.objectives import GroupLogps, Objective
 from neat_align.sampling.groups import stable_seed
 from neat_align.training.checkpoints import SealedCheckpoints
+from neat_align.training.measured import PREFIX, logged_name
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
 from neat_align.training.online import trainable
 from neat_align.training.records import Records, evaluation_sets
@@ -40,8 +41,6 @@ from neat_align.training.signal import (
 from neat_align.training.stopwatch import Stopwatch
 from neat_align.training.unanswered import METRIC as UNANSWERED
 from neat_align.types import Group
-
-PREFIX = "eval_"
 
 
 class EvaluatingTrainer(SealedCheckpoints):
@@ -217,25 +216,6 @@ class EvaluatingTrainer(SealedCheckpoints):
 
     def _group_logps(self, model: Any, inputs: dict[str, Any]) -> GroupLogps:
         raise NotImplementedError
-
-
-def logged_name(metric: str, sets: Sequence[str]) -> str:
-    """`eval_reward` → eval/reward, and of a named set eval_NAME_reward → eval/NAME/reward."""
-    rest = metric.removeprefix(PREFIX)
-    found = [name for name in sets if rest.startswith(f"{name}_")]
-    if found:
-        name = max(found, key=len)
-        return f"eval/{name}/{rest.removeprefix(f'{name}_')}"
-    return f"eval/{rest}"
-
-
-def trainer_name(metric: str, sets: Sequence[str]) -> str:
-    """eval/NAME/reward → eval_NAME_reward, as the Trainer looks for it."""
-    if not metric.startswith("eval/"):
-        return metric
-    rest = metric.removeprefix("eval/")
-    name = max((n for n in sets if rest.startswith(f"{n}/")), key=len, default=None)
-    return PREFIX + (rest if name is None else f"{name}_{rest.removeprefix(f'{name}/')}")
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,14 +9,9 @@ from neat_align.errors import InputError, RecipeError
 from neat_align.objectives import Objective
 from neat_align.steering import Steering, no_steering
 from neat_align.training.config import NEATConfig
+from neat_align.training.measured import metric_problems
 from neat_align.training.records import Records
 from neat_align.training.requirements import stored_needs
-
-MEASURED = ("loss", "reward", "kl", "distinct_2", "empty", "response_tokens", "logps/chosen",
-            "logps/rejected", "rewards/margins", "rewards/accuracies", "signal/usable",
-            "negatives/still_bad")  # fmt: skip
-"""What an evaluation may log, among others."""
-MISSPELT = 0.75  # likeness from which a name is one of these, written wrongly
 
 
 def sets_of(held_out: Records | Mapping[str, Records] | None) -> dict[str, Records]:
@@ -37,7 +31,9 @@ def evaluation_needs(
 ) -> list[InputError]:
     """What an evaluation lacks: data, steering, rewards, or a metric there may be."""
     sets = sets_of(held_out)
-    problems = [*_without_data(args, sets), *_metric(args, sets), *_early_stopping(args, callbacks)]
+    problems = [*_without_data(args, sets), *_early_stopping(args, callbacks)]
+    if sets:
+        problems += metric_problems(args.metric_for_best_model, [name for name in sets if name])
     sampled = any(records.are_queries for records in sets.values())
     if sampled and steering is None:
         problems.append(no_steering("evaluating on held-out queries", "steering=…"))
@@ -58,29 +54,8 @@ def _without_data(args: NEATConfig, sets: Mapping[str, Records]) -> Iterator[Inp
     for name in (name for name, is_asked in asked.items() if is_asked):
         given = f"{name}={str(getattr(args, name))!r}"
         why = "there are no held-out queries or groups to evaluate on"
-        fix = "give eval_dataset (in a recipe: train: {eval_queries: {path: …}})"
+        fix = "give eval_dataset (in a recipe: evaluate: {during_training: {path: …}})"
         yield RecipeError(given, why, fix)
-
-
-def _metric(args: NEATConfig, sets: Mapping[str, Records]) -> Iterator[InputError]:
-    """A metric whose name is almost that of another one, or of another set."""
-    wanted = args.metric_for_best_model
-    if wanted is None or not sets:
-        return
-    rest = wanted.removeprefix("eval/").removeprefix("eval_")
-    named = [name for name in sets if name]
-    own = next((n for n in named if rest.startswith((f"{n}/", f"{n}_"))), None)
-    if named and own is None:
-        why = f"there are several held-out sets: {', '.join(named)}"
-        fix = f"name one of them, e.g. eval/{named[0]}/reward"
-        yield RecipeError(f"metric_for_best_model={wanted!r}", why, fix)
-        return
-    metric = rest[len(own) + 1 :] if own else rest
-    like = difflib.get_close_matches(metric, MEASURED, n=1, cutoff=MISSPELT)
-    if like and metric not in MEASURED and not metric.startswith(f"{like[0]}/"):
-        why = "the evaluation measures nothing so called"
-        fix = f"did you mean 'eval/{own + '/' if own else ''}{like[0]}'?"
-        yield RecipeError(f"metric_for_best_model={wanted!r}", why, fix)
 
 
 def _early_stopping(args: NEATConfig, callbacks: Sequence[Any]) -> Iterator[InputError]:

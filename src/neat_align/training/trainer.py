@@ -54,10 +54,11 @@ from neat_align.training.completions import CompletionsLog
 from neat_align.training.config import NEATConfig
 from neat_align.training.dropout import disable_dropout
 from neat_align.training.engines import EngineSampler, engine_problems, engine_sampler
-from neat_align.training.evaluation import EvaluatingTrainer, trainer_name
+from neat_align.training.evaluation import EvaluatingTrainer
 from neat_align.training.held_out import evaluation_needs, sets_of
 from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
+from neat_align.training.measured import trainer_name
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
 from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.online import (
