@@ -97,7 +97,7 @@ def _align_rival(recipe: Recipe, run: RunDirectory, name: str) -> dict[str, Any]
     own = recipe_from(method.applied(content, setting))
     base, rewards = pipeline.base_source(recipe, run), pipeline.training_rewards(recipe, run)
     trainer = stages.align(own, base, rewards, _rival_folder(run, name), trial="off")
-    stages.save_policy(trainer, run.path("methods", name))
+    stages.save_policy(trainer, run.path("methods", name), run.sources())
     return {"steps": trainer.state.global_step}
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from tqdm import tqdm
 
 from neat_align import inputs, stages
-from neat_align.atomic import atomic_write_json, read_json
+from neat_align.atomic import atomic_write_json, atomic_write_text, read_json
 from neat_align.content import Source, keep, recorded, refuse_changes
 from neat_align.data import load_groups
 from neat_align.errors import OutputError, RecipeError, raise_all
@@ -35,6 +35,7 @@ from neat_align.recipe import (
     reward_imports,
 )
 from neat_align.report import build_report, saved_data
+from neat_align.report.card import figure_lines
 from neat_align.runs import RunDirectory
 from neat_align.sampling.trial_text import summary
 from neat_align.stages import HELD_OUT, Trial, policy_name
@@ -260,7 +261,7 @@ def align(
     """The policy, by the recipe's objective, online; resumes from the last checkpoint."""
     base, rewards = base_source(recipe, run), training_rewards(recipe, run)
     trainer = stages.align(recipe, base, rewards, run.path("train"), groups, trial)
-    stages.save_policy(trainer, run.path("policy"))
+    stages.save_policy(trainer, run.path("policy"), run.sources())
     tried = trainer.steering_trial
     return {
         **({"steering": summary(tried)} if tried else {}),
@@ -307,7 +308,21 @@ def evaluate_models(
         progress=progress,
     )
     save_evaluation(run, evaluation)
+    for name, path in paths.items():
+        _complete_card(run, name, path)
     return {"queries": len(held_out)}
+
+
+def _complete_card(run: RunDirectory, name: str, path: Path) -> None:
+    """Put a model's figures on its card, where it is one that this run has aligned."""
+    from neat_align.training.model_card import with_figures
+
+    card = path / "README.md"
+    if name == "base" or not path.is_relative_to(run.directory) or not card.exists():
+        return
+    lines = figure_lines(read_json(run.path("evaluation.json")), name)
+    atomic_write_text(card, with_figures(card.read_text(encoding="utf-8"), lines))
+    run.rewritten(str(card.relative_to(run.directory)))
 
 
 def report(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:

@@ -124,6 +124,10 @@ class RunDirectory:
         if not os.access(existing, os.W_OK | os.X_OK):
             raise OutputError(given, f"{existing} is not writable", "choose another directory")
 
+    def sources(self) -> dict[str, Any]:
+        """What the run was made from, by content; nothing where there is no manifest."""
+        return dict(self.manifest()["sources"]) if self.path(MANIFEST).exists() else {}
+
     def identity(self) -> dict[str, Any]:
         """All that decided what is in the directory, flat."""
         manifest = self.manifest()

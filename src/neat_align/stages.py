@@ -14,6 +14,7 @@ from neat_align import defaults, inputs
 from neat_align.atomic import atomic_directory
 from neat_align.errors import InputError, SeveralErrors, raise_all
 from neat_align.evaluation import EvaluationSettings
+from neat_align.identity import Sources
 from neat_align.recipe import Recipe, RewardTraining, objective_arguments
 from neat_align.sampling.base import Decoding
 from neat_align.types import Group
@@ -234,7 +235,7 @@ def evaluation_scorers(
     return scorers
 
 
-def save_policy(trainer: Any, path: Path) -> None:
+def save_policy(trainer: Any, path: Path, sources: Sources | None = None) -> None:
     """Model, tokenizer and card as an ordinary model directory, by the first of all ranks.
 
     An adapter is merged into it, and also kept by itself in `path`/adapter; or, with
@@ -253,9 +254,7 @@ def save_policy(trainer: Any, path: Path) -> None:
         _save_model(trainer, folder, whole)
         if trainer.steering is not None:
             trainer.steering.save(folder)
-        (folder / "README.md").write_text(
-            model_card(trainer.objective, trainer.steering, trainer.args), encoding="utf-8"
-        )
+        (folder / "README.md").write_text(model_card(trainer, sources), encoding="utf-8")
     accelerator.wait_for_everyone()
 
 

@@ -183,3 +183,33 @@ def test_groups_in_parts_are_made_of_one_thing(recipe, folder, model_dir):  # no
     assert "as it was" in neat("doctor", "scored")
     kept = folder / "scored" / "inputs" / "rewards[0]" / "rewards.py"
     assert kept.read_bytes() == (folder / "rewards.py").read_bytes()
+
+
+def test_the_card_tells_what_was_in_force_and_found(run):
+    """What was left open as it was decided; texts, digests; and the figures of the evaluation."""
+    card = (run / "policy" / "README.md").read_text(encoding="utf-8")
+    for line in (
+        "- asked not to: Answer badly, rule one.", "- negative_context: 0.7", "- device: cpu",
+        "- dtype: float32", "- steps: 2", "- rewards: no_lamp", "- seed: 0",
+    ):  # fmt: skip
+        assert f"{line}\n" in card, line
+    assert "None" not in card.partition("## Versions")[0]
+    sources = RunDirectory(run).sources()
+    assert sources["queries.path"]["content"] in card
+    assert sources["model.path"]["content"]["model.safetensors"] in card
+    figures = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))["models"]
+    assert "## Figures" in card
+    assert "| on held-out queries | base | neat |" in card
+    assert f"{figures['neat']['distinct_2']['value']:.3f}"[:4] in card
+    assert "whole" in neat("doctor", "out")
+
+
+def test_an_evaluation_keeps_what_it_was_made_from(run, folder):  # noqa: F811
+    neat(
+        "evaluate", "-m", "base=model", "-m", "neat=out/policy", "-q", "hh.jsonl", "-o", "figures",
+        "--reward", "rewards.py:no_lamp", "--max-new-tokens", 3,
+    )  # fmt: skip
+    assert "changed since" not in neat("report", "figures")
+    rewrite(folder / "helper.py", "float(len", "float(2*len")
+    assert "rewards.train.helper.py of " in neat("report", "figures")
+    assert "changed since" in neat("doctor", "figures")

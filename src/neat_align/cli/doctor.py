@@ -10,7 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from neat_align.atomic import read_json
 from neat_align.errors import InputError, OutputError, raise_all
+from neat_align.report.saved import EVALUATION
 from neat_align.runs import MANIFEST, RunDirectory, versions
 
 console = Console(soft_wrap=True, highlight=False)
@@ -35,13 +37,12 @@ def doctor(
         console.print(_machine())
         return
     run = RunDirectory(directory)
-    if not run.path(MANIFEST).exists():
+    if not run.path(MANIFEST).exists() and not run.path(EVALUATION).exists():
         raise OutputError(
             f"directory {directory}",
             f"it has no {MANIFEST}, so no command of ours wrote it",
             "name the directory given to --output",
         )
-    run.manifest()
     table, errors = Table("what", "state"), []
     for what, state, wrong in _findings(run):
         table.add_row(what, state)
@@ -93,7 +94,9 @@ def _sources(run: RunDirectory) -> Iterator[Finding]:
     """What the run was made from: a change there is told, and does no harm to the run."""
     from neat_align.content import changes
 
-    sources = run.manifest()["sources"]
+    sources = run.sources()
+    if run.path(EVALUATION).exists():
+        sources |= read_json(run.path(EVALUATION)).get("sources", {})
     for place, lines in changes(sources).items():
         name = sources[place]["name"]
         what = f"{place}: {name}" if isinstance(name, str) else place

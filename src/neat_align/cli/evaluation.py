@@ -13,6 +13,7 @@ from neat_align.atomic import read_json
 from neat_align.chat_template import KWARGS, saved_template_problems
 from neat_align.cli.drawing import steering_pair
 from neat_align.cli.report import evaluation_page
+from neat_align.content import Source, absolute_name, recorded
 from neat_align.errors import InputError, RecipeError, SteeringError, raise_all
 from neat_align.evaluation import Evaluation, EvaluationSettings, evaluate, resolve_checker
 from neat_align.evaluation.safety import check_kinds
@@ -77,6 +78,7 @@ def evaluate_paths(
     }
     loaded = loaded_models(models, batch_size, settings.seed, arguments, device, dtype)
     evaluation = evaluate(loaded, found, pair, settings, scorers, judge)
+    evaluation.about["sources"] = recorded(_sources(models, queries, steering, rewards, checker))
     evaluation.about["asked"] = {
         "models": {name: str(path) for name, path in models.items()},
         "queries": str(queries),
@@ -87,6 +89,23 @@ def evaluate_paths(
     pair.save(output)
     evaluation_page(output)
     return evaluation
+
+
+def _sources(
+    models: Mapping[str, Path],
+    queries: Path,
+    steering: str | None,
+    rewards: Mapping[str, str | None],
+    checker: str | None,
+) -> dict[str, Source]:
+    """What an evaluation is made from, so that it can be told later what has changed."""
+    scorers = {**{f"rewards.{key}": name for key, name in rewards.items()}, "checker": checker}
+    return {
+        **{f"models.{k}": Source("model", absolute_name(str(path))) for k, path in models.items()},
+        "queries": Source("data", str(queries.absolute())),
+        **({"steering": Source("steering", absolute_name(steering))} if steering else {}),
+        **{key: Source("scorer", absolute_name(name)) for key, name in scorers.items() if name},
+    }
 
 
 def _steering(

@@ -74,9 +74,9 @@ def _run_page(directory: Path) -> Path:
 
 def changed_since(directory: Path) -> list[str]:
     """What the run was made from and is another thing now; the page quotes what it was."""
-    if not (directory / MANIFEST).exists():
-        return []
-    sources = RunDirectory(directory).manifest()["sources"]
+    sources = RunDirectory(directory).sources()
+    if (directory / EVALUATION).exists():
+        sources |= read_json(directory / EVALUATION).get("sources", {})
     return [line for lines in changes(sources).values() for line in lines]
 
 

@@ -501,7 +501,7 @@ class NEATTrainer(EvaluatingTrainer):
         if self.is_world_process_zero():
             from neat_align.training.model_card import model_card
 
-            text = model_card(self.objective, self.steering, self.args)
+            text = model_card(self)
             (Path(str(self.args.output_dir)) / "README.md").write_text(text, encoding="utf-8")
 
     # ------------------------------------------------------------------------- assembly

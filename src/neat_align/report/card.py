@@ -1,0 +1,39 @@
+"""What an evaluation found, as a table for a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from neat_align.report.glossary import GLOSSARY, entry, shown
+
+BASE = "base"
+
+
+def figure_lines(results: Mapping[str, Any], aligned: str) -> list[str]:
+    """A Markdown table of all figures of a model and, where it was evaluated, of its base."""
+    models = results["models"]
+    names = [name for name in (BASE, aligned) if name in models]
+    metrics = [m for m in _ordered(models) if m in models[aligned]]
+    return [
+        f"| on held-out queries | {' | '.join(names)} |",
+        "|---" * (1 + len(names)) + "|",
+        *(
+            f"| {entry(m).title} | {' | '.join(_cell(models[n].get(m), m) for n in names)} |"
+            for m in metrics
+        ),
+        "",
+        "95 % intervals in brackets.",
+    ]
+
+
+def _cell(figure: Mapping[str, Any] | None, metric: str) -> str:
+    if figure is None:
+        return "–"
+    value, low, high = (shown(metric, figure[key]) for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _ordered(models: Mapping[str, Any]) -> list[str]:
+    present = {metric for figures in models.values() for metric in figures}
+    return [m for m in GLOSSARY if m in present] + sorted(present - set(GLOSSARY))
