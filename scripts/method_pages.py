@@ -33,8 +33,6 @@ TERMS = {
     "d2o": "−log σ of the others' mean log-ratio against each negative's; 0.69 at the start.",
     "sppo": "squared distance of the log-ratios from the win probabilities over β: large numbers "
     "at a small β are normal.",
-    "rewards/margins": "β (where there is one) times the winner's lead over the loser in what the "
-    "loss compares.",
     "kto/z": "the estimate of KL(policy ‖ reference) from mismatched pairs, cut off at 0, nats.",
 }
 PAIRWISE = (

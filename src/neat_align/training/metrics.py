@@ -11,6 +11,7 @@ import torch
 
 from neat_align.errors import RewardError
 from neat_align.objectives import GroupLogps, LossTerms, terms
+from neat_align.training.logged import logged_as
 from neat_align.training.running_means import Weighted
 from neat_align.types import Group, Response, Source
 
@@ -91,11 +92,6 @@ def logp_metrics(logps: GroupLogps, clean: torch.Tensor) -> Weighted:
     return metrics
 
 
-TAKEN = ("loss", "step", "epoch", "learning_rate", "grad_norm", "reward", "kl", "distinct_2",
-         "response_tokens", "negatives/still_bad", "stopped_early")  # fmt: skip
-TAKEN_PREFIXES = ("reward/", "loss/", "logps/", "truncated/", "seconds/", "rewards/", "engine/")
-
-
 def refuse_taken(metrics: Mapping[str, float]) -> Mapping[str, float]:
     """What reward functions told `log_metric`, unless a name is one of the trainer's own.
 
@@ -103,7 +99,7 @@ def refuse_taken(metrics: Mapping[str, float]) -> Mapping[str, float]:
         RewardError: a name is taken: the two figures would be mixed.
     """
     for name in metrics:
-        if name in TAKEN or name.startswith(TAKEN_PREFIXES):
+        if logged_as(name) is not None:
             raise RewardError(
                 f"log_metric({name!r}, …)",
                 "the trainer logs a figure of its own under that name",
