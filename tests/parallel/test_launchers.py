@@ -12,7 +12,7 @@ import torch
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
-from tests.parallel.test_ranks import ROOT, SCRIPT, TORCHRUN
+from tests.parallel.test_ranks import SCRIPT, SOURCES, TORCHRUN
 from typer.testing import CliRunner
 
 from neat_align.cli import app

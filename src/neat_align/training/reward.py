@@ -25,6 +25,7 @@ from transformers import (
 
 from neat_align import defaults
 from neat_align.atomic import atomic_directory
+from neat_align.content.models import model_content
 from neat_align.data import Preference
 from neat_align.errors import DataError
 from neat_align.modeling import load_tokenizer, load_weights
@@ -105,7 +106,7 @@ def train_reward_model(
     train_rows, heldout_rows = (
         [_encode(p, conversations, settings) for p in part] for part in (train, heldout)
     )
-    checkpoints = training_folder(output_dir, str(source), settings, train_rows)
+    checkpoints = training_folder(output_dir, model_content(str(source)), settings, train_rows)
     trainer = _RewardTrainer(
         model=model,
         args=_arguments(checkpoints, settings, precision or Precision.of()),
