@@ -117,7 +117,7 @@ class ChatClient:
             if again and "seed" in options:  # the same draw would be no answer again
                 options = {**options, "seed": random.randrange(2**31)}
             found, note = self._completion(messages, count, options)
-            clean = [self._clean(answer, note) for answer in found.answers[:count]]
+            clean = [self._clean(answer, note, found.model) for answer in found.answers[:count]]
             cut = [before_stops(answer, options.get("stop", ())) for answer in clean]
             if answers := [answer for answer in cut if answer is not None]:
                 self.patience.answered()
@@ -273,10 +273,10 @@ class ChatClient:
     def _safe(self, text: str) -> str:
         return strike(text, self.key_variable)
 
-    def _clean(self, answer: Answer, note: str) -> Answer:
-        """An answer without the key, should a server have put it there."""
-        text = strike(answer.text, self.key_variable, SHORTEST)
-        return replace(answer, text=text, note=note)
+    def _clean(self, answer: Answer, note: str, model: str) -> Answer:
+        """An answer without the key, should a server have put it there, and where it is from."""
+        text, name = (strike(t, self.key_variable, SHORTEST) for t in (answer.text, model))
+        return replace(answer, text=text, note=note, model=name)
 
 
 def client_problems(

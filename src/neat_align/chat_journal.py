@@ -56,7 +56,9 @@ class Journal:
     def _remember(self, line: str) -> None:
         try:
             record = json.loads(line)
-            answer = Answer(record["text"], record["finish"], record.get("note", ""))
+            answer = Answer(
+                record["text"], record["finish"], record.get("note", ""), record.get("model", "")
+            )
             if not answer.text.strip() or answer.finish not in ("stop", "length"):
                 return
             self.known.setdefault(record["question"], []).append(answer)

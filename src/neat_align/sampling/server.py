@@ -38,8 +38,8 @@ class ServerSampler:
 
     Attributes:
         unanswered: why queries have no answer, by their id.
-        in_force: what is known of the answers so far: "answered as", the server's names of
-            the model, and "asked", how the questions differed from what was wanted.
+        in_force: what is known of the last call's answers: "answered as", the server's names
+            of the model, and "asked", how the questions differed from what was wanted.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ServerSampler:
         self.name = client.model
         self.journal = Journal(journal)
         self.unanswered: dict[str, str] = {}
-        self.in_force: dict[str, set[str]] = {"asked": set(), "answered as": client.answered_as}
+        self.in_force: dict[str, set[str]] = {"asked": set(), "answered as": set()}
 
     def sample(
         self, requests: Sequence[SamplingRequest], decoding: Decoding
@@ -81,11 +81,14 @@ class ServerSampler:
 
         found: list[Response | None] = [None] * len(requests)
         asked = ask_all(ask, wanted, self.concurrency)
+        for texts in self.in_force.values():
+            texts.clear()
         for key, answers in asked.items():
             if isinstance(answers, UnansweredError):
                 self.unanswered[key[0]] = answers.why
                 continue
-            self.in_force["asked"] |= {answer.note for answer in answers if answer.note}
+            self.in_force["asked"] |= {answer.note for answer in answers} - {""}
+            self.in_force["answered as"] |= {answer.model for answer in answers} - {""}
             for i, answer in zip(wanted[key], answers, strict=True):
                 found[i] = self._response(requests[i], answer)
         self._check_some(asked.values())

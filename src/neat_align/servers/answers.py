@@ -30,11 +30,13 @@ class Answer:
         text: the answer, without thoughts.
         finish: whether the model ended it, or it was cut.
         note: how the question differed from what was wanted, "" where it did not.
+        model: what the server says answered; "" where it does not say.
     """
 
     text: str
     finish: Finish
     note: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)
