@@ -137,6 +137,9 @@ def _take_name(new: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+OF_TORCH = ("PytorchStreamWriter", "iostream error")  # while it writes, and when it closes
+
+
 def _is_of_disk(error: Exception) -> bool:
     """Whether the disk is full, read-only or broken, or has come to a quota.
 
@@ -144,4 +147,4 @@ def _is_of_disk(error: Exception) -> bool:
     """
     if isinstance(error, OSError):
         return error.errno in DISK
-    return type(error).__name__ == "SafetensorError" or "PytorchStreamWriter" in str(error)
+    return type(error).__name__ == "SafetensorError" or any(w in str(error) for w in OF_TORCH)
