@@ -12,6 +12,7 @@ from rich.table import Table
 
 from neat_align.atomic import read_json
 from neat_align.errors import InputError, OutputError, raise_all
+from neat_align.modeling import place
 from neat_align.report.saved import EVALUATION
 from neat_align.runs import MANIFEST, RunDirectory, versions
 
@@ -59,6 +60,7 @@ def _machine() -> Table:
         table.add_row(name, version)
     table.add_row("torch threads", str(torch.get_num_threads()))
     table.add_row("GPU", torch.cuda.get_device_name() if torch.cuda.is_available() else "none")
+    table.add_row("device and dtype auto", str(place()).removeprefix("device "))
     return table
 
 
@@ -97,9 +99,9 @@ def _sources(run: RunDirectory) -> Iterator[Finding]:
     sources = run.sources()
     if run.path(EVALUATION).exists():
         sources |= read_json(run.path(EVALUATION)).get("sources", {})
-    for place, lines in changes(sources).items():
-        name = sources[place]["name"]
-        what = f"{place}: {name}" if isinstance(name, str) else place
+    for where, lines in changes(sources).items():
+        name = sources[where]["name"]
+        what = f"{where}: {name}" if isinstance(name, str) else where
         yield what, "; ".join(f"changed since: {line}" for line in lines) or "as it was", []
 
 

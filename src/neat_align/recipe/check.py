@@ -12,6 +12,7 @@ from neat_align.data import DataSpec, read_queries
 from neat_align.data.files import read_rows
 from neat_align.errors import InputError, RecipeError, nearest
 from neat_align.modeling import check_model_source
+from neat_align.modeling.source import is_adapter
 from neat_align.prohibition import prohibition_warnings
 from neat_align.recipe.objectives import objective_problems
 from neat_align.recipe.placement import placement_problems
@@ -38,6 +39,7 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
         errors += check_model_source(recipe.model.path, "policy") or saved_template_problems(
             recipe.model.path, recipe.model.chat_template_kwargs
         )
+        errors += _two_adapters(recipe)
     columns = query_columns(recipe.queries)
     for name in recipe.reward.names:
         errors += check_scorer_value(name, columns)
@@ -52,6 +54,16 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
 def recipe_warnings(recipe: Recipe) -> list[str]:
     """What a recipe that can be run is most likely not meant to say."""
     return [] if _steering(recipe) else prohibition_warnings(recipe.pair)
+
+
+def _two_adapters(recipe: Recipe) -> Iterator[InputError]:
+    """A new adapter on a model that is one."""
+    if recipe.train.get("lora") is not None and is_adapter(str(recipe.model.path)):
+        yield RecipeError(
+            f"train.lora with the adapter {recipe.model.path} as the model",
+            "it is not clear which adapter to train and which to compare with",
+            "leave train.lora out to train on with it, or give a merged model",
+        )
 
 
 def data_spec(data: Data) -> DataSpec:

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from neat_align import defaults
-from neat_align.recipe.load import LORA_KEYS
+from neat_align.recipe.lora import LORA_KEYS
 from neat_align.recipe.objectives import FOLDER, objective_fields
 from neat_align.recipe.schema import Data, Recipe
 from neat_align.recipe.train_fields import OWNED

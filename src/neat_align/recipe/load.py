@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.paths import is_file
+from neat_align.recipe.lora import lora_problems
 from neat_align.recipe.paths import Paths, whole_paths
 from neat_align.recipe.schema import Recipe
 from neat_align.recipe.train_fields import OWNED
@@ -23,10 +24,6 @@ from neat_align.yaml_text import parse_yaml
 
 SHORT_FOR = {"objective": "name", "steering": "name", "world": "part"}
 """What a text in place of a section stands for; anywhere else it is the path."""
-
-LORA_KEYS = (
-    "r", "alpha", "dropout", "target_modules", "modules_to_save", "bias", "rslora", "dora",
-)  # fmt: skip
 
 
 def recipe_names() -> list[str]:
@@ -97,6 +94,8 @@ def recipe_from(content: Mapping[str, Any], problems: Sequence[InputError] = ())
                 converted[key] = _train_value(key, value)
             except RecipeError as problem:
                 errors.append(problem)
+        keeps_dropout = converted.get("disable_dropout") is False
+        errors += lora_problems(train.get("lora"), keeps_dropout)
     raise_all(errors)
     assert recipe is not None
     return recipe.model_copy(update={"train": converted})
@@ -191,8 +190,8 @@ def _set(content: dict[str, Any], override: str) -> None:
 
 
 def _train_value(key: str, value: Any) -> Any:
-    if key == "lora":
-        return _lora(value)
+    if key == "lora":  # looked at as a whole
+        return dict(value) if isinstance(value, Mapping) else None
     if key in OWNED:
         raise RecipeError(f"train.{key}", "another part of the recipe sets it", OWNED[key])
     fields = declared_fields()
@@ -202,17 +201,6 @@ def _train_value(key: str, value: Any) -> Any:
         return convert(value, fields[key].annotation)
     except (ValueError, TypeError, OverflowError) as error:
         raise not_of_type(f"train.{key}", value, fields[key].annotation) from error
-
-
-def _lora(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise RecipeError(f"train.lora: {value!r}", "it is no section", "write lora: {r: 16}")
-    for key in value:
-        if key not in LORA_KEYS:
-            raise RecipeError(
-                f"train.lora.{key}", "there is no such setting", nearest(key, LORA_KEYS)
-            )
-    return dict(value)
 
 
 def _explained(problem: Any) -> InputError:

@@ -40,7 +40,16 @@ def with_adapter(model: Any, peft_config: Any, seed: int) -> tuple[Any, bool]:
     set_seed(seed)
     with warnings.catch_warnings():  # `merged` sees to it
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings")
-        return get_peft_model(model, peft_config), False
+        try:
+            return get_peft_model(model, peft_config), False
+        except ValueError as error:  # e.g. names that no layer has
+            known = ", ".join(sorted({n.rpartition(".")[2] for n, _ in _layers(model)}))
+            why, fix = str(error).splitlines()[0], f"name layers of the model: {known}"
+            raise ModelError("an adapter for this model", why, fix) from error
+
+
+def _layers(model: Any) -> list[tuple[str, Any]]:
+    return [(n, m) for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
 
 
 def frozen_problems(model: Any) -> list[InputError]:
