@@ -20,7 +20,7 @@ import functools
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +137,10 @@ class PromptFormat:
         """The text that precedes the response, steering prompt included."""
         text, standing = self._write(query, self._turns(query, steering), prompt=True)
         return FRAME.sub(lambda found: standing.get(found[0], found[0]), text)
+
+    def check(self, query: Conversation) -> None:
+        """Raise a `DataError` where the template refuses the query, or leaves a part of it out."""
+        self._frame(query, "", None)
 
     def query_ids(self, query: Conversation, steering: str = "") -> list[int]:
         """Token ids of `render`; a BOS is added only where the text does not hold one.
@@ -485,6 +489,21 @@ class PromptFormat:
                 f"give {KWARGS}: {{date_string: …}} to have the same one another day"
             )
         return remarks
+
+
+def conversation_problems(
+    queries: Iterable[Query], prompt_format: PromptFormat, shown: int = 5
+) -> list[InputError]:
+    """What a template refuses, of the first few queries that it does, before any is sampled."""
+    problems: list[InputError] = []
+    for query in queries:
+        try:
+            prompt_format.check(query)
+        except InputError as error:
+            problems.append(error)
+            if len(problems) == shown:
+                break
+    return problems
 
 
 @functools.cache

@@ -268,6 +268,7 @@ def _save_model(trainer: Any, folder: Path, whole: Any) -> None:
     model = trainer.accelerator.unwrap_model(trainer.model)
     restore_config(model, trainer.config_dropout)
     tokenizer.save_pretrained(folder)
+    _stop_at_turns_end(model, trainer.prompt_format)
     if isinstance(model, PeftModel):
         alone = folder / "adapter" if trainer.args.merge_adapter else folder
         save_adapter(model, alone)
@@ -278,6 +279,17 @@ def _save_model(trainer: Any, folder: Path, whole: Any) -> None:
             return
         model = merged(model)
     model.save_pretrained(folder, state_dict=whole)
+
+
+def _stop_at_turns_end(model: Any, prompt_format: Any) -> None:
+    """Let `generate` stop where the policy was trained to, whoever loads it."""
+    config = model.generation_config
+    configured = config.eos_token_id if config is not None else None
+    listed = configured if isinstance(configured, list) else [configured]
+    missing = prompt_format.stop_ids - set(listed)
+    if config is not None and missing:
+        known = [i for i in listed if i is not None]
+        config.eos_token_id = [*known, *sorted(missing)]
 
 
 class _Combined:

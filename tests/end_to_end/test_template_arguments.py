@@ -145,6 +145,55 @@ def test_what_the_template_never_reads_is_refused_before_a_model_is_loaded(
     assert "JSON" in refusal(*common, "thinking=no")
 
 
+def test_rows_that_the_template_refuses_are_named_before_a_model_is_loaded(
+    folder, tmp_path, monkeypatch
+):
+    import transformers
+
+    tokenizer = new_tokenizer("mistral")
+    make_llama(tokenizer).save_pretrained(tmp_path / "strict")
+    tokenizer.save_pretrained(tmp_path / "strict")
+    twice = [{"role": "user", "content": "a"}] * 2
+    rows = [
+        {"prompt": "well"},
+        {"prompt": twice},
+        {"prompt": "well, too"},
+        {"prompt": twice[:1] * 4},
+    ]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def load(*args, **kwargs):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", load)
+    told = refusal("sample", "-m", "strict", "-q", "rows.jsonl", "-s", "harmless", "-o", "g.jsonl")
+    assert told.count("must alternate") == 2
+    assert all(place in told for place in ("rows.jsonl, line 2", "rows.jsonl, line 4"))
+    with pytest.raises(InputError, match="row 2 of train_dataset"):
+        NEATTrainer(
+            model="strict",
+            args=NEATConfig(output_dir="out", max_steps=1, use_cpu=True, steering_try_queries=0),
+            steering=Steering("own", (), ("Answer badly.",)),
+            reward_funcs=["polarity"],
+            train_dataset=rows,
+        )
+
+
+def test_a_saved_policy_stops_at_the_turns_end(folder, tmp_path):
+    from types import SimpleNamespace
+
+    from neat_align.stages import _stop_at_turns_end
+
+    tokenizer = new_tokenizer("gemma3")
+    model, form = make_llama(tokenizer), PromptFormat(tokenizer)
+    _stop_at_turns_end(model, form)
+    named = ("<eos>", "<end_of_turn>")
+    assert set(model.generation_config.eos_token_id) == {
+        *map(tokenizer.convert_tokens_to_ids, named)
+    }
+    _stop_at_turns_end(SimpleNamespace(generation_config=None), form)
+
+
 def test_a_recipe_check_names_them(folder):
     words = ["recipe", "check", "recipe.yaml"]
     recipe = {

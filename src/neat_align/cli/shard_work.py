@@ -29,10 +29,11 @@ class SampleWork:
     progress: Callable[[int], None] | None = None
 
     def __call__(self) -> Callable[[int], str]:
+        from neat_align.data import DataSpec, read_queries
         from neat_align.data.missing import Told
         from neat_align.data.shards import Shard
 
-        maker = self.job.load()
+        maker = self.job.load(read_queries(DataSpec(self.queries)))
 
         def write(index: int) -> str:
             target = GroupsTarget(self.output, Shard(index, self.shards))

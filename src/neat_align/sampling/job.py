@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from neat_align.chat_template import KWARGS, saved_template_problems
 from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.modeling import AUTO, check_model_source, load_causal_lm, load_tokenizer
 from neat_align.modeling.fit import vocabulary_problems
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompt_format import PromptFormat, conversation_problems
 from neat_align.sampling.base import Decoding, Sampler
 from neat_align.sampling.groups import GroupMaker, GroupPlan, draw_seed
 from neat_align.sampling.server import ServerSampler
@@ -146,9 +146,13 @@ class SamplingJob:
             **({"data_answers": True} if self.data_answers else {}),
         }
 
-    def load(self) -> Callable[[Path | None], Maker]:
-        """The model, loaded; gives what makes groups, with a journal for a server's answers."""
-        base = self._local(self.base, "base") if self.base is not None else None
+    def load(self, queries: Iterable[Query] = ()) -> Callable[[Path | None], Maker]:
+        """The model, loaded; gives what makes groups, with a journal for a server's answers.
+
+        Args:
+            queries: told before a model is loaded where its chat template refuses some.
+        """
+        base = self._local(self.base, "base", queries) if self.base is not None else None
 
         def maker(sampler: Sampler) -> Maker:
             own = (self.steering, self.plan, self.decoding)
@@ -156,16 +160,17 @@ class SamplingJob:
             return Maker(GroupMaker(sampler, *own, base, share, answers), self.seed)
 
         if self.server is None:
-            sampler = self._local(self.model, self.model)
+            sampler = self._local(self.model, self.model, queries)
             return lambda journal: maker(sampler)
         client = ChatClient(self.server, self.model, self.key_variable, extra_body=self._extra_body)
         return lambda journal: maker(ServerSampler(client, self.concurrency, journal))
 
-    def _local(self, source: str, name: str) -> Sampler:
+    def _local(self, source: str, name: str, queries: Iterable[Query] = ()) -> Sampler:
         from neat_align.sampling.local import TransformersSampler
 
-        model = load_causal_lm(source, self.dtype, self.device)
         tokenizer = load_tokenizer(source)
-        raise_all(vocabulary_problems(model, tokenizer))
         form = PromptFormat(tokenizer, self.chat_template_kwargs)
+        raise_all(conversation_problems(queries, form))
+        model = load_causal_lm(source, self.dtype, self.device)
+        raise_all(vocabulary_problems(model, tokenizer))
         return TransformersSampler(model, form, name, self.batch_size)

@@ -64,9 +64,10 @@ class RewardFunction:
     def _arguments(self, groups: Sequence[Group]) -> dict[str, Any]:
         """Copies: what a function does to them must not reach the data."""
         pairs = [(g.query, r) for g in groups for r in g.responses]
-        names = dict.fromkeys(name for query, _ in pairs for name in query.meta)
+        columns = [{**q.template_columns, **q.meta} for q, _ in pairs]
+        names = dict.fromkeys(name for row in columns for name in row)
         return {
-            **{n: [copy.deepcopy(q.meta.get(n)) for q, _ in pairs] for n in names},
+            **{n: [copy.deepcopy(row.get(n)) for row in columns] for n in names},
             "prompts": [
                 [m.to_json() for m in q.messages] if q.conversational else _as_text(q)
                 for q, _ in pairs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ class Records(Sequence[Any]):
 
     def __init__(self, data: Any, name: str = "train_dataset", needed: int | None = None) -> None:
         self.rows: Sequence[Any]
+        self.name = name
         if isinstance(data, Records):
-            self.rows = data.rows
+            self.rows, self.name = data.rows, data.name
             return
         if isinstance(data, DataSpec):
             data = load_queries(data)
@@ -46,7 +48,10 @@ class Records(Sequence[Any]):
         return len(self.rows)
 
     def __getitem__(self, index: Any) -> Any:
-        return record_of(self.rows[int(index)])
+        record = record_of(self.rows[int(index)])
+        if not isinstance(record, Query) or record.place:
+            return record
+        return replace(record, place=f"row {int(index) + 1} of {self.name}")
 
     @property
     def are_queries(self) -> bool:

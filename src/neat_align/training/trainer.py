@@ -29,7 +29,7 @@ from neat_align.modeling.padding import padding_problems
 from neat_align.modeling.tokenized import TokenizedGroup
 from neat_align.objectives import NEAT, GroupLogps, Objective
 from neat_align.prohibition import prohibition_warnings
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompt_format import PromptFormat, conversation_problems
 from neat_align.sampling.base import Sampler
 from neat_align.sampling.groups import draw_seed, stable_seed
 from neat_align.sampling.verdict import SteeringTrial
@@ -168,6 +168,10 @@ class NEATTrainer(EvaluatingTrainer):
                 args.metric_for_best_model, list(sets_of(held_out))
             )
         tokenizer = tokenizer_of(processing_class, model)
+        self.prompt_format = PromptFormat(tokenizer, args.chat_template_kwargs)
+        for records in (trained, *sets_of(held_out).values()):
+            asked = (item if isinstance(item, Query) else item.query for item in records)
+            raise_all(conversation_problems(asked, self.prompt_format))
         if isinstance(model, str | Path):  # the Trainer moves it to its device
             model = load_causal_lm(model, "float32", "cpu", trainable=True)
         model, came_with_adapter = with_adapter(model, peft_config, args.seed)
@@ -178,7 +182,6 @@ class NEATTrainer(EvaluatingTrainer):
         self.config_dropout = disable_dropout(model) if args.disable_dropout else {}
         if args.packed:
             prepare_for_packing(model.get_base_model() if isinstance(model, PeftModel) else model)
-        self.prompt_format = PromptFormat(tokenizer, args.chat_template_kwargs)
         self.reference = make_reference(
             args, self.objective, samples, model, reference_of(reference_model), came_with_adapter
         )
