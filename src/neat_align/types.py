@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import isfinite
 from typing import Any, Literal
 
 from neat_align.errors import DataError
@@ -240,6 +241,13 @@ class Group:
                 f"a group without responses (query {self.query.id})",
                 "there is nothing to compare",
                 "sample at least two responses a query",
+            )
+        broken = [r.score for r in self.responses if r.score is not None and not isfinite(r.score)]
+        if broken:
+            raise DataError(
+                f"a group with a score of {broken[0]} (query {self.query.id})",
+                "nothing can be ranked by it",
+                "correct the reward, and score the group again with `neat score`",
             )
         scored = [r.score is not None for r in self.responses]
         if any(scored) and not all(scored):

@@ -85,6 +85,10 @@ def test_the_figures_are_told_before_training_and_stored_groups_refused(folder, 
     told = neat("score", "g.jsonl", "-r", "r.py:constant", "-o", "c.jsonl")
     assert "training on these groups is refused" in told.output
     assert told.exit_code == 0
+    told = neat("score", "g.jsonl", "-r", "r.py:constant", "-o", "none.jsonl", "--min-gap", 0)
+    assert "left out: 12 groups without a gap above 0" in told.output
+    assert "no group is left" in told.output
+    assert told.exit_code == 0
     done = neat("train", "rule.yaml", "model=absent", "--groups", "c.jsonl", "-o", "offline")
     assert done.exit_code != 0
     assert not (folder / "offline").exists()

@@ -8,12 +8,15 @@ import pytest
 import torch
 
 from neat_align.comparison.methods import with_method
-from neat_align.errors import NoSignalError
+from neat_align.errors import DataError, NoSignalError
 from neat_align.objectives import D2O, DPO, KTO, NEAT, NEATPP, NPO, OBJECTIVES, PRO, SFT, SPPO
 from neat_align.objectives.contract import example_batch
 from neat_align.objectives.neat import GAP_SCALE, MIN_GAP
 from neat_align.recipe import load_recipe
 from neat_align.recipe.objectives import objective_arguments, objective_problems
+from neat_align.sampling.base import Decoding
+from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.training.signal import (
     CALIBRATION,
     PATIENCE,
@@ -254,3 +257,18 @@ def test_gaps_in_reward_units_stay_the_recipes_own(method):
     assert (overlaid.get("min_gap"), overlaid.get("gap_scale")) == own[method]
     other = with_method(load_recipe("world", ["objective={name: dpo}"]), "neat").objective
     assert "min_gap" not in other
+
+
+def test_a_query_that_is_asked_twice_at_once_gets_answers_of_its_own(steering, queries):
+    twice = [queries[0], queries[1], queries[0]]
+    sampler = ScriptedSampler(lambda request: str(request.seed))
+    first, other, second = sample_groups(sampler, twice, steering, GroupPlan(), Decoding(), seed=3)
+    alone = sample_groups(sampler, queries[:2], steering, GroupPlan(), Decoding(), seed=3)
+    assert [first, other] == alone
+    assert not {r.text for r in first.responses} & {r.text for r in second.responses}
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_refused_wherever_groups_come_from(score):
+    with pytest.raises(DataError, match="nothing can be ranked by it"):
+        group(1.0, score)

@@ -45,5 +45,7 @@ def told_of(signal: Signal) -> Iterator[str]:
 
 def signal_lines(path: Path) -> Iterator[str]:
     """What is to be told of stored groups; nothing where none is scored."""
+    if path.is_file() and path.stat().st_size == 0:
+        return iter(["no group is left: nothing can be trained on"])
     found = stored_figures(path)
     return told_of(found) if found else iter(())

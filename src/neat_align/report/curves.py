@@ -53,6 +53,12 @@ CURVES = (
         ("eval/reward/",),
         SOURCE_COLOURS,
     ),
+    Curve(
+        "Groups that teach something",
+        "Share of groups whose scores differ enough to learn from.",
+        ("signal/usable",),
+        percent=True,
+    ),
     Curve("Loss terms", "What the optimiser sees, before weighting.", ("loss/",)),
     Curve(
         "Log-probability, nats a token",

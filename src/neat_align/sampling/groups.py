@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -45,13 +46,14 @@ class GroupPlan:
 
 
 def plan_group(
-    query: Query, steering: Steering | None, plan: GroupPlan, seed: int
+    query: Query, steering: Steering | None, plan: GroupPlan, seed: int, repeat: int = 0
 ) -> list[SamplingRequest]:
     """The requests of one group: positive, negative, then plain.
 
     Phrasings are taken in turn from a start that the seed and the query decide, so that a
     group of two shows two phrasings. A steering pair without a positive side asks for its
-    positive responses without a prompt.
+    positive responses without a prompt. A query that is asked again at the same time, for the
+    `repeat`-th time, gets responses of its own.
 
     Raises:
         RecipeError: no steering, and not all of the responses are plain.
@@ -64,8 +66,9 @@ def plan_group(
         *_cycle(Source.NEGATIVE, steering.negative if steering else (), plan.negative, query, seed),
         *_cycle(Source.PLAIN, (), plan.plain, query, seed),
     ]
+    key = f"{query.id}#{repeat}" if repeat else query.id
     return [
-        SamplingRequest(query, source, prompt, stable_seed(seed, query.id, slot))
+        SamplingRequest(query, source, prompt, stable_seed(seed, key, slot))
         for slot, (source, prompt) in enumerate(wanted)
     ]
 
@@ -96,7 +99,11 @@ class GroupMaker:
 
         A query of which a response did not come has none: see `whole_groups`.
         """
-        requests = [r for q in queries for r in plan_group(q, self.steering, self.plan, seed)]
+        requests: list[SamplingRequest] = []
+        seen: Counter[str] = Counter()
+        for query in queries:
+            requests += plan_group(query, self.steering, self.plan, seed, seen[query.id])
+            seen[query.id] += 1
         groups = whole_groups(queries, self._sample(requests), self.plan.size)
         return [with_answers(group) for group in groups] if self.add_reference else groups
 

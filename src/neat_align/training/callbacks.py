@@ -42,7 +42,8 @@ class GuardRails(TrainerCallback):
             logs["stopped_early"] = reason
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.signal.judge()  # a run of few groups
+        if state.global_step >= state.max_steps:  # not one that was stopped on the way
+            self.signal.judge()  # a run of few groups
 
     def _reason(self, logs: dict[str, Any]) -> str:
         kl, stop_kl = logs.get("kl"), self.config.stop_kl
