@@ -59,14 +59,11 @@ def logits(model):
     [
         (False, {"target_modules": ["lm_head", "embed_tokens"]}),
         (True, {"target_modules": ["q_proj", "lm_head"]}),
-        (True, {"target_modules": ["q_proj", "embed_tokens"]}),
         (True, {"target_modules": ["lm_head", "embed_tokens"]}),
-        (True, {"modules_to_save": ["lm_head"]}),
         (True, {"modules_to_save": ["embed_tokens"]}),
         (True, {"use_dora": True}),
-        (True, {"use_rslora": True}),
+        (False, {"use_rslora": True}),
         (True, {"bias": "all"}),
-        (True, {}),
     ],
     ids=str,
 )

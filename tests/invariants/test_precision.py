@@ -16,7 +16,7 @@ from neat_align.scoring.reward_model import RewardModelScorer
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Group, Response, Source
 
-STEPS = 10
+STEPS = 2
 
 
 def groups(queries):
@@ -60,8 +60,7 @@ def trained(model, tokenizer, queries, steering, path, objective=None, **setting
     return trainer, moved
 
 
-@pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("bf16", [True, False])
+@pytest.mark.parametrize(("packed", "bf16"), [(True, True), (False, True), (True, False)])
 def test_the_big_recipe_trains_at_its_rate(tmp_path, tokenizer, queries, steering, packed, bf16):
     """The rate of `hh_qwen3_0.6b`; bfloat16 forward passes, as on a GPU, and both layouts."""
     rate = load_recipe("hh_qwen3_0.6b").train["learning_rate"]
