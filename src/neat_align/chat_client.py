@@ -10,7 +10,6 @@ log of ours.
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import threading
@@ -23,7 +22,7 @@ from typing import Any, NoReturn, TypeVar
 import httpx
 
 from neat_align import defaults
-from neat_align.errors import InputError, RecipeError, ServerError, UnansweredError, raise_all
+from neat_align.errors import ServerError, UnansweredError, raise_all
 from neat_align.servers.address import Address, url_problems
 from neat_align.servers.answers import (
     Answer,
@@ -33,13 +32,13 @@ from neat_align.servers.answers import (
     parse_body,
     read_completion,
 )
+from neat_align.servers.checks import client_problems
 from neat_align.servers.dialect import Form, what_it_says
 from neat_align.servers.patience import Patience
 from neat_align.servers.refusals import fix_of, is_of_one_question
-from neat_align.servers.secrets import SHORTEST, key_problems, read_key, secret_names, strike
+from neat_align.servers.secrets import SHORTEST, key_problems, read_key, strike
 from neat_align.servers.transport import (
     Reply,
-    environment_problems,
     exchange,
     open_http,
     used_proxies,
@@ -52,12 +51,6 @@ PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523,
 ROUNDS = 3
 """How often a question is asked whose answer is none."""
 SHOWN = 300  # characters of a server's answer in an error
-RESERVED = frozenset(
-    {"model", "messages", "n", "stream", "max_tokens", "max_completion_tokens", "temperature",
-     "top_p", "top_k", "min_p", "seed", "stop"}
-)  # fmt: skip
-"""Fields of a request that have settings of their own."""
-
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
@@ -189,6 +182,7 @@ class ChatClient:
         adapt: Callable[[Reply], bool] = lambda reply: False,
     ) -> Result:
         problem, pause, attempt, gone = "", self.first_pause, 0, False
+        moved = self._address != Address.of(self.url)
         while attempt < self.attempts:
             if attempt:
                 time.sleep(pause * random.uniform(0.75, 1.0))
@@ -205,10 +199,15 @@ class ChatClient:
                     return read(reply.content)
                 except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
                     problem = f"an answer of another form ({error})"
-            if self._moves(asked, reply) or (reply.status != httpx.codes.OK and adapt(reply)):
+            if self._moves(asked, reply):
+                moved = True
+                continue
+            if reply.status != httpx.codes.OK and adapt(reply):
                 continue
             if reply.status != httpx.codes.OK:
                 problem = f"status {reply.status}: {_shown(self._safe(_text(reply)))}"
+                if reply.status == httpx.codes.NOT_FOUND and moved:
+                    problem = f"neither without nor with /v1 is there such a thing: {problem}"
                 if reply.status not in PASSING or b"insufficient_quota" in reply.content:
                     self._refused(reply, problem)
                 pause = max(pause, min(reply.retry_after, self.longest_pause))
@@ -277,26 +276,6 @@ class ChatClient:
         """An answer without the key, should a server have put it there, and where it is from."""
         text, name = (strike(t, self.key_variable, SHORTEST) for t in (answer.text, model))
         return replace(answer, text=text, note=note, model=name)
-
-
-def client_problems(
-    url: str, key_variable: str, extra_body: Mapping[str, Any] | None = None
-) -> list[InputError]:
-    """What is wrong with an endpoint and its surroundings; nothing is asked of it."""
-    problems = url_problems(url) + key_problems(key_variable) + environment_problems()
-    extra = extra_body or {}
-    for name in sorted(RESERVED & extra.keys()):
-        why = "it has a setting of its own, and would be said twice"
-        problems.append(RecipeError(f"extra_body with {name!r}", why, "leave it out there"))
-    try:
-        json.dumps(extra, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        problems.append(RecipeError("extra_body", f"it is no JSON: {error}", "write JSON"))
-    if secret := secret_names(extra):
-        given = f"extra_body with {', '.join(map(repr, secret))}"
-        why = "it may be secret, and what is asked is written into runs"
-        problems.append(RecipeError(given, why, "put the key into an environment variable"))
-    return problems
 
 
 def _what_failed(error: httpx.RequestError) -> str:

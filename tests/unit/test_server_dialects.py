@@ -2,7 +2,9 @@
 
 # ruff: noqa: F811 (the fixture `stub` is imported)
 
+import email.utils
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.unit.test_server_sampler import QUERIES, client, draw, stub  # noqa: F401
@@ -11,6 +13,7 @@ from neat_align.chat_client import ChatClient
 from neat_align.errors import ServerError, UnansweredError
 from neat_align.sampling.groups import GroupPlan
 from neat_align.servers.dialect import Form, what_it_says
+from neat_align.servers.transport import Reply
 from neat_align.types import Message
 
 ASKED = {"max_tokens": 9, "temperature": 0.7, "top_p": 1.0, "top_k": 0, "min_p": 0.0,
@@ -65,6 +68,9 @@ REFUSALS = [
      "without", {"seed"}),
     (said("`top_p` must be > 0.0 and < 1.0"), "without", {"top_p"}),
     (pydantic("min_p"), "without", {"min_p"}),
+    (said("Unknown field min_p. Allowed fields are: model, n, temperature, top_p, max_tokens"),
+     "without", {"min_p"}),
+    (said("The following parameters are not supported: min_p, seed"), "without", {"min_p", "seed"}),
     ("stop is not supported by this model", "without", {"stop"}),
 ]  # fmt: skip
 KEPT = [
@@ -230,6 +236,29 @@ def test_azures_address(stub):
     ChatClient(url, "m").ask([Message("user", "q")], 1, ASKED)
     assert stub.paths == ["/openai/deployments/d/chat/completions?api-version=2024"]
     assert stub.headers[0]["api-key"]
+
+
+def test_an_address_that_is_none_with_a_version_either(stub):
+    """What the address as it was given said is not lost."""
+    stub.whole = lambda body: (404, {}, b"no deployment of that name")
+    stub.models = []
+    with pytest.raises(ServerError, match="no deployment of that name") as caught:
+        ChatClient(stub.url.removesuffix("/v1"), "m").ask([Message("user", "q")], 1, ASKED)
+    assert "neither without nor with /v1" in caught.value.why
+
+
+def test_a_date_to_wait_for():
+    later = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=90))
+    assert 80 < Reply(429, b"", {"retry-after": later}).retry_after <= 90
+    past = "Wed, 21 Oct 2015 07:28:00 GMT"
+    assert Reply(429, b"", {"retry-after": past}).retry_after == 0
+
+
+def test_an_extra_field_that_a_server_refuses_is_not_dropped(stub):
+    stub.whole = accepts((lambda b: "top_a" in b, said("Unknown field: top_a", param="top_a")))
+    with pytest.raises(UnansweredError, match="Unknown field: top_a"):
+        ChatClient(stub.url, "m", extra_body={"top_a": 1}).ask([Message("user", "q")], 1, ASKED)
+    assert len(stub.bodies) == 1
 
 
 def test_an_address_of_ip_version_6(monkeypatch):

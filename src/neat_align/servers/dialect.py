@@ -36,6 +36,12 @@ TOO_LONG = re.compile(
     r"reduce (the|your)|exceed.{0,60}(token|context|length)",
     re.IGNORECASE | re.DOTALL,
 )
+ALLOWED = re.compile(
+    r"(?<!not )(?<!not a )\b(allowed|valid|supported|permitted|accepted|known|available|possible)\b"
+    r"[^.:]{0,40}(:|\bare\b)",
+    re.IGNORECASE,
+)
+"""What begins a list of the fields that a server does take."""
 NO_SYSTEM = re.compile(
     r"(roles?|conversation).{0,40}must alternate|only user and assistant", re.IGNORECASE
 )
@@ -101,6 +107,7 @@ class Form:
             extra: fields that the user added, which stay.
         """
         text, names = what_it_says(refusal)
+        text = ALLOWED.split(text, maxsplit=1)[0]
         if TOO_LONG.search(text):
             return None
         unsupported = bool(UNSUPPORTED.search(text))
