@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -267,6 +268,29 @@ def test_a_checkpoint_without_optimiser_is_not_resumed_from(tmp_path, tokenizer,
         again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))  # nothing is left to do
     assert again.state.global_step == 3
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path, tokenizer, steering, queries):
+    """Other texts, another reward, objective or data: named, and not gone on with."""
+    settings = {"max_steps": 3, "save_strategy": "steps", "save_steps": 2}
+    trainer_of(tmp_path, tokenizer, steering, queries, **settings).train()
+
+    def shorter(completions, **kwargs):
+        return [-float(len(text)) for text in completions]
+
+    changes = (
+        ({"steering": replace(steering, negative=("Be vague.",))}, "steering.negative"),
+        ({"objective": NEAT(lm_weight=3.0)}, "objective.lm_weight"),
+        ({"reward_funcs": shorter}, "rewards.shorter"),
+        ({"dataset": queries[1:]}, "data (queries:"),
+    )
+    for change, named in changes:
+        given = {"steering": steering, "dataset": queries, **change}
+        again = trainer_of(tmp_path, tokenizer, **given, **settings)
+        with pytest.raises(OutputError, match=re.escape(named)):
+            again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    again = trainer_of(tmp_path, tokenizer, replace(steering, name="other"), queries, **settings)
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
 
 
 def test_reference_is_the_initial_policy(tmp_path, tokenizer, steering, queries):

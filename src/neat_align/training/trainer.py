@@ -70,6 +70,7 @@ from neat_align.training.passes import collated_passes, pass_logps
 from neat_align.training.precision import on_one_device, precision_problems
 from neat_align.training.repeats import draw_key, repeat_numbers
 from neat_align.training.requirements import training_needs
+from neat_align.training.resumed import refuse_other_training, write_made_from
 from neat_align.training.running_means import RunningMeans
 from neat_align.training.sharding import (
     sharding_problems,
@@ -473,13 +474,16 @@ class NEATTrainer(EvaluatingTrainer):
         super().log(logs, start_time)
 
     def save_beside(self, folder: Path) -> None:
-        """The groups sampled for steps to come, and what their scores have told so far."""
+        """What the training is made from; groups for steps to come, and what scores have told."""
+        if self.is_world_process_zero():
+            write_made_from(folder, self)
         save_groups(folder / self._pending_file, [g for batch in self._pending for g in batch])
         sizes = json.dumps([len(batch) for batch in self._pending])
         (folder / self._pending_file).with_suffix(".sizes.json").write_text(sizes, encoding="utf-8")
         (folder / self._signal_file).write_text(json.dumps(self.signal.state()), encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        refuse_other_training(Path(resume_from_checkpoint), self)
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         path = Path(resume_from_checkpoint) / self._pending_file
         sizes = json.loads(path.with_suffix(".sizes.json").read_text(encoding="utf-8"))

@@ -1,0 +1,90 @@
+"""What a checkpoint belongs to: texts, objective, rewards and data, by content.
+
+The Trainer goes on from a checkpoint with whatever it is given now. Under another rule or
+another reward that would be another training, half of it done.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import textwrap
+from collections.abc import Iterator
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from neat_align.atomic import atomic_write_json, read_json
+from neat_align.errors import OutputError
+from neat_align.identity import differences, identity
+from neat_align.steering import SIDES
+
+FILE = "made_from.json"
+
+
+def write_made_from(folder: Path, trainer: Any) -> None:
+    """Leave in a checkpoint what the training is made from."""
+    atomic_write_json(folder / FILE, _made_from(trainer))
+
+
+def refuse_other_training(folder: Path, trainer: Any) -> None:
+    """Make sure that a checkpoint is of the training that is to go on from it.
+
+    Raises:
+        OutputError: steering texts, objective, rewards or queries differ; each is named.
+    """
+    if not (folder / FILE).exists():
+        return  # of a version that did not leave it
+    before, now = (identity(made, {}) for made in (read_json(folder / FILE), _made_from(trainer)))
+    different = differences(before, now, {})
+    if different:
+        raise OutputError(
+            f"checkpoint {folder}",
+            f"it is of another training; different are {', '.join(different)}",
+            "go on with what it was made from, or train anew in another output_dir",
+        )
+
+
+def _made_from(trainer: Any) -> dict[str, Any]:
+    pair, objective = trainer.steering, trainer.objective
+    return {
+        "steering": {side: list(getattr(pair, side)) for side in SIDES} if pair else None,
+        "objective": {"name": objective.name, **dict(_parameters(objective))},
+        "negative_context": trainer.negative_context,
+        "rewards": dict(_rewards(trainer)),
+        "data": _ids(trainer.train_dataset),
+    }
+
+
+def _parameters(objective: Any) -> Iterator[tuple[str, Any]]:
+    values = asdict(objective) if is_dataclass(objective) else vars(objective)
+    for name, value in values.items():
+        is_plain = value is None or isinstance(value, str | int)
+        yield name, value if is_plain else repr(value)  # JSON has no infinity
+
+
+def _rewards(trainer: Any) -> Iterator[tuple[str, Any]]:
+    if trainer.maker is None:
+        return
+    scorers = trainer.maker.scorers
+    for name, scorer, weight in zip(scorers.names, scorers.scorers, scorers.weights, strict=True):
+        code = _code(scorer.function) if hasattr(scorer, "function") else None
+        yield name, {"weight": float(weight), **({"code": code} if code else {})}
+
+
+def _code(function: Any) -> str | None:
+    """Digest of what a function does, comments apart; None where its text cannot be had."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return None
+    return f"code:{hashlib.sha256(ast.dump(tree).encode()).hexdigest()}"
+
+
+def _ids(rows: Any) -> str:
+    """Digest of the queries that are trained on, in their order."""
+    found = hashlib.sha256()
+    for row in rows:
+        found.update(getattr(row, "query", row).id.encode())
+    return f"queries:{found.hexdigest()}"
