@@ -61,7 +61,7 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self.name = tokenizer.name_or_path or "unnamed"
+        self.name = tokenizer.name_or_path or "this tokenizer"
         sources = [self._source(None), self._source([{}])]
         trees = [_parsed(source, self.name) for source in sources]
         undeclared = set[str]().union(*(_variables(tree) for tree in trees))

@@ -61,6 +61,7 @@ class PromptFormat:
         is_policys: whether queries' own arguments are meant for this template. Otherwise
             those that it does not read are left out: a reward model's template need not
             know what the policy's does.
+        quiet: say nothing of the format: whoever asks has chosen it.
 
     Raises:
         ModelError: nothing says how a response ends; the template is broken, or never reads
@@ -72,9 +73,10 @@ class PromptFormat:
         tokenizer: PreTrainedTokenizerBase,
         template_kwargs: Mapping[str, Any] | None = None,
         is_policys: bool = True,
+        quiet: bool = False,
     ) -> None:
         self.tokenizer, self.is_policys = tokenizer, is_policys
-        self.name = tokenizer.name_or_path or "unnamed"
+        self.name = tokenizer.name_or_path or "this tokenizer"
         self.template_kwargs = dict(template_kwargs or {})
         self.has_template = getattr(tokenizer, "chat_template", None) is not None
         self.template = ChatTemplate(tokenizer) if self.has_template else None
@@ -96,7 +98,7 @@ class PromptFormat:
             for thinks in (False, True)
         }
         self._spelt = spelling(self._marks)
-        _say_once(*self._remarks())
+        _say_once(*([] if quiet else self._remarks()))
 
     # ------------------------------------------------------------------ what a format tells
 

@@ -78,7 +78,7 @@ def train_language_model(
     """
     set_seed(settings.seed)
     tokenizer = train_tokenizer(documents, settings)
-    prompt_format = PromptFormat(tokenizer)
+    prompt_format = PromptFormat(tokenizer, quiet=True)
     rows = [encode_document(d, prompt_format, settings) for d in documents]
     model = LlamaForCausalLM(_config(tokenizer, settings))
     checkpoints = training_folder(output_dir, settings, rows)
@@ -112,7 +112,7 @@ def train_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    untrained = PromptFormat(_wrap(bpe, settings))
+    untrained = PromptFormat(_wrap(bpe, settings), quiet=True)
     bpe.train_from_iterator((_rendered(d, untrained) for d in documents), trainer)
     return _wrap(bpe, settings)
 
