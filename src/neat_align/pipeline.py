@@ -26,6 +26,7 @@ from neat_align.content import Source, keep, recorded, refuse_changes
 from neat_align.data import load_groups
 from neat_align.errors import OutputError, RecipeError, raise_all
 from neat_align.evaluation import Evaluated, Evaluation, evaluate, resolve_checker
+from neat_align.evaluation.results import BASE, PROMPT
 from neat_align.evaluation.safety import check_kinds
 from neat_align.recipe import (
     Recipe,
@@ -288,6 +289,7 @@ def evaluate_models(
     heldout = section.heldout_reward
     if isinstance(heldout, RewardTraining):
         heldout = str(run.path("heldout_reward"))
+    prompts = recipe.pair.positive if paths is None and section.prompt else ()
     if paths is None:
         paths = {"base": Path(base_source(recipe, run)), policy_name(recipe): run.path("policy")}
     evaluation = evaluate(
@@ -298,6 +300,7 @@ def evaluate_models(
             recipe.model.chat_template_kwargs,
             recipe.device,
             recipe.model.dtype,
+            prompts,
         ),
         held_out,
         recipe.pair,
@@ -351,9 +354,15 @@ def loaded_models(
     chat_template_kwargs: Mapping[str, Any] | None = None,
     device: str = "auto",
     dtype: str = "auto",
+    prompts: Sequence[str] = (),
 ) -> Iterator[tuple[str, Evaluated]]:
-    """Models one at a time, ready to be evaluated."""
+    """Models one at a time, ready to be evaluated.
+
+    Args:
+        prompts: with some, the one named "base" comes again as "prompt", under them.
+    """
     from neat_align.evaluation.local import evaluated_model
+    from neat_align.evaluation.prompted import prompted_model
     from neat_align.modeling import load_causal_lm, load_tokenizer
 
     for name, path in paths.items():
@@ -361,6 +370,10 @@ def loaded_models(
         with tqdm(desc=f"evaluating {name}", unit=" responses", delay=2, leave=False) as bar:
             options = (name, batch_size, seed, bar.update, chat_template_kwargs)
             yield name, evaluated_model(model, tokenizer, *options)
+        if name == BASE and prompts:
+            with tqdm(desc=f"evaluating {PROMPT}", unit=" responses", delay=2, leave=False) as bar:
+                own = (prompts, PROMPT, batch_size, bar.update, chat_template_kwargs)
+                yield PROMPT, prompted_model(model, tokenizer, *own)
 
 
 def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:

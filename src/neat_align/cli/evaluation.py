@@ -16,6 +16,7 @@ from neat_align.cli.report import evaluation_page
 from neat_align.content import Source, absolute_name, recorded
 from neat_align.errors import InputError, RecipeError, SteeringError, raise_all
 from neat_align.evaluation import Evaluation, EvaluationSettings, evaluate, resolve_checker
+from neat_align.evaluation.results import PROMPT
 from neat_align.evaluation.safety import check_kinds
 from neat_align.modeling import AUTO, check_model_source, place
 from neat_align.runs import MANIFEST, RunDirectory
@@ -33,6 +34,7 @@ def evaluate_paths(
     batch_size: int,
     chat_template_kwargs: Mapping[str, Any] | None = None,
     where: tuple[str, str] = (AUTO, AUTO),
+    prompt: bool = True,
 ) -> Evaluation:
     """Check everything, then evaluate each model; write results and page to `output`.
 
@@ -40,6 +42,7 @@ def evaluate_paths(
         chat_template_kwargs: arguments of the chat templates; those with which the models
             were aligned, as their runs tell, when None.
         where: device and dtype; see `modeling.device`.
+        prompt: evaluate the base under the pair's positive prompts, too.
 
     Raises:
         InputError: everything that is wrong with what was given.
@@ -76,7 +79,8 @@ def evaluate_paths(
         for key, name in rewards.items()
         if name
     }
-    loaded = loaded_models(models, batch_size, settings.seed, arguments, device, dtype)
+    prompts = pair.positive if prompt and PROMPT not in models else ()
+    loaded = loaded_models(models, batch_size, settings.seed, arguments, device, dtype, prompts)
     evaluation = evaluate(loaded, found, pair, settings, scorers, judge)
     evaluation.about["sources"] = recorded(_sources(models, queries, steering, rewards, checker))
     evaluation.about["asked"] = {

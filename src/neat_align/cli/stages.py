@@ -367,6 +367,9 @@ def evaluate(
     min_p: MinP = defaults.MIN_P,
     stop_strings: StopStrings = None,
     chat_template_kwargs: TemplateArguments = None,
+    prompt: Annotated[
+        bool, typer.Option(help="Also the base under the positive prompts, without training.")
+    ] = True,
     samples_per_query: Annotated[
         int, typer.Option(min=1, help="Responses a query.")
     ] = defaults.SAMPLES_PER_QUERY,
@@ -406,6 +409,7 @@ def evaluate(
         batch_size,
         arguments,
         where,
+        prompt,
     )
     samples = {name: result.samples for name, result in evaluation.models.items()}
     tell_evaluation(evaluation.to_json(), samples, output, console.print)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from neat_align.comparison.methods import (
-    BASE,
+    PROMPT,
     RATE,
+    UNTRAINED,
     Method,
     load_methods,
     repeated_methods,
@@ -135,7 +136,7 @@ class Grid:
     @property
     def tuned_methods(self) -> list[Method]:
         """Every method that is tuned for itself or for a control, once."""
-        asked = [m for v in self.variants for m in v.methods if m.name != BASE]
+        asked = [m for v in self.variants for m in v.methods if m.name not in UNTRAINED]
         known = load_methods()
         found = [known[m.tuned_as] if m.tuned_as else m for m in asked]
         return list({m.name: m for m in found}.values())
@@ -164,7 +165,7 @@ class Grid:
         """What is used when nothing is tuned."""
         if method.tuned_as:
             return self.first_setting(load_methods()[method.tuned_as])
-        return {} if method.name == BASE else method.settings(1, self._rate)[0]
+        return {} if method.name in UNTRAINED else method.settings(1, self._rate)[0]
 
     def to_json(self) -> dict[str, Any]:
         """What makes two grids the same."""
@@ -229,7 +230,9 @@ class Grid:
                     method.settings(self.tune, self._rate)  # refuses a ladder that is too short
                 (cell, *_) = self.test_cells(variant, method, self.first_setting(method))
                 problems = check_recipe(cell.recipe)
-                if method.name != BASE:
+                if method.name == PROMPT and not problems and not cell.recipe.pair.positive:
+                    problems = [_no_positive(cell.recipe)]
+                if method.name not in UNTRAINED:
                     problems = problems or needs(cell.recipe)
                 for problem in problems:
                     found.setdefault(str(problem), problem)
@@ -287,6 +290,14 @@ def digest(value: Any) -> str:
     """Ten characters that change with the content."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _no_positive(recipe: Recipe) -> InputError:
+    return RecipeError(
+        f"method 'prompt' with steering {recipe.pair.name!r}",
+        "the pair has no positive prompt to put before the queries",
+        "say what is wanted under steering.positive, or leave the method out",
+    )
 
 
 def _variants(recipe: Recipe) -> list[Any]:

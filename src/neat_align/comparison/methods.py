@@ -19,7 +19,8 @@ from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.recipe import Recipe, recipe_from
 from neat_align.recipe.objectives import objective_fields
 
-BASE = "base"
+BASE, PROMPT = "base", "prompt"
+UNTRAINED = (BASE, PROMPT)  # what these are is evaluated as it is
 RATE = "train.learning_rate"
 REWARD_UNITS = ("min_gap", "gap_scale")
 """Parameters of an objective that are in the units of the recipe's reward: they stay its own."""
@@ -106,6 +107,13 @@ def with_method(recipe: Recipe, name: str) -> Recipe:
         RecipeError: there is no method of that name.
     """
     raise_all(unknown_methods([name]))
+    if name in UNTRAINED:
+        raise RecipeError(
+            f"method {name!r}",
+            "it trains nothing, so there is no run of it",
+            "the evaluation of every run has it beside the policy; or compare it: "
+            f"`neat compare RECIPE --methods {name},neat`",
+        )
     content = recipe.model_dump(mode="json")
     return recipe_from(load_methods()[name].applied(content, {}))
 

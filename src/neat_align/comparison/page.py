@@ -10,7 +10,7 @@ from rich.table import Table
 
 from neat_align.atomic import atomic_write_text
 from neat_align.comparison.grid import MAIN
-from neat_align.comparison.methods import BASE, RATE
+from neat_align.comparison.methods import RATE, UNTRAINED
 from neat_align.comparison.pareto import pareto_svg
 from neat_align.comparison.summary import OURS
 from neat_align.report.comparison import Part, build_comparison
@@ -133,7 +133,7 @@ def _costs(table: Mapping[str, Row]) -> Rows:
             f"{row['cost']['peak_memory_bytes'] / 1e6:,.0f}",
         ]
         for name, row in table.items()
-        if "cost" in row and name != BASE
+        if "cost" in row and name not in UNTRAINED
     ]
     return [head, *rows]
 

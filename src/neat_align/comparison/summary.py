@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neat_align.comparison.grid import Cell, Grid, Variant
-from neat_align.comparison.methods import BASE, Method, load_methods
+from neat_align.comparison.methods import UNTRAINED, Method, load_methods
 from neat_align.comparison.store import Store
 from neat_align.evaluation.observations import SHARES, observations
 
@@ -36,7 +36,7 @@ def chosen_setting(grid: Grid, store: Store, method: Method) -> dict[str, Any] |
     """
     if method.tuned_as:
         return chosen_setting(grid, store, load_methods()[method.tuned_as])
-    tried = [] if method.name == BASE else grid.tuning_cells(method)
+    tried = [] if method.name in UNTRAINED else grid.tuning_cells(method)
     if not tried:
         return grid.first_setting(method)
     if any(store.record(cell.name) is None for cell in tried):

@@ -23,7 +23,7 @@ from neat_align import inputs, stages
 from neat_align.atomic import atomic_write_json, atomic_write_text
 from neat_align.comparison.grid import Cell, Grid, artefacts
 from neat_align.comparison.memory import PeakMemory
-from neat_align.comparison.methods import BASE
+from neat_align.comparison.methods import BASE, PROMPT, UNTRAINED
 from neat_align.comparison.store import Store
 from neat_align.comparison.summary import chosen_setting
 from neat_align.content import refuse_changed
@@ -238,7 +238,7 @@ def _aligned(
 
     recipe = cell.recipe
     dtype, device = recipe.model.dtype, recipe.device
-    if cell.method == BASE:
+    if cell.method in UNTRAINED:
         return load_causal_lm(base, dtype, device), {"responses": 0, "tokens": 0}
     trainer = stages.align(recipe, base, rewards, folder, trial="off")
     totals = trainer.stopwatch.total_tokens
@@ -258,8 +258,9 @@ def _evaluated(
     store: Store,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Figures and samples on the cell's evaluation queries."""
-    from neat_align.evaluation import evaluate, resolve_checker
+    from neat_align.evaluation import Evaluated, evaluate, resolve_checker
     from neat_align.evaluation.local import evaluated_model
+    from neat_align.evaluation.prompted import prompted_model
     from neat_align.modeling import load_causal_lm, load_tokenizer
 
     recipe = cell.recipe
@@ -273,17 +274,27 @@ def _evaluated(
     tokenizer, size = load_tokenizer(base), section.batch_size
     reference = load_causal_lm(base, recipe.model.dtype, recipe.device)
     arguments = recipe.model.chat_template_kwargs
+    own: Evaluated
+    if cell.method == PROMPT:
+        own = prompted_model(
+            model,
+            tokenizer,
+            recipe.pair.positive,
+            PROMPT,
+            size,
+            chat_template_kwargs=arguments,
+        )
+    else:
+        own = evaluated_model(
+            model,
+            tokenizer,
+            cell.method,
+            size,
+            recipe.seed,
+            chat_template_kwargs=arguments,
+        )
     evaluation = evaluate(
-        {
-            cell.method: evaluated_model(
-                model,
-                tokenizer,
-                cell.method,
-                size,
-                recipe.seed,
-                chat_template_kwargs=arguments,
-            )
-        },
+        {cell.method: own},
         held_out,
         recipe.pair,
         stages.evaluation_settings(recipe),

@@ -14,6 +14,7 @@ from neat_align.evaluation.statistics import Interval
 from neat_align.sampling.base import Decoding
 
 BASE = "base"  # the model that the others are compared with
+PROMPT = "prompt"  # the base with a positive prompt before every query: see `prompted`
 
 
 @dataclass(frozen=True)

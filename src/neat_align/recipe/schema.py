@@ -249,6 +249,7 @@ class Evaluate(Section):
         queries: none of them a training query.
         heldout_reward: a scorer that training never sees: a name, or a section that trains one.
         checker: "file.py:function" of (query, text) with a verdict, where there is a truth.
+        prompt: evaluate the base under the positive prompts, too: what no training costs.
         samples_per_query: responses per query and condition.
         perplexity: texts whose perplexity is measured.
         during_training: other queries, which are measured every train.eval_steps; what is
@@ -259,6 +260,7 @@ class Evaluate(Section):
     queries: Data
     heldout_reward: str | RewardTraining | None = None
     checker: str | None = None
+    prompt: bool = True
     samples_per_query: int = Field(defaults.SAMPLES_PER_QUERY, ge=1)
     perplexity: Data | None = None
     during_training: Data | None = None
