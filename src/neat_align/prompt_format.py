@@ -395,16 +395,9 @@ class PromptFormat:
             for i, turn in enumerate(framed, 1)
             if FRAME.fullmatch(turn.content) and turn.content not in text
         ]
-        named = [tool.get("function", tool).get("name") for tool in _tools(query)]
-        lost += [f"the tool {name!r}" for name in named if name and str(name) not in text]
-        calls = [
-            call.get("function", call) for m in framed for call in m.extra.get("tool_calls", ())
-        ]
-        lost += [
-            f"the call of {call['name']!r}"
-            for call in calls
-            if call.get("name") and str(call["name"]) not in text
-        ]
+        lost += [f"the tool {n!r}" for n in map(_called, _tools(query)) if n not in text]
+        calls = [call for turn in framed for call in turn.extra.get("tool_calls", ())]
+        lost += [f"the call of {n!r}" for n in map(_called, calls) if n not in text]
         if lost:
             raise DataError(
                 _named(query),
@@ -529,6 +522,12 @@ def _tools(query: Conversation | None) -> Sequence[Mapping[str, Any]]:
 
 def _named(query: Conversation | None) -> str:
     return query.named if isinstance(query, Query) else "a conversation"
+
+
+def _called(tool: Mapping[str, Any]) -> str:
+    """The name of the function that a tool describes or a call calls; "" without one."""
+    function = tool.get("function", tool)
+    return str(function.get("name", "")) if isinstance(function, Mapping) else ""
 
 
 def _first_line(error: Exception) -> str:

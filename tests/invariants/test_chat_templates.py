@@ -11,7 +11,7 @@ from tests.templates import FORMATS, new_tokenizer, template_tokenizer
 
 from neat_align.errors import DataError, ModelError
 from neat_align.modeling.tokenized import tokenize_group
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompt_format import PromptFormat, conversation_problems
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.local import TransformersSampler
 from neat_align.types import Group, Message, Query, Source
@@ -199,6 +199,19 @@ def test_a_template_that_would_leave_tools_out_refuses_the_row(name, which):
     asked = query(messages, tools=tools, place="rows.jsonl, line 7")
     with pytest.raises(DataError, match="line 7"):
         PromptFormat(template_tokenizer(name)).query_ids(asked)
+
+
+@pytest.mark.parametrize("tool", [{"function": "weigh"}, {}, {"function": {"name": None}}])
+def test_an_odd_tool_is_rendered_or_refused(tool):
+    for name in ("qwen2_5", "llama3", "phi4"):
+        form = PromptFormat(template_tokenizer(name))
+        for asked in (
+            query([USER], tools=(tool,)),
+            query([USER, {**CALLED, "tool_calls": [tool]}, RESULT]),
+        ):
+            problems = conversation_problems([asked], form)
+            assert all(asked.id in str(problem) for problem in problems)
+            assert problems or form.query_ids(asked)
 
 
 @pytest.mark.parametrize("name", ["gemma3", "gemma2", "mistral"])
