@@ -7,11 +7,13 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from tests.conftest import make_llama
 from tests.invariants.test_trainer import config
+from transformers import AutoModelForSequenceClassification
 
 from neat_align import stages
 from neat_align.errors import NeatError
-from neat_align.modeling import load_causal_lm, load_tokenizer
+from neat_align.modeling import load_causal_lm, load_tokenizer, load_weights
 from neat_align.objectives import DPO
+from neat_align.scoring import check_scorer_value
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Group, Response, Source
 
@@ -134,6 +136,14 @@ def test_an_adapter_that_is_frozen(tmp_path, tokenizer, queries, steering, model
         return
     with pytest.raises(NeatError, match="is_trainable=True"):
         trained(tmp_path / "t", tokenizer, queries, steering, model)
+
+
+def test_an_adapter_where_a_whole_model_is_wanted(tmp_path, model_dir):
+    get_peft_model(load_causal_lm(model_dir), lora()).save_pretrained(tmp_path / "a")
+    (problem,) = check_scorer_value(str(tmp_path / "a"))
+    assert "whole model" in str(problem)
+    with pytest.raises(NeatError, match="whole model"):
+        load_weights(AutoModelForSequenceClassification, tmp_path / "a", num_labels=1)
 
 
 def test_an_adapter_is_found_its_base(tmp_path, model_dir):

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from neat_align.errors import InputError, ModelError, NeatError
 from neat_align.modeling.device import AUTO, place
-from neat_align.modeling.source import adapter_base, check_model_source, looks_local
+from neat_align.modeling.source import (
+    adapter_base,
+    check_model_source,
+    is_adapter,
+    looks_local,
+)
 
 TRUSTED = "NEAT_TRUST_REMOTE_CODE"
 """Environment variable with the models whose own code may run, separated by commas."""
@@ -100,6 +105,9 @@ def load_weights(
     """
     import torch
 
+    if is_adapter(source):
+        why = "it is an adapter, and a whole model is wanted here"
+        raise ModelError(f"model {str(source)!r}", why, "merge it (train.merge_adapter: true)")
     told = {"use_safetensors": True, "output_loading_info": True, **options}
     told["ignore_mismatched_sizes"] = True  # told below, by name
     model, info = load_part(auto_class, source, dtype=getattr(torch, dtype), **told)
