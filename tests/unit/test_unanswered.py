@@ -49,8 +49,15 @@ def online(stub, path, tokenizer, steering, queries, **settings):
     return trainer_of(path, tokenizer, steering, queries, sampler=sampler, **settings)
 
 
-@pytest.mark.parametrize("size", [1, 3])
-@pytest.mark.parametrize("objective", [NEAT(), DPO(), KTO(), D2O(), PRO(), RRHF()])
+@pytest.mark.parametrize(
+    ("size", "objective"),
+    [
+        (3, NEAT()),
+        (1, NEAT()),
+        (1, KTO()),
+        *(pytest.param(1, o, marks=pytest.mark.nightly) for o in (DPO(), D2O(), PRO(), RRHF())),
+    ],
+)
 def test_a_refused_query_stops_no_training(
     tmp_path, tokenizer, steering, queries, stub, caplog, size, objective
 ):
