@@ -246,6 +246,26 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     assert [row["step"] for row in timeless[1]] == [1, 2, 3, 4, 5]
 
 
+def test_a_checkpoint_named_in_the_settings_is_resumed_from(tmp_path, tokenizer, steering, queries):
+    settings = {"save_strategy": "steps", "save_steps": 1, "max_steps": 2}
+    whole = trainer_of(tmp_path, tokenizer, steering, queries, **settings)
+    whole.train()
+    first = str(tmp_path / "checkpoint-1")
+    again = trainer_of(
+        tmp_path, tokenizer, steering, queries, resume_from_checkpoint=first, **settings
+    )
+    drawn = []
+    make = again.maker.make
+    again.maker.make = lambda q, seed: drawn.append(1) or make(q, seed)
+    again.train()
+    assert len(drawn) == 1
+    assert_same(weights(whole), weights(again), rtol=0, atol=0)
+    for given, words in ((tmp_path / "absent", "no such directory"), (True, "no complete")):
+        empty = trainer_of(tmp_path / "empty", tokenizer, steering, queries, **settings)
+        with pytest.raises(OutputError, match=words):
+            empty.train(resume_from_checkpoint=given)
+
+
 @pytest.mark.parametrize("end", [{"max_steps": 2}, {"max_steps": 5, "stop_kl": -100.0}])
 def test_what_had_ended_takes_no_further_step(tmp_path, tokenizer, steering, queries, end):
     settings = {**end, "save_strategy": "steps", "save_steps": 1}

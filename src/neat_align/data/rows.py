@@ -87,7 +87,8 @@ def check_rows(rows: Sequence[Any], name: str) -> None:
                 )
         except DataError as error:
             errors.append(DataError(f"{name}, row {number}: {error.given}", error.why, error.fix))
-            if len(errors) == SHOWN:
+            mixed = kind is not None and isinstance(row, Query | Group) and type(row) is not kind
+            if len(errors) == SHOWN or mixed:
                 break
     raise_all(errors)
 

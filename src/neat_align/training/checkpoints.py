@@ -20,6 +20,7 @@ from neat_align.artefacts import damage, record
 from neat_align.atomic import atomic_write_json, read_json, writing
 from neat_align.errors import OutputError
 from neat_align.interruption import postponed
+from neat_align.paths import is_dir
 
 SEAL = "complete.json"
 INTERVAL = 0.2  # between two checkpoints of a training from scratch, as a share of its steps
@@ -40,6 +41,26 @@ def last_checkpoint(directory: Path) -> str | None:
     """The newest complete checkpoint under `directory`, None where there is none."""
     found = checkpoints(directory)
     return str(found[-1]) if found else None
+
+
+def chosen_checkpoint(given: str | Path | bool | None, directory: Path) -> str | None:
+    """The checkpoint to resume from: the one that is named, or for True the last one.
+
+    Raises:
+        OutputError: there is no such directory, or no complete checkpoint.
+    """
+    if given is True or (isinstance(given, str) and given.lower() == "true"):
+        found = last_checkpoint(directory)
+        if found is None:
+            why = f"there is no complete checkpoint in {directory}"
+            raise OutputError("resume_from_checkpoint=True", why, "leave it out to start anew")
+        return found
+    if not given:
+        return None
+    if not is_dir(given):
+        why = "there is no such directory"
+        raise OutputError(f"resume_from_checkpoint={str(given)!r}", why, "check the path")
+    return str(given)
 
 
 def check_checkpoint(folder: Path) -> None:

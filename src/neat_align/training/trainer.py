@@ -50,6 +50,7 @@ from neat_align.training.arguments import (
 )
 from neat_align.training.assembly import make_maker, make_reference, make_scorers
 from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
+from neat_align.training.checkpoints import chosen_checkpoint
 from neat_align.training.completions import CompletionsLog
 from neat_align.training.config import NEATConfig
 from neat_align.training.dropout import disable_dropout
@@ -237,12 +238,22 @@ class NEATTrainer(EvaluatingTrainer):
             self.engine = engine_sampler(args, model, self.accelerator, self.prompt_format)
             self.maker.policy = self.engine
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
-        """The Trainer's `train`; an engine is left as it was found."""
+    def train(
+        self, resume_from_checkpoint: str | Path | bool | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """The Trainer's `train`; an engine is left as it was found.
+
+        Args:
+            resume_from_checkpoint: a checkpoint, True for the last one in output_dir, False
+                for none; that of the settings when None.
+        """
+        if resume_from_checkpoint is None:
+            resume_from_checkpoint = self.args.resume_from_checkpoint
+        chosen = chosen_checkpoint(resume_from_checkpoint, Path(str(self.args.output_dir)))
         with contextlib.ExitStack() as at_end:
             if self.engine is not None:
                 at_end.callback(self.engine.engine.close)
-            return super().train(*args, **kwargs)
+            return super().train(chosen, *args, **kwargs)
 
     # ---------------------------------------------------------------- batches of groups
 

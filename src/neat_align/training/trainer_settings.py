@@ -176,13 +176,21 @@ def _libraries(values: Mapping[str, Any]) -> Iterator[InputError]:
     if found and optimiser in tables.CHOICES["optim"]():
         yield from _missing("optim", optimiser, (tables.OPTIMISER_MODULES[max(found, key=len)],))
     for name in _names(values["report_to"], "report_to"):
-        if name in tables.CHOICES["report_to"]()[2:]:
+        if name == "all" and not any(map(_is_there, tables.CHOICES["report_to"]()[2:])):
+            why = "none of the libraries that logs may go to is installed here"
+            yield RecipeError("report_to='all'", why, "install one, or leave report_to out")
+        elif name in tables.CHOICES["report_to"]()[2:]:
             yield from _missing("report_to", name, tables.REPORT_MODULES.get(name, (name,)))
     if values["deepspeed"]:
         yield from _missing("deepspeed", "…", ("deepspeed",))
     if values["push_to_hub"] and os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true"):
         why = "HF_HUB_OFFLINE is set, so nothing can be pushed"
         yield RecipeError("push_to_hub=True", why, "unset it, or leave push_to_hub out")
+
+
+def _is_there(name: str) -> bool:
+    modules = tables.REPORT_MODULES.get(name, (name,))
+    return any(importlib.util.find_spec(module) for module in modules)
 
 
 def _missing(setting: str, value: str, modules: tuple[str, ...]) -> Iterator[InputError]:
