@@ -71,16 +71,15 @@ def test_figures_of_log_probs_are_those_of_the_clean_query(
 ):
     groups = stored_groups(tokenizer, queries, steering)
     logged = []
-    for share in (0.0, 0.5, 1.0):
-        for budget in (4096, 60):
-            path = tmp_path / f"{share}-{budget}"
-            trainer_of(
-                path, tokenizer, steering, groups, objective, negative_context=share,
-                max_steps=1, per_device_train_batch_size=6, max_tokens_per_pass=budget,
-            ).train()  # fmt: skip
-            row = rows(path)[0]
-            names = ("kl", "logps/", "rewards/margins", "response_tokens", "signal/", "negatives/")
-            logged.append({k: v for k, v in row.items() if k.startswith(names)})
+    for share, budget in ((0.0, 4096), (0.5, 60), (1.0, 4096)):
+        path = tmp_path / str(share)
+        trainer_of(
+            path, tokenizer, steering, groups, objective, negative_context=share,
+            max_steps=1, per_device_train_batch_size=6, max_tokens_per_pass=budget,
+        ).train()  # fmt: skip
+        row = rows(path)[0]
+        names = ("kl", "logps/", "rewards/margins", "response_tokens", "signal/", "negatives/")
+        logged.append({k: v for k, v in row.items() if k.startswith(names)})
     for other in logged[1:]:
         assert other == pytest.approx(logged[0], rel=1e-4, abs=1e-4)
 
