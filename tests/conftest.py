@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,11 @@ def shared_data() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip("the shared data folder does not lie beside this clone")
     return SHARED / "data"
+
+
+def stable_id(value: object) -> str:
+    """A parameter's text without addresses, which differ between the workers of one run."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 def make_tokenizer(chat_template: str | None = None, texts: list[str] | None = None):

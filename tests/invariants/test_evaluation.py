@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from tests.conftest import stable_id
 from tests.invariants.test_trainer import (
     assert_same,
     config,
@@ -279,7 +280,7 @@ def test_what_reward_functions_log_stands_beside_the_evaluation(
         ),
         ({"eval_dataset": ["x"], "callbacks": [EarlyStoppingCallback()]}, "none is watched"),
     ],
-    ids=str,
+    ids=stable_id,
 )
 def test_what_an_evaluation_lacks_is_told_before(
     tmp_path, tokenizer, steering, queries, settings, words

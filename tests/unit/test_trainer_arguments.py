@@ -8,7 +8,7 @@ import pandas
 import pytest
 import torch
 from peft import LoraConfig, PeftModel
-from tests.conftest import make_llama
+from tests.conftest import make_llama, stable_id
 from tests.invariants.test_trainer import config, length_reward, stored_groups
 from transformers import AutoModel, TrainerCallback, TrainingArguments
 
@@ -129,7 +129,7 @@ def test_callbacks_optimizers_and_rewards_in_any_form(make, tokenizer):
         ({"model_init": print}, "starts from it anew"),
         ({"data_collator": print}, "leave it out"),
     ],
-    ids=str,
+    ids=stable_id,
 )
 def test_what_cannot_be_is_told_in_three_parts(make, given, words):
     with pytest.raises(InputError) as caught:
