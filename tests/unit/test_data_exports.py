@@ -41,7 +41,7 @@ def texts(tmp_path, name, content, **spec):
         ("q.csv", "prompt\none\n\ntwo\n"),
         ("q.csv", "prompt\tkind\r\none\ta\r\ntwo\tb\r\n".encode("utf-16")),
         ("q.tsv", "prompt\tkind\none\ta\ntwo\tb, c; d\n"),
-        ("q.tsv.gz", gzip.compress(b"prompt\none\ntwo\n", mtime=0, mtime=0)),
+        ("q.tsv.gz", gzip.compress(b"prompt\none\ntwo\n", mtime=0)),
         ("q.jsonl.bz2", bz2.compress(b'{"prompt": "one"}\n{"prompt": "two"}\n')),
         ("q.jsonl.xz", lzma.compress(b'{"prompt": "one"}\n{"prompt": "two"}\n')),
         ("q.jsonl.zst", zst(b'{"prompt": "one"}\n{"prompt": "two"}\n')),
