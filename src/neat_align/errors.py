@@ -110,3 +110,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {match[0]!r}?" if match else f"use one of: {', '.join(known)}"
+
+
+def first_line(error: Exception) -> str:
+    """What a foreign error says in its first line, or else its name."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

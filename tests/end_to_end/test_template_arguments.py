@@ -45,7 +45,7 @@ def rendered(monkeypatch):
     render = PromptFormat.query_ids
 
     def note(self, query, steering=""):
-        seen.append((query.text, self._arguments(query)))
+        seen.append((query.text, self._writer.arguments(query)))
         return render(self, query, steering)
 
     monkeypatch.setattr(PromptFormat, "query_ids", note)

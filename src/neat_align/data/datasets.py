@@ -21,7 +21,15 @@ from neat_align.data.rows import check_rows, record_of, rows_of
 from neat_align.data.seen import SeenIds
 from neat_align.data.shards import group_files
 from neat_align.data.wide import check_wide, group_of_wide, json_text, wide_bytes
-from neat_align.errors import DataError, InputError, OutputError, SeveralErrors, nearest, raise_all
+from neat_align.errors import (
+    DataError,
+    InputError,
+    OutputError,
+    SeveralErrors,
+    first_line,
+    nearest,
+    raise_all,
+)
 from neat_align.paths import is_file
 from neat_align.types import Group, Query
 
@@ -318,7 +326,7 @@ def _hub_rows(spec: DataSpec) -> Iterator[Row]:
     except Exception as error:  # the hub client raises many unrelated types
         raise DataError(
             f"data set {spec.dataset!r} ({spec.split})",
-            (str(error) or type(error).__name__).splitlines()[0],
+            first_line(error),
             "check the id, the split and the network, or give a local path",
         ) from error
     if len(rows) == 0:

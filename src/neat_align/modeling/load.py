@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neat_align.errors import InputError, ModelError, NeatError
+from neat_align.errors import InputError, ModelError, NeatError, first_line
 from neat_align.modeling.device import AUTO, place
 from neat_align.modeling.source import (
     adapter_base,
@@ -209,7 +209,7 @@ def _explained(load: Callable[[], Any], given: str, source: str | Path, fix: str
             raise ModelError(f"model {str(source)!r}", why, told) from error
         if type(error).__name__ == "OutOfMemoryError":
             fix = "free the device, or ask for another one, or for a 16-bit dtype"
-        raise ModelError(given, _first_line(error), fix) from error
+        raise ModelError(given, first_line(error), fix) from error
 
 
 def _others(names: Any, allowed: tuple[str, ...]) -> list[str]:
@@ -224,7 +224,3 @@ def _few(names: list[str]) -> str:
 def _raise_first(errors: list[InputError]) -> None:
     if errors:
         raise errors[0]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
