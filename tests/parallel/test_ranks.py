@@ -40,6 +40,14 @@ def trained(directory, ranks, *arguments, **environment):
     return torch.load(directory / "result.pt")
 
 
+def without_times(figures):
+    return {
+        name: value
+        for name, value in figures.items()
+        if "second" not in name and name != "eval/runtime"
+    }
+
+
 @pytest.mark.parametrize(
     ("kind", "max_tokens"), [("offline", 4096), ("offline", 60), ("online", 60)]
 )
@@ -48,6 +56,8 @@ def test_two_ranks_equal_one_with_the_same_global_batch(tmp_path, kind, max_toke
     one = trained(tmp_path / "one", 1, kind, 4, max_tokens)
     two = trained(tmp_path / "two", 2, kind, 2, max_tokens)
     assert two["losses"] == pytest.approx(one["losses"], rel=1e-4)
+    assert ("eval/reward/negative" in one["held_out"]) == (kind == "online")
+    assert without_times(two["held_out"]) == pytest.approx(without_times(one["held_out"]), rel=1e-4)
     for name, expected in one["weights"].items():
         torch.testing.assert_close(two["weights"][name], expected, rtol=1e-4, atol=1e-6)
 

@@ -2,7 +2,8 @@
 
 python train_ranks.py DIRECTORY online|offline|adapters GROUPS_A_RANK MAX_TOKENS_PER_PASS
 
-With `adapters`, an adapter is trained on what the server at NEAT_TEST_URL draws.
+With `online`, the steering is tried before the first step and the policy is evaluated after
+the last one; with `adapters`, an adapter is trained on what the server at NEAT_TEST_URL draws.
 """
 
 import os
@@ -24,6 +25,7 @@ from neat_align.training.config import NEATConfig
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Query
 
+HELD_OUT = ["where is the lamp?", "who mends it?", "why?"]  # no equal share for two ranks
 STEERING = Steering("test", ("Be kind.", "Be good."), ("Be mean.", "Be bad."))
 
 
@@ -56,7 +58,9 @@ def main(directory, kind, groups_a_rank, max_tokens):
         max_grad_norm=0,
         negative_context=0.5,
         save_strategy="no",
-        steering_try_queries=2 if kind == "trial" else 0,
+        steering_try_queries=2 if kind == "online" else 0,
+        steering_force=kind == "online",  # no verdict on a random model
+        **({"eval_strategy": "steps", "eval_steps": 3} if kind == "online" else {}),
         processes=int(os.environ.get("NEAT_TEST_PROCESSES", "0")) or None,
         use_cpu=True,
         disable_tqdm=True,
@@ -69,6 +73,7 @@ def main(directory, kind, groups_a_rank, max_tokens):
         STEERING,
         length_reward,
         train_dataset=dataset,
+        eval_dataset=HELD_OUT if kind == "online" else None,
         processing_class=tokenizer,
         peft_config=lora,
     )
@@ -76,7 +81,9 @@ def main(directory, kind, groups_a_rank, max_tokens):
     if trainer.is_world_process_zero():
         weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
         losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-        torch.save({"weights": weights, "losses": losses}, Path(directory) / "result.pt")
+        (held_out,) = [row for row in trainer.state.log_history if "eval/loss" in row] or [{}]
+        result = {"weights": weights, "losses": losses, "held_out": held_out}
+        torch.save(result, Path(directory) / "result.pt")
     os._exit(0)  # the threads of gloo may abort, or block, a process that ends by itself
 
 
