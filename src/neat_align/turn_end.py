@@ -8,7 +8,7 @@ tokenizer's EOS. A template that puts nothing behind the last answer leaves it t
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from neat_align.chat_template import ChatTemplate
@@ -29,6 +29,8 @@ class TurnEnd:
         token: the special token in it; "" where it is plain text.
         stop: plain text at which an answer is over, where no token says so.
         opens_thoughts: whether the prompt itself begins the model's thoughts.
+        lead: what stands between the prompt and the answer: a line end, the name of a channel;
+            "" where the template writes an answered turn in another way.
     """
 
     prompt: str
@@ -36,6 +38,7 @@ class TurnEnd:
     token: str = ""
     stop: str = ""
     opens_thoughts: bool = False
+    lead: str = ""
 
 
 def turn_end(
@@ -51,30 +54,32 @@ def turn_end(
     """
     asked = [{"role": "user", "content": "x"}]
     prompt = template.render(asked, arguments=arguments)
-    opens = bool(OPENED.search(prompt))
     answered = [*asked, {"role": "assistant", "content": ANSWER}]
-    after = _after(template, answered, arguments)
+    before, after = _around(template, answered, arguments)
+    opens = bool(OPENED.search(prompt))
+    lead = before.removeprefix(prompt) if before.startswith(prompt) else ""
+    start = TurnEnd(prompt, opens_thoughts=opens, lead=lead)
     if found := _first(after, tokens):
-        end = after[: after.index(found) + len(found)]
-        return TurnEnd(prompt, end, found, opens_thoughts=opens)
+        return replace(start, text=after[: after.index(found) + len(found)], token=found)
     if after.strip():
-        return TurnEnd(prompt, after.rstrip(), "", after.strip(), opens)
-    between = _after(template, [*answered, {"role": "user", "content": NEXT}], arguments)
-    between = between.partition(NEXT)[0]
+        return replace(start, text=after.rstrip(), stop=after.strip())
+    followed = [*answered, {"role": "user", "content": NEXT}]
+    between = _around(template, followed, arguments)[1].partition(NEXT)[0]
     if found := _first(between, tokens):
-        end = between[: between.index(found) + len(found)]
-        return TurnEnd(prompt, end, found, opens_thoughts=opens)
-    stop = between.rstrip() if between.strip() else ""
-    return TurnEnd(prompt, stop=stop, opens_thoughts=opens)
+        return replace(start, text=between[: between.index(found) + len(found)], token=found)
+    return replace(start, stop=between.rstrip() if between.strip() else "")
 
 
-def _after(template: ChatTemplate, messages: list[Any], arguments: Mapping[str, Any]) -> str:
-    """The text behind the answer; "" where the template refuses or does not show it."""
+def _around(
+    template: ChatTemplate, messages: list[Any], arguments: Mapping[str, Any]
+) -> tuple[str, str]:
+    """The text before and behind the answer; "" where the template refuses or hides it."""
     try:
         text = template.render(messages, arguments=arguments, prompt=False)
     except Exception:  # templates raise whatever they like
-        return ""
-    return text.rpartition(ANSWER)[2] if ANSWER in text else ""
+        return "", ""
+    before, shown, after = text.rpartition(ANSWER)
+    return (before, after) if shown else ("", "")
 
 
 def _first(text: str, tokens: Collection[str]) -> str:

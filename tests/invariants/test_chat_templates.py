@@ -14,6 +14,7 @@ from neat_align.modeling.tokenized import tokenize_group
 from neat_align.prompt_format import PromptFormat, conversation_problems
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.local import TransformersSampler
+from neat_align.thinking import split_thinking
 from neat_align.types import Group, Message, Query, Source
 
 SYSTEM = {"role": "system", "content": "Speak of lamps only."}
@@ -320,3 +321,55 @@ def test_named_templates():
     tokenizer.chat_template = {"rag": whole, "tool_use": whole}
     with pytest.raises(ModelError, match="none of them is the default"):
         PromptFormat(tokenizer)
+
+
+LEADS = {
+    "glm4": ("<|{{ m['role'] }}|>\n{{ m['content'] }}", "<|assistant|>", "<|user|>"),
+    "vicuna": ("{{ m['role'] }}: {{ m['content'] }} ", "assistant:", ""),
+    "chatml": ("<|im_start|>{{ m['role'] }}\n{{ m['content'] }}", "<|im_start|>assistant", ""),
+}
+
+
+@pytest.mark.parametrize("lead", LEADS)
+def test_what_stands_between_prompt_and_answer_is_trained_where_nothing_ends_the_last(lead):
+    """As in GLM-4, whose answers begin with a line end and are ended by the next turn."""
+    turn, waiting, end = LEADS[lead]
+    tokenizer = new_tokenizer("phi3")
+    tokenizer.chat_template = (
+        f"{{% for m in messages %}}{turn}{{% endfor %}}"
+        f"{{% if add_generation_prompt %}}{waiting}{{% endif %}}"
+    )
+    form = PromptFormat(tokenizer)
+    for text in ("With a cloth.", "1. A\n2. B"):
+        whole = expected(tokenizer, [USER, {"role": "assistant", "content": text}], prompt=False)
+        cut = form.query_ids(query([USER])) + form.response_ids(text, "length")
+        assert tokenizer.decode(cut) == tokenizer.decode(whole).rstrip()
+        ended = form.response_ids(text, "stop")
+        assert ended[-1] == tokenizer.convert_tokens_to_ids(end or tokenizer.eos_token)
+        assert form.query_ids(query([USER])) + ended[:-1] == cut
+
+
+def test_a_channel_that_is_not_the_answers_holds_thoughts():
+    """As in gpt-oss, whose special tokens alone tell what is said from what is thought."""
+    tokenizer = new_tokenizer("phi4")
+    marks = ("<|channel|>", "<|message|>")
+    tokenizer.add_special_tokens({"additional_special_tokens": [*FORMATS["phi4"].special, *marks]})
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}"
+        "{% if m['role'] == 'assistant' %}<|channel|>final{% endif %}"
+        "<|message|>{{ m['content'] }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant{% endif %}"
+    )
+    form = PromptFormat(tokenizer)
+    asked = query([USER])
+
+    def said(text):
+        return form.decode(tokenizer(text)["input_ids"], asked)
+
+    assert form.decode(form.response_ids("With a cloth.", "stop"), asked) == "With a cloth."
+    thought = "<|channel|>analysis<|message|>A lamp?"
+    final = "<|im_end|><|im_start|>assistant<|channel|>final<|message|>With a cloth."
+    assert split_thinking(said(thought + final))[1] == "With a cloth."
+    assert "A lamp?" in split_thinking(said(thought + final))[0]
+    assert split_thinking(said(thought))[1] == ""
+    assert said("No channel at all.") == "No channel at all."

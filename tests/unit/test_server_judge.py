@@ -118,6 +118,8 @@ def test_an_answer_without_a_grade_is_asked_for_again_and_then_given_up(stub, ca
         ("Grade (1-10): 7", 7), ("Grade (out of 10): 7", 7), ("Grade [1 to 10] = 7", 7),
         ("## Grade\n7", 7), ("Grade: [7]", 7), ("Grade:\n\n7", 7), ("GRADE: 7", 7),
         ("'Grade: 7'", 7), ("`Grade: 7`", 7), ("Grade: 7 of 8 points", None),
+        ("Grade：7", 7), ("Grade: $\\boxed{7}$", 7), ("Grade: \\boxed{7}/10", 7), ("**Grade 7/10**", 7),
+        ("Grade 7/5", None), ("Grade: \\boxed{7.5}", None),
         ("Upgrade: 7", None), ("Grades: 7", None), ("Graded: 7", None), ("grade_7: 7", None),
         ("Fit for grade 5 pupils.", None), ("I would grade 3 of these as bad.", None),
         ("It is of grade 5.", None), ("Grade: 7\n\nGrade: N", None),

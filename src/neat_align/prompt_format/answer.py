@@ -28,9 +28,11 @@ def answer_body(
         written = template.render(asked, (), arguments, prompt=False)
     except Exception:  # a template that refuses answers leaves them as they are
         return text
-    if not end.text or not written.startswith(end.prompt):
+    if not written.startswith(end.prompt):
         return text
-    body = written[len(end.prompt) :].rpartition(end.text)[0]
+    rest = written[len(end.prompt) :]
+    shows_end = end.text and end.text in rest  # some write it before the next turn alone
+    body = rest.rpartition(end.text)[0] if shows_end else rest.rstrip()
     return body if all(part in body for part in split_thinking(text.strip())) else text
 
 

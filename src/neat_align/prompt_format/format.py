@@ -12,7 +12,7 @@ from neat_align.prompt_format.frame import contents, filled
 from neat_align.prompt_format.plain import STOPS
 from neat_align.prompt_format.tokens import Tokens, with_thoughts
 from neat_align.prompt_format.writing import Writer
-from neat_align.thinking import OPEN
+from neat_align.thinking import CLOSE, OPEN
 from neat_align.types import Finish, Query
 
 if TYPE_CHECKING:
@@ -143,11 +143,15 @@ class PromptFormat:
     def decode(self, ids: Sequence[int], query: Conversation | None = None) -> str:
         """The text of sampled token ids, without special tokens and outer white space.
 
-        Thoughts stay marked as thoughts, also where the prompt itself began them.
+        Thoughts stay marked as thoughts, also where the prompt itself began them, or where a
+        channel of their own holds them.
         """
-        text = self._tokens.decode(ids)
-        opened = self._writer.end(self._writer.arguments(query)).opens_thoughts
-        return f"{OPEN}\n{text}" if opened and not text.startswith(OPEN) else text
+        end = self._writer.end(self._writer.arguments(query))
+        thoughts, text = self._tokens.told(ids, end.lead)
+        if thoughts:
+            return f"{OPEN}\n{thoughts}" + (f"\n{CLOSE}\n\n{text}" if text else "")
+        opened = end.opens_thoughts and not text.startswith(OPEN)
+        return f"{OPEN}\n{text}" if opened else text
 
     # ---------------------------------------------------------------------------- the parts
 

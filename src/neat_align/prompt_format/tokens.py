@@ -67,6 +67,22 @@ class Tokens:
         """How many of the ids are special tokens."""
         return sum(i in self.special_ids for i in ids)
 
+    def told(self, ids: Sequence[int], lead: str) -> tuple[str, str]:
+        """The thoughts and the answer of drawn ids, where a channel tells them apart.
+
+        Args:
+            lead: what the template writes before an answer; with a special token in it
+                (`<|channel|>final<|message|>`) what stands before it is no answer.
+        """
+        mark, drawn = self.ids(lead), [int(i) for i in ids]
+        if not self.count_special(mark):
+            return "", self.decode(drawn)
+        starts = [n for n in range(len(drawn)) if drawn[n : n + len(mark)] == mark]
+        if starts:
+            return self.decode(drawn[: starts[-1]]), self.decode(drawn[starts[-1] + len(mark) :])
+        text = self.decode(drawn)  # of another channel where it begins as one does
+        return (text, "") if drawn[:1] == mark[:1] and len(mark) > 1 else ("", text)
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, without special tokens and outer white space."""
         kept = [int(i) for i in ids if int(i) not in self.special_ids]

@@ -9,11 +9,11 @@ QUOTES = r"[\s*_\"'`#]*"
 MENTION = re.compile(
     rf"(?<!\w)grade(?!\w){QUOTES}"
     r"(?:[(\[][^()\[\]\n]{0,40}[)\]]|out of [0-9]+)?"  # of the scale: Grade (1-10): 7
-    rf"{QUOTES}(?::|=|(?<=\s)[-–—](?=\s))",
+    rf"{QUOTES}(?::|：|=|(?<=\s)[-–—](?=\s))",
     re.IGNORECASE,
 )
-ON_A_LINE = re.compile(r"^\W*grade(?=\W+[0-9]+\W*$)", re.IGNORECASE | re.MULTILINE)
-NUMBER = re.compile(r"[\s*_\"'`(\[{]*([0-9]{1,4})(?![0-9])(?:\.0+(?![0-9]))?")
+ON_A_LINE = re.compile(r"^\W*grade(?=\W+[0-9]+(?:\s*/\s*[0-9]+)?\W*$)", re.IGNORECASE | re.MULTILINE)
+NUMBER = re.compile(r"[\s*_\"'`(\[{$]*(?:\\boxed\{)?([0-9]{1,4})(?![0-9])(?:\.0+(?![0-9]))?")
 SCALE = re.compile(r"[\s*_\"'`)\]}(]*(?:/|out of\b|of\b)\s*([0-9]+)(?!\.?[0-9])", re.IGNORECASE)
 ANOTHER = re.compile(
     r"\w|%|[.,][0-9]|[*_]*[^\S\n]*(?:[-–—−~/,&]|\bor\b|\bto\b|\band\b)?[^\S\n]*[0-9]", re.IGNORECASE
