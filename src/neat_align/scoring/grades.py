@@ -12,7 +12,9 @@ MENTION = re.compile(
     rf"{QUOTES}(?::|：|=|(?<=\s)[-–—](?=\s))",
     re.IGNORECASE,
 )
-ON_A_LINE = re.compile(r"^\W*grade(?=\W+[0-9]+(?:\s*/\s*[0-9]+)?\W*$)", re.IGNORECASE | re.MULTILINE)
+ON_A_LINE = re.compile(
+    r"^\W*grade(?=\W+[0-9]+(?:\s*/\s*[0-9]+)?\W*$)", re.IGNORECASE | re.MULTILINE
+)
 NUMBER = re.compile(r"[\s*_\"'`(\[{$]*(?:\\boxed\{)?([0-9]{1,4})(?![0-9])(?:\.0+(?![0-9]))?")
 SCALE = re.compile(r"[\s*_\"'`)\]}(]*(?:/|out of\b|of\b)\s*([0-9]+)(?!\.?[0-9])", re.IGNORECASE)
 ANOTHER = re.compile(
