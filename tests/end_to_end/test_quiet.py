@@ -6,6 +6,9 @@ import sys
 
 import yaml
 
+from neat_align.cli.quiet import _shown, quiet_console
+from neat_align.cli.warnings import warn
+
 SPOKEN = (
     "device ",
     "train …",
@@ -49,3 +52,13 @@ def test_a_run_says_nothing_but_ours(tmp_path, model_dir):
     rest = [line for line in lines if line not in table and not line.startswith(SPOKEN)]
     assert rest == []
     assert table
+
+
+def test_what_a_command_has_warned_of_is_not_said_again(capsys):
+    quiet_console()
+    warn(["the negative prompt forbids"])
+    _shown("the negative prompt forbids", UserWarning, "", 0)
+    _shown("something else", UserWarning, "", 0)
+    told = capsys.readouterr().err
+    assert told.count("forbids") == 1
+    assert "something else" in told

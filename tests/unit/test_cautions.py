@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from neat_align.report.cautions import cautions
-from neat_align.report.terminal import evaluation_table, headline
+from neat_align.report.terminal import aligned_model, evaluation_table, headline
 
 
 def sample(text="fine", finish="stop", score=1.0, **more):
@@ -54,3 +54,23 @@ def test_the_table_shows_every_model_and_the_change():
         assert word in told, told
     assert headline(results) == "Reward, training scorer: 0.920 → 0.830"
     assert headline({"models": {"neat": {}}}) == ""
+
+
+def test_the_change_told_is_that_of_the_trained_model_not_of_the_prompt():
+    def figures(value):
+        return {"reward_train": {"value": value, "low": value, "high": value, "n": 9}}
+
+    results = {
+        "models": {"base": figures(1.0), "prompt": figures(2.0), "mine": figures(3.0)},
+        "differences": {"prompt": figures(1.0), "mine": figures(2.0)},
+    }
+    assert aligned_model(results) == "mine"
+    assert headline(results) == "Reward, training scorer: 1.00 → 3.00 (prompt: 2.00)"
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(evaluation_table(results))
+    told = console.export_text()
+    assert "change: mine" in told
+    assert "+2.00" in told
+    assert "+1.00" not in told
+    del results["models"]["mine"], results["differences"]["mine"]
+    assert headline(results) == "Reward, training scorer: 1.00 → 2.00"

@@ -40,6 +40,36 @@ CONTENT = {
 }
 
 
+@pytest.mark.parametrize(
+    ("given", "section"),
+    [
+        ("r.py:score", {"functions": ["{here}/r.py:score"]}),
+        (["r.py:score", "p.m:score"], {"functions": ["{here}/r.py:score", "p.m:score"]}),
+        ("package.module:score", {"functions": ["package.module:score"]}),
+        ("judge=judge.yaml", {"functions": ["judge={here}/judge.yaml"]}),
+        ("./reward", {"model": "{here}/reward"}),
+        ("owner/name", {"model": "owner/name"}),
+        ("polarity", {"polarity": True}),
+        ("self_judge", {"self_judge": True}),
+        ("self_contrast=e.py:embed", {"self_contrast": "{here}/e.py:embed"}),
+    ],
+)
+def test_a_text_in_place_of_the_rewards_is_what_the_command_line_takes(
+    given, section, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    loaded = recipe_from({**CONTENT, "reward": given}).reward.model_dump(exclude_defaults=True)
+    assert json.dumps(loaded) == json.dumps(section).replace("{here}", str(tmp_path))
+
+
+@pytest.mark.parametrize(("key", "value"), [("reward", 3), ("sample", 3), ("train", "x")])
+def test_a_value_where_a_section_belongs_is_said_in_plain_words(key, value):
+    with pytest.raises(InputError) as raised:
+        recipe_from({**CONTENT, key: value})
+    assert "a section with keys belongs here" in str(raised.value)
+    assert f"neat recipe keys {key}" in str(raised.value)
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A recipe in a folder beside the one where one stands."""

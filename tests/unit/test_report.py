@@ -103,3 +103,21 @@ def test_the_page_stays_small_with_many_samples(tmp_path):
     many = [{**sample("x" * 200, "neat"), "query_id": str(i)} for i in range(2000)]
     build_report(tmp_path / "r.html", data(samples={"base": many, "neat": many}))
     assert (tmp_path / "r.html").stat().st_size < 500_000
+
+
+def test_an_interval_that_ends_at_zero_but_for_rounding_is_no_change(tmp_path):
+    change = {"value": 0.2, "low": 5e-17, "high": 0.4, "n": 4}
+    results = {
+        "models": {"base": {"helpful": figure(0.1)}, "neat": {"helpful": figure(0.3)}},
+        "differences": {"neat": {"helpful": change}},
+    }
+    build_report(tmp_path / "r.html", data(results=results))
+    html = (tmp_path / "r.html").read_text()
+    assert "no clear change" in html
+    assert "✓ better" not in html
+
+
+def test_the_page_says_what_the_prompt_column_is(tmp_path):
+    models = {name: {"helpful": figure(0.1)} for name in ("base", "prompt", "neat")}
+    build_report(tmp_path / "r.html", data(results={"models": models}))
+    assert "a sentence does without training" in (tmp_path / "r.html").read_text()

@@ -87,17 +87,17 @@ def test_one_query_of_eight_that_is_moved_is_not_enough_and_two_are_with_a_clear
     assert trial(levels(0, 0, some(3)), bare).verdict == STEERS
     found = trial(levels(0, 1, some(1)))
     assert found.verdict == STEERS
-    assert "misbehaves so without being asked" in found.warnings[0]
+    assert "without being asked, or" in found.warnings[0]
 
 
 def test_a_model_that_misbehaves_unasked_warns_and_goes_on():
     """The negative side is as bad as the plain answers, and no better beyond chance."""
     found = trial(levels(-3, 0, -2.95), noise=0.3)
     assert found.verdict == STEERS
-    assert "misbehaves so without being asked" in found.warnings[0]
+    assert "without being asked, or" in found.warnings[0]
     well = trial(levels(0, -0.02, -3), noise=0.3)
     assert well.verdict == STEERS
-    assert "behaves so without being asked" in "".join(well.warnings)
+    assert "without being asked, or" in "".join(well.warnings)
 
 
 def test_a_negative_prompt_without_any_effect_on_the_texts_stops():
@@ -168,3 +168,12 @@ def test_the_queries_depend_on_the_seed_alone():
     many = [Query.from_text(f"q{i}") for i in range(100)]
     assert tried_queries(many, 8, 1) == tried_queries(many, 8, 1) != tried_queries(many, 8, 2)
     assert len(tried_queries(many[:3], 8, 0)) == 3
+
+
+def test_answers_that_all_score_the_same_are_no_bad_ones():
+    """Nothing is called bad, and the reason is said."""
+    found = trial(levels(1, 1, 1))
+    assert found.verdict == STOPS
+    assert "every answer scores the same" in "; ".join(found.problems)
+    assert (found.border, {one.flippable for one in found.prompts}) == (None, {0})
+    assert "turns" not in told(found)

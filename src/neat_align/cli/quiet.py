@@ -10,6 +10,8 @@ import sys
 import warnings
 from typing import Any, TextIO
 
+from neat_align.cli.warnings import SAID
+
 LIBRARIES = (
     r"(torch|transformers|peft|accelerate|datasets|trl|huggingface_hub|tokenizers|pyarrow|ray|"
     r"deepspeed|multiprocess)(\.|$)"
@@ -24,6 +26,7 @@ def quiet_console() -> None:
     """
     from neat_align.modeling import load
 
+    SAID.clear()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     load.without_bars()
     if not sys.stderr.isatty():
@@ -45,5 +48,7 @@ def _shown(
     file: TextIO | None = None,
     line: Any = None,
 ) -> None:
-    """Without the line of source that Python would quote."""
+    """Without the line of source that Python would quote, and not twice."""
+    if str(message) in SAID:
+        return
     print(f"warning: {message}", file=file or sys.stderr)

@@ -126,7 +126,7 @@ def _trial(
 
 def _show(trial: SteeringTrial, output: Path | None) -> None:
     from neat_align.atomic import atomic_write_json
-    from neat_align.sampling.trial_text import told
+    from neat_align.sampling.trial_text import ADVICE, told
 
     console.print(told(trial, shown=trial.queries), markup=False)
     for text in trial.warnings:
@@ -134,6 +134,8 @@ def _show(trial: SteeringTrial, output: Path | None) -> None:
     for text in trial.problems:
         console.print(f"a run would stop: {text}", markup=False)
     console.print(f"verdict: {trial.verdict}", markup=False)
+    if trial.problems:
+        console.print(f"fix: {ADVICE}; try other phrasings, or more queries (-n 32)", markup=False)
     if output is not None:
         atomic_write_json(output, trial.to_json())
         console.print(f"written: {output}", markup=False)

@@ -14,7 +14,7 @@ from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.paths import is_file
 from neat_align.recipe.lora import lora_problems
 from neat_align.recipe.paths import Paths, whole_paths
-from neat_align.recipe.schema import Recipe
+from neat_align.recipe.schema import Recipe, reward_section
 from neat_align.recipe.train_fields import OWNED
 from neat_align.steering import no_steering
 from neat_align.training.declared import declared_fields
@@ -22,6 +22,8 @@ from neat_align.training.trainer_settings import unknown_setting
 from neat_align.training.values import convert, not_of_type
 from neat_align.yaml_text import parse_yaml
 
+NO_SECTION = ("model_type", "model_attributes_type", "dict_type")
+"""Pydantic's words for something else in the place of a section."""
 SHORT_FOR = {"objective": "name", "steering": "name", "world": "part"}
 """What a text in place of a section stands for; anywhere else it is the path."""
 
@@ -177,7 +179,8 @@ def _set(content: dict[str, Any], override: str) -> None:
             place[parent] = {}
         inner = place[parent]
         if isinstance(inner, str):  # `queries: file.jsonl` is short for {path: file.jsonl}
-            inner = place[parent] = {SHORT_FOR.get(parent, "path"): inner}
+            whole = {SHORT_FOR.get(parent, "path"): inner}
+            inner = place[parent] = reward_section(inner) if parent == "reward" else whole
         if not isinstance(inner, dict):
             raise RecipeError(
                 f"override {override!r}", f"{parent} is not a section", "check the name"
@@ -215,10 +218,23 @@ def _explained(problem: Any) -> InputError:
         return RecipeError(place, "there is no such key", nearest(str(problem["loc"][-1]), known))
     given = problem.get("input")
     shown = f"{place}: {given!r}" if isinstance(given, str | int | float | bool) else place
-    message = problem["msg"].removeprefix("Value error, ")
+    message = _plainly(problem)
+    if problem["type"] in NO_SECTION:
+        listed = f"`neat recipe keys {place}` lists them, with meaning and default"
+        return RecipeError(shown, message, listed)
     return RecipeError(
         shown, message, "correct it; `neat recipe show hh_tiny` shows a whole recipe"
     )
+
+
+def _plainly(problem: Any) -> str:
+    """What is wrong, without the words of the library that found it."""
+    if problem["type"] == "missing":
+        return "it is needed"
+    if problem["type"] in NO_SECTION:
+        return "a section with keys belongs here"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return message.replace("Input should be", "it should be")
 
 
 def _fields_at(place: Sequence[Any]) -> list[str]:

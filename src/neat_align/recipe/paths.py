@@ -53,7 +53,9 @@ class Paths:
         return value
 
     def scorer(self, value: Any, place: str) -> Any:
-        """A reward, a checker or an embedder."""
+        """A reward, a checker or an embedder; or several."""
+        if isinstance(value, list):
+            return self.scorers(value, place)
         if not isinstance(value, str) or value in BUILT_IN:
             return value
         for prefix in PREFIXES:
@@ -112,6 +114,7 @@ RULES: Mapping[str, Rule] = {
     "model.path": Paths.model,
     "steering": Paths.steering,
     "steering.name": Paths.steering,
+    "reward": Paths.scorer,  # in place of the section
     "reward.model": Paths.scorer,
     "reward.functions": Paths.scorers,
     "reward.self_contrast": Paths.scorer,

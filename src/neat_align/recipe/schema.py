@@ -192,8 +192,25 @@ class RewardTraining(Section):
     holdout: float = Field(defaults.REWARD_HOLDOUT, gt=0, lt=1)
 
 
+def reward_section(value: Any) -> Any:
+    """The section that a text in its place stands for: what `--reward` takes; or several."""
+    if isinstance(value, list):
+        return {"functions": value}
+    if not isinstance(value, str):
+        return value
+    name, _, rest = value.partition("=")
+    if value in ("polarity", "self_judge"):
+        return {value: True}
+    if name == "self_contrast":
+        return {name: rest or "words"}
+    is_function = ":" in value or name == "judge"
+    return {"functions": [value]} if is_function else {"model": value}
+
+
 class Reward(Section):
     """What scores the responses: models and functions, weighted; polarity; or trained here.
+
+    A text or a list in place of the section names them, as `--reward` does.
 
     Attributes:
         model: a reward model's directory or hub id.
@@ -219,6 +236,11 @@ class Reward(Section):
     judge: dict[str, Any] | None = None
     plausibility: float = Field(0.0, ge=0)
     train: RewardTraining | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return reward_section(value)
 
     @property
     def names(self) -> list[str]:
@@ -325,7 +347,7 @@ class Recipe(Section):
         steering: a built-in name, a file, or a mapping of a pair's texts (or its `name`),
             which may also hold `try_queries`.
         sample: the responses of a group.
-        reward: what scores them.
+        reward: what scores them; a text or a list of them, as `--reward` takes it, will do.
         objective: what is minimised: a name, or its `name` and parameters.
         train: the training's settings.
         evaluate: what the aligned model is measured on; without it there is no report.

@@ -30,6 +30,7 @@ from neat_align.report.responses import (
 )
 
 BASE = "base"
+ROUNDING = 1e-9  # a change that is no more is the error of adding floats
 HEADLINES = (
     "harmful", "harmful_under_seen_negative", "harmful_under_unseen_negative", "helpful", "fair",
     "reward_heldout", "reward_train", "reward_heldout_under_seen_negative",
@@ -182,7 +183,7 @@ def _verdict(described: Entry, change: Any, before: Any, after: Any) -> str:
     if not before or not after or described.better == "neither":
         return ""
     if change:
-        unclear = change["low"] <= 0 <= change["high"]
+        unclear = change["low"] <= ROUNDING and change["high"] >= -ROUNDING
     else:
         unclear = before["low"] <= after["high"] and after["low"] <= before["high"]
     if unclear:

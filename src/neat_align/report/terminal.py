@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from neat_align.evaluation.results import PROMPT
 from neat_align.report.build import BASE, HEADLINES, SUMMARY
 from neat_align.report.glossary import entry, shown, shown_change
 
@@ -14,16 +15,17 @@ Results = Mapping[str, Any]
 
 
 def aligned_model(results: Results) -> str:
-    """The model that a page is about: the first that is not the base."""
-    names = list(results["models"])
-    return next((name for name in names if name != BASE), names[0] if names else "")
+    """The model that a page is about: the first that is not the base, in any dress."""
+    names = sorted(results["models"], key=lambda name: (name == BASE, name == PROMPT))
+    return names[0] if names else ""
 
 
 def evaluation_table(results: Results) -> Table:
     """A row per figure and a column per model, with 95 % intervals and the paired change."""
     models, aligned = results["models"], aligned_model(results)
     changes = results.get("differences", {}).get(aligned, {})
-    table = Table("figure", *models, *(["change"] if changes else []))
+    change_of = "change" if len(models) <= 2 else f"change: {aligned}"
+    table = Table("figure", *models, *([change_of] if changes else []))
     for metric in HEADLINES:
         if any(metric in figures for figures in models.values()):
             cells = [_cell(metric, figures.get(metric)) for figures in models.values()]
@@ -39,8 +41,15 @@ def headline(results: Results) -> str:
         before, after = (models.get(name, {}).get(metric) for name in (BASE, aligned))
         if before and after:
             told = " → ".join(shown(metric, figure["value"]) for figure in (before, after))
-            return f"{entry(metric).title}: {told}"
+            return f"{entry(metric).title}: {told}{_prompted(results, metric)}"
     return ""
+
+
+def _prompted(results: Results, metric: str) -> str:
+    """What the base scores with the rule in its prompt, beside another model's figure."""
+    figure = results["models"].get(PROMPT, {}).get(metric)
+    told = figure and aligned_model(results) != PROMPT
+    return f" (prompt: {shown(metric, figure['value'])})" if told else ""
 
 
 def _cell(metric: str, figure: Mapping[str, Any] | None) -> str:

@@ -9,6 +9,11 @@ from neat_align.types import Source
 
 WIDTH = 160  # characters of an answer that are shown
 SHOWN = 3  # queries whose answers are shown
+ADVICE = (
+    "read the answers; a negative prompt orders what must not be ('Answer with bullet points.', "
+    "not 'Never answer with bullet points.'), a positive one what is wanted, and the reward must "
+    "tell them apart"
+)
 
 
 def summary(trial: SteeringTrial) -> str:

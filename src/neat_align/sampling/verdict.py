@@ -76,7 +76,8 @@ class SteeringTrial:
     Attributes:
         verdict: "steers", "does not steer" or "not judged".
         border: what separates good answers (above it) from bad ones: the middle between the
-            highest and the lowest of the mean scores of plain, positive and negative.
+            highest and the lowest of the mean scores of plain, positive and negative; None
+            where these are equal, or nothing was judged.
         means: mean score of plain answers and of each side.
         effects: of each side.
         problems: why training is not to begin.
@@ -125,7 +126,7 @@ def judged(groups: Sequence[Group], steering: str, value: Value | None) -> Steer
             steering, len(groups), NOT_JUDGED, None, empty, empty, bare, (), why, answers
         )
     own = [means[side] for side in ("plain", *effects)]
-    border = (max(own) + min(own)) / 2
+    border = (max(own) + min(own)) / 2 if max(own) > min(own) else None
     problems, warnings = _findings(effects, groups, scores, means)
     return SteeringTrial(
         steering,
@@ -159,21 +160,25 @@ def _findings(
         direction = "higher" if side == Source.POSITIVE else "lower"
         told = (
             f"the {side} side scores {means[side]:.3g} and plain answers {means['plain']:.3g} "
-            f"(difference {effects[side].change:+.3g} ± {effect.error:.2g}): no {direction}"
-        )
-        told += " beyond chance" * (effect.change > 0)
+            f"(difference {effects[side].change:+.3g} ± {effect.error:.2g}): "
+            + ("not clearly " if effect.change > 0 else "no ") + direction
+        )  # fmt: skip
         other = next((e for name, e in helpful.items() if name != side), None)
         carried = other is not None and other.rises and effect.change > -SLACK * other.change
         if side == Source.POSITIVE and _at_ceiling(scores) and effect.change >= -effect.error:
             warnings.append(told + "; plain answers score as well as any, so it cannot be higher")
         elif carried and not _same_texts(groups, side):
             warnings.append(
-                told + "; the model "
-                + ("behaves" if side == Source.POSITIVE else "misbehaves")
-                + " so without being asked"
-            )  # fmt: skip
+                told + "; either the model does so without being asked, or these prompts have "
+                "no effect: read the answers"
+            )
         else:
             problems.append(told)
+    if problems and len({s for own in scores.values() for s in own}) == 1:
+        problems.append(
+            "every answer scores the same: the queries bring out nothing that the reward looks at, "
+            "or it does not see it"
+        )
     return problems, warnings
 
 
@@ -228,7 +233,7 @@ def _prompt_trial(
     groups: Sequence[Group],
     value: Value,
     scores: dict[tuple[str, str], list[float]],
-    border: float,
+    border: float | None,
 ) -> PromptTrial:
     source, text = prompt
     positive = source == Source.POSITIVE
@@ -237,6 +242,8 @@ def _prompt_trial(
         own.append(score)
         plain = scores.get((query_id, "plain"), [])
         changes += [score - fmean(plain)] if plain else []
+        if border is None:
+            continue
         turnable = sum((s > border) != positive for s in plain)
         flippable += turnable
         flipped += turnable * ((score > border) == positive)

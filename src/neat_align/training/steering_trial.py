@@ -21,7 +21,7 @@ from accelerate.utils import broadcast_object_list
 from neat_align.atomic import atomic_write_json
 from neat_align.errors import SteeringError
 from neat_align.sampling.trial import Prompt, draw_trial, tried_prompts, tried_queries
-from neat_align.sampling.trial_text import summary, told
+from neat_align.sampling.trial_text import ADVICE, summary, told
 from neat_align.sampling.verdict import NOT_JUDGED, STOPS, SteeringTrial, judged
 
 if TYPE_CHECKING:
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 
 TRIAL_FILE = "steering_trial.json"
 WAY_OUT = (
-    "read the answers; a negative prompt orders what must not be ('Answer with bullet points.', "
-    "not 'Never answer with bullet points.'), a positive one what is wanted, and the reward must "
-    "tell them apart. `neat steering try` tries other phrasings. Where the difference is small, "
+    f"{ADVICE}. `neat steering try` tries other phrasings. Where the difference is small, "
     "try more queries (steering.try_queries=32; in Python steering_try_queries=32; 0 tries "
-    "none). To go on all the same: --force (in Python steering_force=True)"
+    "none). To go on all the same: add --force, and --resume in the same directory (in Python "
+    "steering_force=True)"
 )
 
 logger = logging.getLogger(__name__)
