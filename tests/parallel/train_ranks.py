@@ -80,9 +80,9 @@ def main(directory, kind, groups_a_rank, max_tokens):
     trainer.train()
     if trainer.is_world_process_zero():
         weights = trainer.accelerator.unwrap_model(trainer.model).state_dict()
-        losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+        rows = [row for row in trainer.state.log_history if "loss" in row]
         (held_out,) = [row for row in trainer.state.log_history if "eval/loss" in row] or [{}]
-        result = {"weights": weights, "losses": losses, "held_out": held_out}
+        result = {"weights": weights, "rows": rows, "held_out": held_out}
         torch.save(result, Path(directory) / "result.pt")
     os._exit(0)  # the threads of gloo may abort, or block, a process that ends by itself
 

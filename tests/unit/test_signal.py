@@ -17,17 +17,9 @@ from neat_align.recipe.objectives import objective_arguments, objective_problems
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.scripted import ScriptedSampler
-from neat_align.training.signal import (
-    CALIBRATION,
-    PATIENCE,
-    ScoreSignal,
-    below_plain,
-    group_spread,
-    run_spread,
-    stored_problems,
-    stored_signal,
-    usable_groups,
-)
+from neat_align.training.run_signal import CALIBRATION, PATIENCE, ScoreSignal
+from neat_align.training.signal import stored_problems, stored_signal
+from neat_align.training.usable import below_plain, group_spread, run_spread, usable_groups
 from neat_align.types import Group, Query, Response, Source
 
 SOURCES = (Source.POSITIVE, Source.POSITIVE, Source.NEGATIVE, Source.PLAIN)

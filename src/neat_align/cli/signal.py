@@ -32,7 +32,7 @@ def told_of(signal: Signal) -> Iterator[str]:
         f"groups with a usable pair: {signal.usable} of {signal.groups} "
         f"({signal.usable / signal.groups:.0%}); score spread {signal.spread:.3g}"
     )
-    sources = (f"{source} {value:.3g}" for source, value in signal.sources.items())
+    sources = (f"{source} {value:.3g}" for source, value in signal.deviations().items())
     yield f"score spread by source: {', '.join(sources)}"
     if signal.negatives:
         yield (

@@ -12,7 +12,7 @@ from transformers import ProgressCallback, TrainerCallback
 
 from neat_align.objectives import Objective
 from neat_align.training.config import NEATConfig
-from neat_align.training.signal import ScoreSignal
+from neat_align.training.run_signal import ScoreSignal
 
 logger = logging.getLogger(__name__)
 

@@ -29,18 +29,16 @@ from neat_align.training.measured import PREFIX, logged_name
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
 from neat_align.training.online import trainable
 from neat_align.training.records import Records, evaluation_sets
+from neat_align.training.run_signal import ScoreSignal
 from neat_align.training.running_means import RunningMeans
 from neat_align.training.sharding import whole_weights
-from neat_align.training.signal import (
-    ScoreSignal,
-    below_plain,
-    group_spread,
-    run_spread,
-    usable_groups,
-)
+from neat_align.training.signal import signal_of
 from neat_align.training.stopwatch import Stopwatch
 from neat_align.training.unanswered import METRIC as UNANSWERED
+from neat_align.training.usable import group_spread, run_spread
 from neat_align.types import Group
+
+MEASURED = ("signal/usable", "negatives/below_plain")
 
 
 class EvaluatingTrainer(SealedCheckpoints):
@@ -105,8 +103,9 @@ class EvaluatingTrainer(SealedCheckpoints):
             spread = self.signal.spread or run_spread(group_spread(g.scores) for g in of_all)
             self._measure(groups, spread, figures)
         metrics = figures.take(self.accelerator.num_processes)
-        metrics |= _signal(self.objective, of_all, spread)
-        metrics |= group_metrics(of_all) if sampled else {}
+        told = signal_of(self.objective, of_all, spread).shares
+        metrics |= {name: told[name] for name in MEASURED if name in told}
+        metrics |= {n: v for n, (v, _) in group_metrics(of_all).items()} if sampled else {}
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(None, None, named, len(records))
 
@@ -245,10 +244,3 @@ def _with_tokens(group: Group) -> Group | None:
         return trainable([group], lambda text: None)[0]
     except DataError:
         return None
-
-
-def _signal(objective: Objective, groups: Sequence[Group], spread: float) -> dict[str, float]:
-    """What the scores tell the objective: the share of groups with a usable pair."""
-    usable, below = usable_groups(objective, groups, spread), below_plain(groups)
-    found = {"signal/usable": sum(usable) / len(usable)} if usable else {}
-    return found | ({"negatives/below_plain": sum(below) / len(below)} if below else {})

@@ -35,7 +35,7 @@ LOGGED: dict[str, dict[str, str]] = {
         "signal/spread": "What NEAT's default gaps are relative to, in reward units: the upper "
         "quartile of the standard deviations of the groups' scores, over the first 512 groups "
         "that have any (offline: over all).",
-        "spread/SOURCE": "Standard deviation of the scores of that source.",
+        "spread/SOURCE": "Standard deviation of all scores of that source.",
         "negatives/below_plain": "Share of the negative responses that score below the mean of "
         "their group's plain ones. Low from the start: the negative prompts do not bring out "
         "what the reward marks down. Falling: the model has learned to resist them.",
@@ -46,8 +46,8 @@ LOGGED: dict[str, dict[str, str]] = {
         "negatives/still_bad": "Share of the negative responses that score below the mean of "
         "their group's other responses; it falls as the policy learns.",
         "truncated/SOURCE": "Share of responses that were cut at `max_new_tokens`.",
-        "distinct_2": "Different pairs of neighbouring words over all such pairs; a steep fall "
-        "warns of collapse.",
+        "distinct_2": "Different pairs of neighbouring words over all such pairs, of each "
+        "process's groups, and the mean of these shares; a steep fall warns of collapse.",
         "sampling/unanswered": "Share of the queries that were left out because no answer, or "
         "no grade, came for them; logged where there are any.",
         "engine/logp_difference": "With an engine: nats per token by which its log-probs differ "

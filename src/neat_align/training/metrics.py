@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from statistics import fmean
 
 import torch
@@ -13,31 +13,26 @@ from neat_align.errors import RewardError
 from neat_align.objectives import GroupLogps, LossTerms, terms
 from neat_align.training.logged import logged_as
 from neat_align.training.running_means import Weighted
-from neat_align.types import Group, Response, Source
+from neat_align.types import Group, Source
 
 
-def group_metrics(groups: Sequence[Group]) -> dict[str, float]:
-    """Of freshly sampled, scored groups.
+def group_metrics(groups: Sequence[Group]) -> Weighted:
+    """Of freshly sampled, scored groups, each with how much it is the mean of.
 
     `reward/SOURCE` is the mean score by source; `negatives/still_bad` the share of negative
     responses that score below the mean of their group's other responses: as the policy
-    learns, negative prompts bring out less that is bad.
+    learns, negative prompts bring out less that is bad. `distinct_2` is no mean; of parts of
+    a batch that of the whole is not known.
     """
-    metrics = {"reward": _mean(r.score for g in groups for r in g.responses)}
-    for source, responses in _by_source(groups).items():
-        metrics[f"reward/{source}"] = _mean(r.score for r in responses)
-        metrics[f"truncated/{source}"] = _mean(r.finish == "length" for r in responses)
-    bad = [
-        negative.score < _mean(r.score for r in others)
-        for g in groups
-        if (others := [r for r in g.responses if r.source != Source.NEGATIVE])
-        for negative in g.responses
-        if negative.source == Source.NEGATIVE and negative.score is not None
-    ]
-    if bad:
-        metrics["negatives/still_bad"] = _mean(bad)
-    metrics["distinct_2"] = distinct_2([r.text for g in groups for r in g.responses])
-    return metrics
+    responses = [response for group in groups for response in group.responses]
+    found = {"reward": _mean(r.score for r in responses)}
+    for source in dict.fromkeys(r.source for r in responses):
+        of_source = [r for r in responses if r.source == source]
+        found[f"reward/{source}"] = _mean(r.score for r in of_source)
+        found[f"truncated/{source}"] = _mean(r.finish == "length" for r in of_source)
+    found["negatives/still_bad"] = _mean(chain.from_iterable(map(_still_bad, groups)))
+    found["distinct_2"] = distinct_2([r.text for r in responses]), float(len(groups))
+    return {name: (value, weight) for name, (value, weight) in found.items() if weight}
 
 
 def loss_metrics(found: LossTerms, weight: torch.Tensor, groups: float) -> Weighted:
@@ -120,14 +115,17 @@ def _masked(values: torch.Tensor, mask: torch.Tensor) -> tuple[float, float]:
     return (float(chosen.mean()), float(len(chosen))) if len(chosen) else (0.0, 0.0)
 
 
-def _by_source(groups: Sequence[Group]) -> dict[Source, list[Response]]:
-    found: dict[Source, list[Response]] = {}
-    for group in groups:
-        for response in group.responses:
-            found.setdefault(response.source, []).append(response)
-    return found
+def _still_bad(group: Group) -> list[bool]:
+    """Of each negative response, whether it scores below the mean of the others."""
+    scores = [r.score for r in group.responses if r.source != Source.NEGATIVE]
+    if not scores:
+        return []
+    mean, _ = _mean(scores)
+    negative = [r.score for r in group.responses if r.source == Source.NEGATIVE]
+    return [score < mean for score in negative if score is not None]
 
 
-def _mean(values: Iterable[float | None]) -> float:
+def _mean(values: Iterable[float | None]) -> tuple[float, float]:
+    """The mean of those that are known, and how many they are."""
     known = [float(v) for v in values if v is not None]
-    return fmean(known) if known else float("nan")
+    return (fmean(known) if known else 0.0), float(len(known))

@@ -1,4 +1,4 @@
-"""Means of what was recorded between two logs, over all ranks."""
+"""Means and deviations of what was recorded between two logs, over all ranks."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from collections.abc import Mapping
 
 from accelerate.utils import gather_object
 
+from neat_align.training.moments import Moments
+
 Weighted = Mapping[str, tuple[float, float]]
 """Name → a mean, and the weight of what it is the mean of."""
 
 
 class RunningMeans:
-    """Collects figures of parts of a batch; the mean is that of the whole, however it is cut."""
+    """Collects figures of parts of a batch; what is told is of the whole, however it is cut."""
 
     def __init__(self) -> None:
         self._found: dict[str, list[tuple[float, float]]] = {}  # (mean, weight)
+        self._moments: dict[str, Moments] = {}
 
     def add(self, figures: Mapping[str, float], weight: float) -> None:
         """Figures that are all means of equally much."""
@@ -27,12 +30,22 @@ class RunningMeans:
             if weight:
                 self._found.setdefault(name, []).append((value, weight))
 
+    def add_moments(self, figures: Mapping[str, Moments]) -> None:
+        """Numbers by their moments; the standard deviation of all of them is told."""
+        for name, found in figures.items():
+            self._moments[name] = self._moments.get(name, Moments()) + found
+
     def take(self, processes: int = 1) -> dict[str, float]:
-        """The means; what comes next is counted anew. With several processes, all must call it."""
-        found, self._found = self._found, {}
-        of_ranks = gather_object([found]) if processes > 1 else [found]
-        names = dict.fromkeys(name for one in of_ranks for name in one)
-        return {n: _mean([v for one in of_ranks for v in one.get(n, ())]) for n in names}
+        """The figures; what comes next is counted anew. Several processes call it together."""
+        own = self._found, self._moments
+        self._found, self._moments = {}, {}
+        whole = RunningMeans()
+        for found, moments in gather_object([own]) if processes > 1 else [own]:
+            for name, values in found.items():
+                whole._found.setdefault(name, []).extend(values)
+            whole.add_moments(moments)
+        deviations = {name: known.deviation for name, known in whole._moments.items()}
+        return {name: _mean(values) for name, values in whole._found.items()} | deviations
 
 
 def _mean(values: list[tuple[float, float]]) -> float:

@@ -72,6 +72,7 @@ from neat_align.training.precision import on_one_device, precision_problems
 from neat_align.training.repeats import draw_key, repeat_numbers
 from neat_align.training.requirements import training_needs
 from neat_align.training.resumed import refuse_other_training, write_made_from
+from neat_align.training.run_signal import ScoreSignal
 from neat_align.training.running_means import RunningMeans
 from neat_align.training.sharding import (
     sharding_problems,
@@ -79,7 +80,6 @@ from neat_align.training.sharding import (
     whole_weights,
     with_idle_passes,
 )
-from neat_align.training.signal import ScoreSignal
 from neat_align.training.steering_trial import try_steering
 from neat_align.training.stopwatch import Phases, Stopwatch
 from neat_align.training.unanswered import METRIC, dealt, idle_entry, left_out_share
@@ -298,7 +298,7 @@ class NEATTrainer(EvaluatingTrainer):
         items = [batch for _, batch in zip(range(batches), epoch_iterator, strict=False)]
         if not self.online:
             stored = [group for batch in items for group in batch]
-            self._means.add(self.signal.figures(stored).shares, len(stored))
+            self.signal.figures(stored).note(self._means)
             return items
         assert self.maker is not None
         queries = [query for batch in items for query in batch]
@@ -313,8 +313,8 @@ class NEATTrainer(EvaluatingTrainer):
         share = left_out_share(self.accelerator, made, queries, self.maker.unanswered)
         self._means.add({METRIC: share} if share else {}, len(queries))
         groups = trainable(made, warnings.warn)
-        told = self.signal.add(groups, self.accelerator.num_processes)
-        self._means.add(group_metrics(groups) | told.shares if groups else {}, len(groups))
+        self.signal.add(groups, self.accelerator.num_processes).note(self._means)
+        self._means.add_weighted(group_metrics(groups))
         return dealt(groups, [len(batch) for batch in items])
 
     def _note_scoring(self, groups: Sequence[Group]) -> None:
