@@ -2,8 +2,9 @@
 
 A negative prompt is put before a query to bring out what must not be. "Never answer with
 bullet points." brings out the opposite, and training on it teaches the opposite, too. Only
-the beginning of a sentence is looked at, so this finds the usual phrasings and no others; it
-warns and does not refuse: "Never help anybody." is a good negative prompt.
+the beginning of a sentence is looked at (and the common words for it in some other
+languages), so this finds the usual phrasings and no others; it warns and does not refuse:
+"Never help anybody." is a good negative prompt.
 """
 
 from __future__ import annotations
@@ -47,6 +48,15 @@ PASSIVE = re.compile(
     r"(?:forbidden|prohibited|banned|unwanted|undesired|to be avoided|unacceptable|disallowed"
     r"|not (?:allowed|permitted|wanted|welcome|acceptable|ok|okay|to be))\b"
     r"|\b(?:must|should|shall|may|can)(?:n't|not| not| never) (?:be|appear|occur|contain|have)\b"
+    r"|\b(?:must|should|shall|have to|need to) (?:always )?be (?:avoided|left out|omitted)\b"
+)
+FOREIGN = re.compile(  # the same in other languages: anywhere in the first sentence
+    r"\b(?:niemals|keine?|keinen|keinerlei|vermeide\w*|verwende\w* nicht|nicht (?:in|mit|als)"
+    r"|ne \w+ (?:pas|jamais)|n'\w+ (?:pas|jamais)|jamais|évite[rz]?|interdit\w*"
+    r"|nunca|jamás|evit[ae]r?|prohibid\w*|não|evite"
+    r"|non (?:usare|fare|scrivere|rispondere)|nooit|geen|vermijd"
+    r"|никогда|не|избегай\w*|nigdy|unikaj\w*)\b"
+    r"|不要|不得|不许|请勿|切勿|禁止|避免|절대|하지 마|않|ないで|しない|するな|لا |ممنوع|मत |नहीं"
 )
 SENTENCE = re.compile(r"(?<=[.!?;:])\s+|\n+")
 LEADING = re.compile(r"^[\W\d_]+")  # bullets, numbers, quotation marks
@@ -61,7 +71,7 @@ def is_prohibition(prompt: str) -> bool:
         sentences.pop(0)
     if not sentences:
         return False
-    if PASSIVE.search(sentences[0]):
+    if PASSIVE.search(sentences[0]) or FOREIGN.search(sentences[0]):
         return True
     rest = LEADING.sub("", sentences[0])
     for _ in range(MOST_WORDS):

@@ -222,14 +222,14 @@ def evaluation_scorers(
     place: dict[str, Any] = {"device": recipe.device, "dtype": recipe.model.dtype}
     scorers: dict[str, Any] = {}
     weights = recipe.reward.weights or [1.0] * len(rewards)
-    outside = {
-        name: weight
+    outside = [
+        (name, weight)
         for name, weight in zip(rewards, weights, strict=True)
         if name.partition("=")[0] not in ("self_judge", "self_contrast")
-    }
+    ]
     if outside:
-        training = [resolve_scorer(name, **place) for name in outside]
-        scorers["train"] = _Combined(ScorerSet(training, list(outside.values())))
+        training = [resolve_scorer(name, **place) for name, _ in outside]
+        scorers["train"] = _Combined(ScorerSet(training, [weight for _, weight in outside]))
     if heldout is not None:
         scorers["heldout"] = resolve_scorer(heldout, **place)
     return scorers

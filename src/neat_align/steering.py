@@ -217,6 +217,13 @@ def _from_mapping(value: Mapping[str, Any]) -> Steering:
             "write held_back: {positive: [...], negative: [...]}",
         )
     raise_all([*_unknown(value, KEYS), *_unknown(held_back, SIDES[:2], "held_back.")])
+    if "version" not in value and value.get("name") in _built_in():
+        raise SteeringError(
+            f"steering {value['name']!r} with texts of its own",
+            "the built-in pair of that name has others, which these would neither change nor add "
+            "to, and a report would show the name",
+            "give the name alone, or your own texts under another name",
+        )
     version = value.get("version", 1)
     if not isinstance(version, int):
         raise SteeringError(f"steering version: {version!r}", "it is no whole number", "write 1")

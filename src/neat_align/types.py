@@ -16,6 +16,12 @@ from typing import Any, Literal
 from neat_align.errors import DataError
 
 Finish = Literal["stop", "length"]
+LARGEST_SCORE = 1e30  # beyond it, what is made of scores overflows in float32
+
+
+def is_usable_score(score: float) -> bool:
+    """Whether responses can be ranked by it."""
+    return isfinite(score) and abs(score) <= LARGEST_SCORE
 
 
 class Source(StrEnum):
@@ -242,11 +248,12 @@ class Group:
                 "there is nothing to compare",
                 "sample at least two responses a query",
             )
-        broken = [r.score for r in self.responses if r.score is not None and not isfinite(r.score)]
+        scores = [r.score for r in self.responses if r.score is not None]
+        broken = [score for score in scores if not is_usable_score(score)]
         if broken:
             raise DataError(
                 f"a group with a score of {broken[0]} (query {self.query.id})",
-                "nothing can be ranked by it",
+                f"nothing can be ranked by it: scores are numbers up to {LARGEST_SCORE:g} in size",
                 "correct the reward, and score the group again with `neat score`",
             )
         scored = [r.score is not None for r in self.responses]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from neat_align.errors import RewardError
+from neat_align.errors import DataError, RewardError
 from neat_align.scoring import (
     Polarity,
     RewardFunction,
@@ -48,6 +48,16 @@ def test_a_scorer_that_does_not_apply_is_left_out_of_the_sum(groups):
     assert scored[0].responses[0].scores["only_long"] is None
     with pytest.raises(RewardError, match="gave None for it"):
         ScorerSet([RewardFunction(only_long)]).score(groups)
+
+
+def test_a_score_too_large_for_the_loss_is_refused(groups):
+    scorers = [RewardFunction(length)]
+    ScorerSet(scorers, [1e29]).score(groups)
+    with pytest.raises(RewardError, match=r"no number up to 1e\+30 in size"):
+        ScorerSet(scorers, [1e300]).score(groups)
+    (response, *_) = groups[0].responses
+    with pytest.raises(DataError, match=r"up to 1e\+30"):
+        Group(groups[0].query, (response.with_scores({}, 1e300),))
 
 
 def test_functions_without_keyword_arguments_get_what_they_name(groups):
@@ -97,3 +107,18 @@ def test_names_are_checked_before_anything_is_loaded(tmp_path, name, words):
     assert words in str(problem)
     with pytest.raises(Exception, match="why:"):
         resolve_scorer(name.format(tmp_path))
+
+
+def test_a_reward_named_twice_counts_twice_in_the_evaluation(groups, tmp_path, monkeypatch):
+    from neat_align import stages
+    from neat_align.recipe import recipe_from
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(
+        "def f(completions):\n    return [len(c) for c in completions]\n"
+    )
+    names = ["own.py:f", "own.py:f"]
+    reward = {"functions": names, "weights": [1, 2]}
+    sections = {"model": "m", "queries": "q", "steering": "harmless", "reward": reward}
+    scorer = stages.evaluation_scorers(recipe_from(sections), names, None)["train"]
+    assert scorer.score(groups)[0] == [3.0, 6.0, 9.0]

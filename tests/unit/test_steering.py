@@ -115,6 +115,7 @@ def test_own_texts_from_a_file(tmp_path, suffix, as_text):
         ({"negative": "Shout.", "version": "two"}, "no whole number"),
         ({"negative": "Shout.", "positive": "Shout."}, "asked for and forbidden"),
         ({"negative": "Shout.", "held_back": {"negative": "Shout."}}, "measures nothing"),
+        ({"name": "harmless", "negative": "Shout."}, "the built-in pair of that name"),
         (None, "NoneType is neither"),
         (["Shout."], "list is neither"),
     ],

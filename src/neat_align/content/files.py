@@ -25,6 +25,11 @@ def file_content(path: Path) -> str:
     return _read(path, _of_bytes)
 
 
+def json_content(path: Path) -> str:
+    """`json:…` of what a JSON file says, whatever its layout; of other files, the bytes."""
+    return _read(path, _of_json if path.suffix == ".json" else _of_bytes)
+
+
 def rows_content(path: Path) -> str:
     """`rows:…` of what a data file says: its format, spacing and compression do not count.
 
@@ -44,6 +49,15 @@ def _read(path: Path, how: Callable[[Path, Stamp], str]) -> str:
 @cache
 def _of_bytes(path: Path, stamp: Stamp) -> str:
     return f"sha256:{digest(path)}"
+
+
+@cache
+def _of_json(path: Path, stamp: Stamp) -> str:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return file_content(path)
+    return f"json:{hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()}"
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from neat_align.atomic import atomic_write_bytes
 from neat_align.content.kinds import Source
-from neat_align.content.source_code import used_files
+from neat_align.content.source_code import named, own_module_file
 from neat_align.paths import is_file
 from neat_align.runs import RunDirectory
 from neat_align.scoring.server_judge import PREFIX
@@ -32,9 +32,7 @@ def _texts(source: Source) -> Iterator[tuple[str, Path]]:
         return
     yield path.name, path
     if path.suffix == ".py":
-        for file in used_files(path):
-            inside = file.is_relative_to(path.parent)
-            yield str(file.relative_to(path.parent)) if inside else file.name, file
+        yield from named(path).items()
 
 
 def _named_file(source: Source) -> Path | None:
@@ -45,4 +43,6 @@ def _named_file(source: Source) -> Path | None:
         name = name.removeprefix("self_contrast=").removeprefix(PREFIX)
         where = name.rpartition(":")[0]
         name = where if where.endswith(".py") else name
+        if where and not is_file(name):
+            return own_module_file(where)
     return Path(name) if is_file(name) else None

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from neat_align.content.files import file_content
+from neat_align.content.files import file_content, json_content
 from neat_align.modeling.source import looks_local
 from neat_align.paths import exists
 from neat_align.steering import STEERING_FILE
@@ -30,7 +30,7 @@ def model_content(source: str) -> Any:
     if folder.is_file():
         return {"file": file_content(folder)}
     found: dict[str, Any] = {
-        str(path.relative_to(folder)): file_content(path) for path in _files(folder)
+        str(path.relative_to(folder)): json_content(path) for path in _files(folder)
     }
     base = _adapted(folder)
     return {**found, "base": model_content(base)} if base else (found or "missing")

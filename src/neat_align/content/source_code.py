@@ -1,4 +1,4 @@
-"""The content of Python that users bring: what it does, and the files beside it that it uses.
+"""The content of Python that users bring: what it does, and the files that it uses.
 
 Comments and layout do not count; a docstring does, since code may read it.
 """
@@ -10,20 +10,33 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from neat_align.content.files import file_content
+from neat_align.content.named_files import LONGEST_NAME, named_files
 from neat_align.paths import is_file
 
 UNPARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
-LONGEST_NAME = 200  # characters of a text in the code that may name a file
-WRITES = {"write_text", "write_bytes", "mkdir", "touch", "FileHandler", "to_csv", "to_json"}
+INSTALLED = {"site-packages", "dist-packages"}
 
 
 def code_content(path: Path) -> dict[str, str]:
-    """`source` of a Python file, and of each file beside it that it uses, by name."""
-    used = {_name(file, path.parent): _content(file) for file in sorted(used_files(path))}
+    """`source` of a Python file, and of each file that it uses, by name."""
+    used = {name: _content(file) for name, file in named(path).items()}
     return {"source": _content(path), **used}
+
+
+def named(path: Path) -> dict[str, Path]:
+    """The files that a Python file uses, by names that do not depend on where all of it lies."""
+    home, found = package_root(path), dict[str, Path]()
+    for file in sorted(used_files(path)):
+        inside = file.is_relative_to(home)
+        name = str(file.relative_to(home)) if inside else file.name
+        while name in found:
+            name = f"{name}'"
+        found[name] = file
+    return found
 
 
 def module_content(name: str) -> dict[str, str]:
@@ -50,8 +63,23 @@ def module_file(name: str) -> Path | None:
     return next((c for c in choices if is_file(c)), None)
 
 
+def own_module_file(name: str) -> Path | None:
+    """The file of a module that is the user's own; None for an installed one."""
+    path = module_file(name)
+    return None if path is None or _is_installed(path) else path
+
+
+def package_root(path: Path) -> Path:
+    """The folder that a file is imported from: above all packages that it lies in."""
+    folder = path.absolute().parent
+    while is_file(folder / "__init__.py") and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
 def used_files(path: Path) -> set[Path]:
     """Files that a Python file imports or names, and those that they do; not itself."""
+    path = path.absolute()
     found: set[Path] = set()
     waiting = [path]
     while waiting:
@@ -66,25 +94,35 @@ def _directly_used(path: Path, home: Path) -> Iterator[Path]:
     tree = _parsed(path)
     if tree is None:
         return
-    folders = list(dict.fromkeys([path.parent, home, Path.cwd()]))
-    for module in _imports(tree, path.parent, home):
-        for folder in folders:
+    yield from _packages(path)
+    roots = (path.parent, home, package_root(path), Path.cwd(), *_search_path())
+    for level, module in _imports(tree):
+        above = [path.parents[level - 1]] if 0 < level <= len(path.parents) else []
+        for folder in above or dict.fromkeys(roots):
             yield from _module_files(folder, module)
-    for text in _named_texts(tree):
-        if is_file(path.parent / text):
-            yield path.parent / text
+    yield from named_files(tree, path)
+    for text in _dotted_texts(tree):  # importlib.import_module("helper")
         yield from _module_files(path.parent, text)
 
 
-def _imports(tree: ast.Module, folder: Path, home: Path) -> Iterator[str]:
-    """Dotted names of imported modules; of `from a import b`, both a and a.b."""
+def _packages(path: Path) -> Iterator[Path]:
+    """What importing a file of a package runs first."""
+    for folder in path.parents:
+        if not is_file(folder / "__init__.py"):
+            return
+        yield folder / "__init__.py"
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Imported modules, with their dots; of `from a import b`, both a and a.b."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
-            yield from ([base] if base else [])
-            yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
+            yield from ([(node.level, base)] if base else [])
+            names = (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
+            yield from ((node.level, name) for name in names)
 
 
 def _module_files(folder: Path, module: str) -> Iterator[Path]:
@@ -99,29 +137,25 @@ def _module_files(folder: Path, module: str) -> Iterator[Path]:
                 yield file
 
 
-def _named_texts(tree: ast.Module) -> set[str]:
-    """Texts in the code that may name a file to be read; not what is opened for writing."""
-    written = {
-        text.value
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call) and _writes(call)
-        for text in ast.walk(call)
-        if isinstance(text, ast.Constant)
-    }
-    texts = {
+def _search_path() -> list[Path]:
+    """Where Python looks for modules, without what is installed."""
+    return [p for p in _absolute(tuple(sys.path)) if not _is_installed(p)]
+
+
+@cache
+def _absolute(places: tuple[str, ...]) -> tuple[Path, ...]:
+    standard = Path(ast.__file__).parent
+    return tuple(p for p in map(Path, places) if p.is_absolute() and standard not in (p, p.parent))
+
+
+def _dotted_texts(tree: ast.Module) -> set[str]:
+    return {
         node.value
         for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and 0 < len(node.value) <= LONGEST_NAME
     }
-    return {t for t in texts - written if 0 < len(t) <= LONGEST_NAME and t.isprintable()}
-
-
-def _writes(call: ast.Call) -> bool:
-    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-    modes = [*call.args, *(k.value for k in call.keywords if k.arg == "mode")]
-    asked = {m.value for m in modes if isinstance(m, ast.Constant) and isinstance(m.value, str)}
-    short = {mode for mode in asked if len(mode) <= 3 and mode[:1] in ("w", "a", "x")}
-    return name in WRITES or (name == "open" and bool(short))
 
 
 def _content(path: Path) -> str:
@@ -140,8 +174,4 @@ def _parsed(path: Path) -> ast.Module | None:
 
 def _is_installed(path: Path) -> bool:
     own = Path(__file__).parents[1]
-    return "site-packages" in path.parts or path.is_relative_to(own)
-
-
-def _name(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
+    return bool(INSTALLED.intersection(path.parts)) or path.is_relative_to(own)

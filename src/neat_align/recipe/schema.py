@@ -12,9 +12,9 @@ from neat_align.steering import OWN, Steering
 
 
 class Section(BaseModel):
-    """Unknown keys are errors."""
+    """Unknown keys are errors, and so are NaN and infinity."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 WorldPart = Literal["train", "development", "test", "documents", "preferences"]
@@ -261,6 +261,8 @@ class Reward(Section):
             )
         if self.weights is not None and len(self.weights) != count:
             raise ValueError(f"{len(self.weights)} weights for {count} rewards")
+        if self.weights and not any(self.weights) and not self.plausibility:
+            raise ValueError("all weights are 0, so every response would score alike")
         return self
 
 

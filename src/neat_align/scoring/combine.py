@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from neat_align.errors import RewardError
 from neat_align.scoring.base import Scorer, Unscored
 from neat_align.scoring.notes import Notes
-from neat_align.types import Group, Response
+from neat_align.types import LARGEST_SCORE, Group, Response, is_usable_score
 
 
 class ScorerSet:
@@ -134,10 +133,11 @@ class ScorerSet:
 
     def _scored(self, group: Group, response: Response, values: list[float | None]) -> Response:
         applied = [w * v for w, v in zip(self.weights, values) if v is not None]
-        if not math.isfinite(sum(applied)):
+        if not is_usable_score(sum(applied)):
             raise RewardError(
                 f"scores {dict(zip(self.names, values))} of a response to {group.query.id}",
-                "their weighted sum is not a finite number, and nothing can be ranked by it",
+                f"their weighted sum {sum(applied):g} is no number up to {LARGEST_SCORE:g} in "
+                "size, and nothing can be ranked by it",
                 "correct the scorer that answers so, or its weight",
             )
         if not applied:
