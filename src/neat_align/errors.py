@@ -113,5 +113,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What a foreign error says in its first line, or else its name."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """What a foreign error says in its first line, or else its name.
+
+    A line that ends in a colon only announces the next; a bare key says nothing by itself.
+    """
+    if isinstance(error, KeyError):
+        return f"an unknown or missing name: {error}"
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    ends = next((n for n, line in enumerate(lines) if not line.rstrip().endswith(":")), 0)
+    return " ".join(line.strip() for line in lines[: ends + 1])

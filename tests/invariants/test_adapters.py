@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification
 
 from neat_align import stages
 from neat_align.errors import NeatError
-from neat_align.modeling import load_causal_lm, load_tokenizer, load_weights
+from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer, load_weights
 from neat_align.objectives import DPO
 from neat_align.scoring import check_scorer_value
 from neat_align.training.trainer import NEATTrainer
@@ -160,4 +160,46 @@ def test_an_adapter_is_found_its_base(tmp_path, model_dir):
     (tmp_path / "a" / "adapter_model.safetensors").unlink()
     config_path.write_text(json.dumps(content))
     with pytest.raises(NeatError, match=r"adapter_model\.safetensors"):
+        load_causal_lm(tmp_path / "a")
+
+
+def saved_adapter(path, model_dir, **settings):
+    model = get_peft_model(load_causal_lm(model_dir), lora(init_lora_weights=False, **settings))
+    model.save_pretrained(path)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"target_modules": ["q_proj", "embed_tokens", "lm_head"]},
+        {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+        {"target_modules": ["q_proj"], "use_dora": True},
+        {"target_modules": ["q_proj"], "trainable_token_indices": [3, 4]},
+    ],
+)
+def test_every_weight_of_an_adapter_is_taken(tmp_path, model_dir, settings):
+    given = saved_adapter(tmp_path / "a", model_dir, **settings)
+    assert torch.equal(logits(load_causal_lm(tmp_path / "a")), logits(given))
+
+
+def test_a_part_of_an_adapter_that_its_config_does_not_name_is_told(tmp_path, model_dir):
+    saved_adapter(tmp_path / "a", model_dir, target_modules=["q_proj", "v_proj"])
+    written = tmp_path / "a" / "adapter_config.json"
+    content = {**json.loads(written.read_text()), "target_modules": ["q_proj"]}
+    written.write_text(json.dumps(content))
+    with pytest.raises(NeatError, match=r"v_proj.* and 1 more are in its weights"):
+        load_causal_lm(tmp_path / "a")
+
+
+def test_an_adapter_of_an_adapter_is_told_before_anything_is_loaded(tmp_path, model_dir):
+    saved_adapter(tmp_path / "a", model_dir)
+    written = tmp_path / "a" / "adapter_config.json"
+    content = json.loads(written.read_text())
+    written.write_text(json.dumps({**content, "base_model_name_or_path": str(tmp_path / "a")}))
+    (problem,) = check_model_source(tmp_path / "a", "policy")
+    assert "is an adapter itself" in problem.why
+    with pytest.raises(NeatError, match="adapter itself"):
         load_causal_lm(tmp_path / "a")

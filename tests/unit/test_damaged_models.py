@@ -10,9 +10,13 @@ from tests.conftest import make_llama, make_tokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from neat_align.errors import InputError, ModelError
-from neat_align.modeling import check_model_source, load_causal_lm
+from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
 from neat_align.modeling.fit import vocabulary_problems
+from neat_align.prompt_format import PromptFormat
+from neat_align.sampling.base import Decoding, SamplingRequest
+from neat_align.sampling.local import TransformersSampler
 from neat_align.scoring import check_scorer_value, resolve_scorer
+from neat_align.types import Source
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1234\n"
 
@@ -115,6 +119,10 @@ def a_list(folder):
     (folder / "config.json").write_text("[]")
 
 
+def an_architecture_that_is_no_list(folder):
+    config(folder, architectures="LlamaModel")
+
+
 def of_no_kind(folder):
     (folder / "config.json").write_text('{"hidden_size": 32}')
 
@@ -127,6 +135,7 @@ EARLY = {
     quantised_somehow: "mine", an_encoder_decoder: "encoder-decoder", an_encoder: "no head",
     a_bare_body: "no head", reads_images: "images", a_classifier: "classifier",
     no_json: "not JSON", a_list: "no settings", of_no_kind: "model_type",
+    an_architecture_that_is_no_list: "LlamaModel has no head",
 }  # fmt: skip
 
 
@@ -174,6 +183,44 @@ def test_weights_that_do_not_fit_are_not_drawn_at_random(model_dir, tokenizer, d
     name = "model.norm" if damage is of_another_shape else "up_proj"
     with pytest.raises(ModelError, match=name):
         (resolve_scorer if as_reward else load_causal_lm)(str(model_dir))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"pad_token_id": 99999}, "Padding_idx"),
+        ({"num_attention_heads": 3}, "hidden size (32) is not a multiple"),
+        ({"vocab_size": "many"}, "vocab_size"),
+        ({"hidden_act": "silly"}, "unknown or missing name: 'silly'"),
+    ],
+)
+def test_a_wrong_config_is_not_blamed_on_the_tokenizer(model_dir, changes, told):
+    config(model_dir, **changes)
+    load = (
+        load_causal_lm if "hidden_act" in changes or "pad_token_id" in changes else load_tokenizer
+    )
+    with pytest.raises(ModelError) as caught:
+        load(model_dir)
+    assert told in caught.value.why
+    assert "tokenizer" not in caught.value.given + caught.value.fix
+
+
+def not_a_number(tensors):
+    tensors["model.norm.weight"][:] = float("nan")
+
+
+def test_what_is_no_number_is_not_drawn_from(model_dir, queries):
+    tensors = load_file(weights(model_dir))
+    not_a_number(tensors)
+    save_file(tensors, weights(model_dir), metadata={"format": "pt"})
+    sampler = TransformersSampler(
+        load_causal_lm(model_dir), PromptFormat(load_tokenizer(model_dir))
+    )
+    for temperature in (0.0, 1.0):
+        with pytest.raises(ModelError, match="not a number"):
+            sampler.sample(
+                [SamplingRequest(queries[0], Source.PLAIN, "", 0)], Decoding(3, temperature)
+            )
 
 
 @pytest.mark.parametrize("changes", [{"hidden_size": "wide"}, {"model_type": "lama"}, {"rope": 1}])

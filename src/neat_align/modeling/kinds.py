@@ -56,7 +56,8 @@ def kind_problems(config: dict[str, Any], role: Role) -> list[Problem]:
     """Why a model with this config cannot have the role."""
     if "auto_map" in config:  # code of its own: its names tell nothing
         return _quantisation(config)
-    named = [str(name) for name in config.get("architectures") or []]
+    listed = config.get("architectures") or []
+    named = [str(name) for name in (listed if isinstance(listed, list) else [listed])]
     if "model_type" not in config and not named:
         why = "config.json names neither a model_type nor an architecture"
         return [(why, "give the directory that `save_pretrained` wrote")]

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from neat_align.errors import InputError, ModelError, NeatError, first_line
 from neat_align.modeling.device import AUTO, place
 from neat_align.modeling.source import (
+    ADAPTER_WEIGHTS,
     adapter_base,
     check_model_source,
     is_adapter,
     looks_local,
 )
+from neat_align.paths import is_file
 
 TRUSTED = "NEAT_TRUST_REMOTE_CODE"
 """Environment variable with the models whose own code may run, separated by commas."""
@@ -76,13 +78,20 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: no tokenizer there, or one that its model has too few embeddings for.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     fix = "save the tokenizer beside the model with `tokenizer.save_pretrained`"
+    if not looks_local(source):
+        fix = CHECK
     base = adapter_base(source) if looks_local(source) else None
     if base is not None and not any(Path(source).expanduser().glob("tokenizer*")):
         return load_tokenizer(base)
-    return load_part(AutoTokenizer, source, fix)
+    try:
+        return load_part(AutoTokenizer, source, fix)
+    except ModelError:
+        if is_file(Path(source).expanduser() / "config.json"):  # of which it is read, too
+            load_part(AutoConfig, source, "correct config.json, or fetch it again")
+        raise
 
 
 def load_weights(
@@ -177,7 +186,25 @@ def _with_adapter(model: Any, source: str | Path, trainable: bool) -> Any:
         kind = found.active_peft_config.peft_type.value
         why = f"it is of the kind {kind}: tokens before each text"
         raise ModelError(given, why, "give an adapter of the weights, such as LoRA")
+    if unused := _unused(found, Path(source)):
+        why = f"{_few(unused)} in its weights, of which its config says nothing: left out"
+        raise ModelError(given, why, fix)
     return found
+
+
+def _unused(model: Any, directory: Path) -> list[str]:
+    """Weights of an adapter that its model took nothing from; those of a hub id are not seen."""
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    path = directory.expanduser() / ADAPTER_WEIGHTS
+    if not path.is_file():
+        return []
+    with safe_open(path, "pt") as file:
+        stored = set(file.keys())
+    taken = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+    whole = set(model.state_dict())  # embeddings may be stored as they are
+    return sorted(stored - taken - whole)
 
 
 def _adapter_base(source: str | Path) -> str | None:
@@ -200,7 +227,7 @@ def _explained(load: Callable[[], Any], given: str, source: str | Path, fix: str
     """
     try:
         return load()
-    except (NeatError, MemoryError, AssertionError):
+    except (NeatError, MemoryError):
         raise
     except Exception as error:
         if "trust_remote_code" in str(error):
@@ -218,7 +245,8 @@ def _others(names: Any, allowed: tuple[str, ...]) -> list[str]:
 
 def _few(names: list[str]) -> str:
     more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "") + " are"
+    verb = " is" if len(names) == 1 else " are"
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "") + verb
 
 
 def _raise_first(errors: list[InputError]) -> None:

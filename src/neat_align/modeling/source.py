@@ -91,6 +91,10 @@ def _adapter_problems(path: Path, role: Role) -> list[InputError]:
         why = f"the model that it is for, {base}, is not there"
         fix = f"correct base_model_name_or_path in {path / ADAPTER}"
         problems.append(ModelError(given, why, fix))
+    elif looks_local(base) and is_adapter(base):
+        why = f"the model that it is for, {base}, is an adapter itself"
+        fix = "merge that one into its model, or name a whole model as base_model_name_or_path"
+        problems.append(ModelError(given, why, fix))
     else:
         problems += check_model_source(base, role)
     if not is_file(path / ADAPTER_WEIGHTS):

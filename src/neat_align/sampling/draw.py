@@ -25,6 +25,7 @@ from transformers import (
 )
 
 from neat_align import defaults
+from neat_align.errors import ModelError
 from neat_align.sampling.base import Decoding
 
 REFILL = 0.25
@@ -174,7 +175,18 @@ def pick(logits: Tensor, uniform: Tensor, decoding: Decoding) -> Tensor:
     Args:
         logits: [rows, V] float32, warped.
         uniform: [rows], each in [0, 1).
+
+    Raises:
+        ModelError: some are no numbers, from which nothing can be drawn.
     """
+    if logits.isnan().any():
+        raise ModelError(
+            "the model that answers",
+            "what it computes is not a number (NaN): its weights are damaged, or its number "
+            "format cannot hold what it computes",
+            "try --dtype float32 (model.dtype: float32); if that fails, too, fetch the weights "
+            "again, or look at how they were trained",
+        )
     if decoding.temperature == 0.0:
         return logits.argmax(-1)
     cumulative = logits.softmax(-1).cumsum(-1, dtype=torch.float64)

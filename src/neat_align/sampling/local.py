@@ -154,7 +154,7 @@ class TransformersSampler:
         """The turn's end, EOS, and whatever else the model's generation config stops at."""
         configured = getattr(self.model.generation_config, "eos_token_id", None)
         listed = configured if isinstance(configured, list) else [configured]
-        return {*self.prompt_format.stop_ids, *(i for i in listed if i is not None)}
+        return {*self.prompt_format.stop_ids, *(i for i in listed if isinstance(i, int))}
 
 
 @torch.no_grad()
