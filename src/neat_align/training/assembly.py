@@ -1,10 +1,19 @@
-"""The parts of a training, put together: reference, rewards, and the maker of groups."""
+"""The parts of a training, put together: model, reference, rewards, and the maker of groups."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
+
+from neat_align.errors import raise_all
+from neat_align.modeling import load_causal_lm
+from neat_align.modeling.fit import vocabulary_problems
+from neat_align.modeling.packing import prepare_for_packing
+from neat_align.modeling.padding import padding_problems
 from neat_align.objectives import Objective
 from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Sampler
@@ -14,10 +23,46 @@ from neat_align.scoring.plausibility import Plausibility
 from neat_align.scoring.resolve import SELF_JUDGE
 from neat_align.scoring.self_judge import SelfJudge
 from neat_align.steering import Steering
+from neat_align.training.adapters import frozen_problems, quantised_problems, with_adapter
 from neat_align.training.config import NEATConfig
+from neat_align.training.dropout import disable_dropout
 from neat_align.training.online import ScoredGroupMaker
+from neat_align.training.precision import precision_problems
 from neat_align.training.reference import Reference, ReferenceSampler
 from neat_align.training.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The model to train, ready for it.
+
+    Attributes:
+        came_with_adapter: whether it had an adapter before one was asked for.
+        dropout: what its config said of dropout, where that was turned off.
+    """
+
+    model: Any
+    came_with_adapter: bool
+    dropout: dict[str, Any]
+
+
+def prepared_model(model: Any, peft_config: Any, args: NEATConfig, tokenizer: Any) -> Trained:
+    """The model, loaded where it is only named, with its adapter.
+
+    Raises:
+        ModelError: it cannot be trained so.
+    """
+    if isinstance(model, str | Path):  # the Trainer moves it to its device
+        model = load_causal_lm(model, "float32", "cpu", trainable=True)
+    model, came_with_adapter = with_adapter(model, peft_config, args.seed)
+    raise_all(
+        frozen_problems(model) or [*quantised_problems(model), *precision_problems(model, args)]
+    )
+    raise_all(vocabulary_problems(model, tokenizer) or padding_problems(model))
+    dropout = disable_dropout(model) if args.disable_dropout else {}
+    if args.packed:
+        prepare_for_packing(model.get_base_model() if isinstance(model, PeftModel) else model)
+    return Trained(model, came_with_adapter, dropout)
 
 
 def make_reference(

@@ -21,11 +21,9 @@ from torch.utils.data import DataLoader, Subset
 from transformers.trainer_utils import EvalLoopOutput, has_length
 
 from neat_align.errors import DataError, TrainingError, nearest
-from neat_align.modeling.tokenized import TokenizedGroup
-from neat_align.objectives import GroupLogps, Objective
 from neat_align.sampling.groups import stable_seed
-from neat_align.training.checkpoints import SealedCheckpoints
 from neat_align.training.measured import PREFIX, logged_name
+from neat_align.training.measuring import MeasuringTrainer
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
 from neat_align.training.online import trainable
 from neat_align.training.records import Records, evaluation_sets
@@ -41,16 +39,12 @@ from neat_align.types import Group
 MEASURED = ("signal/usable", "negatives/below_plain")
 
 
-class EvaluatingTrainer(SealedCheckpoints):
+class EvaluatingTrainer(MeasuringTrainer):
     """A Trainer that evaluates on groups; `NEATTrainer` tells it how to make and measure them."""
 
-    args: Any
     maker: Any
     engine: Any
-    steering: Any
-    objective: Objective
     signal: ScoreSignal
-    stopwatch: Stopwatch
 
     def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Measure the policy on held-out queries or groups.
@@ -198,23 +192,6 @@ class EvaluatingTrainer(SealedCheckpoints):
                 nearest(key.removeprefix(PREFIX), found),
             )
         return super()._determine_best_metric(metrics, trial)
-
-    # What NEATTrainer has for its training, and the evaluation needs too.
-
-    def _entries(self, groups: Sequence[Group], step: int) -> list[TokenizedGroup]:
-        raise NotImplementedError
-
-    def _referenced(self, groups: list[TokenizedGroup]) -> list[TokenizedGroup]:
-        raise NotImplementedError
-
-    def _mismatched_kl(self, groups: Sequence[TokenizedGroup], device: torch.device) -> Any:
-        raise NotImplementedError
-
-    def _passes(self, groups: Sequence[TokenizedGroup]) -> list[dict[str, Any]]:
-        raise NotImplementedError
-
-    def _group_logps(self, model: Any, inputs: dict[str, Any]) -> GroupLogps:
-        raise NotImplementedError
 
 
 @contextlib.contextmanager

@@ -19,71 +19,47 @@ import torch
 from peft import PeftModel
 from transformers import PrinterCallback, ProgressCallback
 
-from neat_align.data import load_groups, save_groups
 from neat_align.errors import NonFiniteLossError, raise_all
-from neat_align.modeling import load_causal_lm
-from neat_align.modeling.fit import vocabulary_problems
-from neat_align.modeling.logprobs import group_sums, tokenized_logps
-from neat_align.modeling.packing import prepare_for_packing
-from neat_align.modeling.padding import padding_problems
-from neat_align.modeling.tokenized import TokenizedGroup
-from neat_align.objectives import NEAT, GroupLogps, Objective
+from neat_align.objectives import Objective
 from neat_align.prohibition import prohibition_warnings
-from neat_align.prompt_format import PromptFormat, conversation_problems
+from neat_align.prompt_format import PromptFormat
 from neat_align.sampling.base import Sampler
-from neat_align.sampling.groups import draw_seed, stable_seed
+from neat_align.sampling.groups import draw_seed
 from neat_align.sampling.verdict import SteeringTrial
 from neat_align.steering import Steering
-from neat_align.training.adapters import frozen_problems, quantised_problems, with_adapter
 from neat_align.training.arguments import (
-    Collected,
-    adapter_of,
-    callbacks_of,
-    datasets_of,
-    model_problems,
-    objective_of,
     reference_of,
-    rewards_of,
-    settings_of,
     tokenizer_of,
-    unknown_arguments,
 )
-from neat_align.training.assembly import make_maker, make_reference, make_scorers
+from neat_align.training.assembly import make_maker, make_reference, make_scorers, prepared_model
 from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
 from neat_align.training.checkpoints import chosen_checkpoint
 from neat_align.training.completions import CompletionsLog
 from neat_align.training.config import NEATConfig
-from neat_align.training.dropout import disable_dropout
 from neat_align.training.engines import EngineSampler, engine_problems, engine_sampler
 from neat_align.training.evaluation import EvaluatingTrainer
-from neat_align.training.held_out import evaluation_needs, sets_of
+from neat_align.training.given import Given, read_arguments
 from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
-from neat_align.training.measured import trainer_name
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
-from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.online import (
     ScoredGroupMaker,
-    tokenize_for_training,
     trainable,
 )
-from neat_align.training.passes import collated_passes, pass_logps
-from neat_align.training.precision import on_one_device, precision_problems
-from neat_align.training.repeats import draw_key, repeat_numbers
-from neat_align.training.requirements import training_needs
+from neat_align.training.pending import load_pending, save_pending
+from neat_align.training.precision import on_one_device
+from neat_align.training.repeats import repeat_numbers
 from neat_align.training.resumed import refuse_other_training, write_made_from
 from neat_align.training.run_signal import ScoreSignal
 from neat_align.training.running_means import RunningMeans
 from neat_align.training.sharding import (
     sharding_problems,
-    shards_weights,
     whole_weights,
-    with_idle_passes,
 )
 from neat_align.training.steering_trial import try_steering
 from neat_align.training.stopwatch import Phases, Stopwatch
-from neat_align.training.unanswered import METRIC, dealt, idle_entry, left_out_share
-from neat_align.types import Group, Query
+from neat_align.training.unanswered import METRIC, dealt, left_out_share
+from neat_align.types import Group
 
 
 class NEATTrainer(EvaluatingTrainer):
@@ -140,103 +116,86 @@ class NEATTrainer(EvaluatingTrainer):
         optimizer_cls_and_kwargs: tuple[Any, dict[str, Any]] | None = None,
         **unknown: Any,
     ) -> None:
-        problems = Collected()
-        problems.errors += [*unknown_arguments(unknown), *model_problems(model)]
-        args = problems.of(settings_of, args, model)
-        self.objective = problems.of(objective_of, objective) or NEAT()
-        pair = problems.of(Steering.from_value, steering) if steering is not None else None
-        self.steering = pair
-        rewards = problems.of(rewards_of, reward_funcs, reward_weights) or []
-        peft_config = problems.of(adapter_of, peft_config)
-        callbacks = problems.of(callbacks_of, callbacks) or []
-        trained, held_out = datasets_of(train_dataset, eval_dataset, args, problems)
-        raise_all(problems.errors)
-        for text in prohibition_warnings(pair) if pair else ():
+        given = read_arguments(
+            model, args, objective, steering, reward_funcs, reward_weights, train_dataset,
+            eval_dataset, peft_config, callbacks, unknown,
+        )  # fmt: skip
+        args, self.objective, self.steering = given.args, given.objective, given.steering
+        for text in prohibition_warnings(self.steering) if self.steering else ():
             warnings.warn(text, stacklevel=2)
-        self.online = trained.are_queries
-        samples = self.online or any(r.are_queries for r in sets_of(held_out).values())
-        self.negative_context = (
-            self.objective.suggested_negative_context
-            if args.negative_context is None
-            else args.negative_context
-        )
-        has_rewards = bool(rewards)
-        raise_all(
-            training_needs(self.objective, args, self.negative_context, pair, trained, has_rewards)
-            + evaluation_needs(self.objective, args, pair, held_out, has_rewards, callbacks)
-        )
-        if args.metric_for_best_model is not None:
-            args.metric_for_best_model = trainer_name(
-                args.metric_for_best_model, list(sets_of(held_out))
-            )
+        self.online, self.negative_context = given.trained.are_queries, given.negative_context
         tokenizer = tokenizer_of(processing_class, model)
         self.prompt_format = PromptFormat(tokenizer, args.chat_template_kwargs)
-        for records in (trained, *sets_of(held_out).values()):
-            asked = (item if isinstance(item, Query) else item.query for item in records)
-            raise_all(conversation_problems(asked, self.prompt_format))
-        if isinstance(model, str | Path):  # the Trainer moves it to its device
-            model = load_causal_lm(model, "float32", "cpu", trainable=True)
-        model, came_with_adapter = with_adapter(model, peft_config, args.seed)
-        raise_all(
-            frozen_problems(model) or [*quantised_problems(model), *precision_problems(model, args)]
-        )
-        raise_all(vocabulary_problems(model, tokenizer) or padding_problems(model))
-        self.config_dropout = disable_dropout(model) if args.disable_dropout else {}
-        if args.packed:
-            prepare_for_packing(model.get_base_model() if isinstance(model, PeftModel) else model)
+        given.check_conversations(self.prompt_format)
+        trained = prepared_model(model, given.peft_config, args, tokenizer)
+        model, self.config_dropout = trained.model, trained.dropout
+        other = reference_of(reference_model)
         self.reference = make_reference(
-            args, self.objective, samples, model, reference_of(reference_model), came_with_adapter
+            args, self.objective, given.samples, model, other, trained.came_with_adapter
         )
         self.stopwatch = Stopwatch()
-        self.maker = self._maker(args, model, rewards, reward_weights, sampler) if samples else None
+        self.maker = (
+            self._maker(args, model, given.rewards, reward_weights, sampler)
+            if given.samples
+            else None
+        )
         self.signal = ScoreSignal(self.objective)
         if not self.online:
-            self.signal.calibrate(trained)
+            self.signal.calibrate(given.trained)
         self._pending: list[list[Group]] = []
         self._resumed_batches = 0
         self._tried = False
         self.steering_trial: SteeringTrial | None = None
-        self._stored: dict[Group, list[TokenizedGroup]] = {}
-        self._numbers = {} if self.online else repeat_numbers(trained)
+        self._stored = {}
+        self._numbers = {} if self.online else repeat_numbers(given.trained)
         self._means = RunningMeans()
         self.completions = CompletionsLog(Path(str(args.output_dir)))
         on_one_device(args)
         super().__init__(
             model=model,
             args=args,
-            train_dataset=trained,  # type: ignore[arg-type]
-            eval_dataset=held_out,  # type: ignore[arg-type]
+            train_dataset=given.trained,  # type: ignore[arg-type]
+            eval_dataset=given.held_out,  # type: ignore[arg-type]
             data_collator=list,
             processing_class=tokenizer,
-            callbacks=callbacks,
+            callbacks=given.callbacks,
             optimizers=optimizers,
             optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
         )
         if self.reference is not None:  # in the precision of the policy's passes
             self.reference.precision = self.accelerator.autocast
-        raise_all(launch_problems(self.accelerator, args.processes))
-        raise_all(sharding_problems(self.accelerator, isinstance(model, PeftModel)))
-        draws = samples and sampler is None
-        raise_all(engine_problems(args, model, self.accelerator, draws))
-        prompts = (*pair.positive, *pair.negative) if pair else ()
-        for records in (trained, *sets_of(held_out).values()) if draws else ():
-            if records.are_queries:
-                check_queries_fit(model, records, self.prompt_format, prompts, args)
+        self._check_launched(given, model, draws=given.samples and sampler is None)
         # compute_loss divides by the groups of the global batch, exactly, whatever the
         # accumulation and the number of ranks; the Trainer must not divide again.
         self.loss_is_scaled_for_ga = True
-        self.pop_callback(PrinterCallback)
-        if self.pop_callback(ProgressCallback):
-            self.add_callback(Progress())
-        self.add_callback(GuardRails(args, self.objective, self.signal))
-        self.add_callback(Phases(self.stopwatch))
-        self.add_callback(MetricsFile(Path(str(args.output_dir))))
+        self._watch()
         self.engine: EngineSampler | None = None
         if self.maker is not None:
             self.maker.scorers.watch(lambda: self.state)
         if args.engine is not None and self.maker is not None:
             self.engine = engine_sampler(args, model, self.accelerator, self.prompt_format)
             self.maker.policy = self.engine
+
+    def _check_launched(self, given: Given, model: Any, draws: bool) -> None:
+        """What shows once the Trainer knows its processes and devices; raises an `InputError`."""
+        args = given.args
+        raise_all(launch_problems(self.accelerator, args.processes))
+        raise_all(sharding_problems(self.accelerator, isinstance(model, PeftModel)))
+        raise_all(engine_problems(args, model, self.accelerator, draws))
+        pair = given.steering
+        prompts = (*pair.positive, *pair.negative) if pair else ()
+        for records in given.sets if draws else ():
+            if records.are_queries:
+                check_queries_fit(model, records, self.prompt_format, prompts, args)
+
+    def _watch(self) -> None:
+        """Our callbacks instead of the Trainer's printing ones."""
+        self.pop_callback(PrinterCallback)
+        if self.pop_callback(ProgressCallback):
+            self.add_callback(Progress())
+        self.add_callback(GuardRails(self.args, self.objective, self.signal))
+        self.add_callback(Phases(self.stopwatch))
+        self.add_callback(MetricsFile(Path(str(self.args.output_dir))))
 
     def train(
         self, resume_from_checkpoint: str | Path | bool | None = None, *args: Any, **kwargs: Any
@@ -326,84 +285,6 @@ class NEATTrainer(EvaluatingTrainer):
         if self.args.log_completions:
             self.completions.add(groups, extras)
 
-    def _tokenize(self, groups: Sequence[Group]) -> list[TokenizedGroup]:
-        """Token ids, with reference log-probs where the objective needs them."""
-        if self.online:  # each group is used once
-            return self._with_reference(self._entries(groups, self.state.global_step))
-        for group in groups:  # stored groups come back every epoch
-            if group not in self._stored:
-                self._stored[group] = self._with_reference(self._entries([group], 0))
-        return [entry for group in groups for entry in self._stored[group]]
-
-    def _idle(self) -> list[TokenizedGroup]:
-        """What stands in a batch all of whose queries went without an answer."""
-        return self._with_reference([idle_entry(self._pad_id)])
-
-    def _entries(self, groups: Sequence[Group], step: int) -> list[TokenizedGroup]:
-        return tokenize_for_training(
-            groups,
-            self.prompt_format,
-            self.steering.negative if self.steering else (),
-            self.negative_context,
-            stable_seed(self.args.seed, step),
-            self.args.max_query_tokens,
-            [draw_key(group, self._numbers.get(group, 0)) for group in groups],
-        )
-
-    def _with_reference(self, groups: list[TokenizedGroup]) -> list[TokenizedGroup]:
-        with self.stopwatch.time("reference"):
-            return self._referenced(groups)
-
-    def _referenced(self, groups: list[TokenizedGroup]) -> list[TokenizedGroup]:
-        if not self.objective.needs_reference:
-            return groups
-        assert self.reference is not None
-        with self.reference.model() as model:
-            logps = tokenized_logps(model, groups, self._pad_id, self.args.max_tokens_per_pass)
-        return [g.with_reference(r) for g, r in zip(groups, logps, strict=True)]
-
-    def _mismatched_kl(
-        self, groups: Sequence[TokenizedGroup], device: torch.device
-    ) -> torch.Tensor:
-        """Mean of log π − log π_ref over queries with another query's response, nats, a scalar.
-
-        Where there is no other query, the estimate is 0.
-        """
-        pairs = mismatched_pairs(groups, self._query_ids())
-        total = torch.zeros(2, device=device)
-        if pairs:
-            model = self.accelerator.unwrap_model(self.model)
-            own = tokenized_logps(model, pairs, self._pad_id, self.args.max_tokens_per_pass)
-            known = [g.reference or [0.0] for g in self._referenced(pairs)]
-            ratios = [mine[0] - theirs[0] for mine, theirs in zip(own, known, strict=True)]
-            total = torch.tensor([sum(ratios), len(ratios)], device=device)
-        total = self.accelerator.gather(total).view(-1, 2).sum(0)
-        return total[0] / total[1].clamp(min=1)
-
-    def _query_ids(self) -> Iterator[list[int]]:
-        """Token ids of the data set's queries, as they are trained on."""
-        for item in self.train_dataset:
-            query = item if isinstance(item, Query) else item.query
-            ids = self.prompt_format.query_ids(query)
-            yield ids[-self.args.max_query_tokens :] if self.args.max_query_tokens else ids
-
-    def _collate(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
-        """`passes`: the micro-batch in parts, each within the token budget."""
-        sharded = shards_weights(self.accelerator)
-        parts = self._passes(groups, may_split=not sharded)
-        return {"passes": with_idle_passes(self.accelerator, parts) if sharded else parts}
-
-    def _passes(
-        self, groups: Sequence[TokenizedGroup], may_split: bool = True
-    ) -> list[dict[str, Any]]:
-        model = self.accelerator.unwrap_model(self.model)
-        limit, packed = self.args.max_tokens_per_pass, self.args.packed
-        return collated_passes(model, groups, self._pad_id, limit, packed, may_split)
-
-    @property
-    def _pad_id(self) -> int:
-        return self.prompt_format.pad_id
-
     # ------------------------------------------------------------------------- the loss
 
     def compute_loss(
@@ -446,23 +327,6 @@ class NEATTrainer(EvaluatingTrainer):
             state._set_sync_gradients(is_last_micro_batch)
             return loss + super().training_step(model, last, num_items_in_batch)
 
-    def _group_logps(self, model: Any, inputs: dict[str, Any]) -> GroupLogps:
-        sizes = inputs["sizes"]
-        bare = self.accelerator.unwrap_model(model)
-        tokens, mask = pass_logps(model, bare, inputs["layouts"])
-        return GroupLogps(
-            policy=group_sums(tokens.sum(-1), sizes),
-            length=group_sums(mask.sum(-1), sizes),
-            score=inputs["score"],
-            is_negative=inputs["is_negative"],
-            present=inputs["present"],
-            reference=inputs["reference"].to(tokens.dtype) if "reference" in inputs else None,
-            tokens=group_sums(tokens, sizes) if self.objective.needs_tokens else None,
-            token_mask=group_sums(mask, sizes) if self.objective.needs_tokens else None,
-            kl=inputs.get("kl"),
-            spread=inputs.get("spread"),
-        )
-
     def _refuse_loss(self, loss: torch.Tensor, inputs: dict[str, Any]) -> None:
         path = Path(str(self.args.output_dir)) / f"non_finite_step_{self.state.global_step}.pt"
         torch.save(dict(inputs), path)
@@ -488,26 +352,17 @@ class NEATTrainer(EvaluatingTrainer):
         """What the training is made from; groups for steps to come, and what scores have told."""
         if self.is_world_process_zero():
             write_made_from(folder, self)
-        save_groups(folder / self._pending_file, [g for batch in self._pending for g in batch])
-        sizes = json.dumps([len(batch) for batch in self._pending])
-        (folder / self._pending_file).with_suffix(".sizes.json").write_text(sizes, encoding="utf-8")
-        (folder / self._signal_file).write_text(json.dumps(self.signal.state()), encoding="utf-8")
+        save_pending(folder, self.args.process_index, self._pending)
+        told = json.dumps(self.signal.state())
+        (folder / self._signal_file).write_text(told, encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        refuse_other_training(Path(resume_from_checkpoint), self)
+        folder = Path(resume_from_checkpoint)
+        refuse_other_training(folder, self)
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        path = Path(resume_from_checkpoint) / self._pending_file
-        sizes = json.loads(path.with_suffix(".sizes.json").read_text(encoding="utf-8"))
-        told = (path.parent / self._signal_file).read_text(encoding="utf-8")
-        self.signal.restore(json.loads(told))
-        groups = iter(load_groups(path)) if any(sizes) else iter(())
-        self._pending = [[next(groups) for _ in range(size)] for size in sizes]
-        self._resumed_batches = len(sizes) if self.online else 0
-
-    @property
-    def _pending_file(self) -> str:
-        """Groups sampled for steps to come, one file a rank."""
-        return f"pending_groups_{self.args.process_index}.jsonl"
+        self._pending = load_pending(folder, self.args.process_index)
+        self._resumed_batches = len(self._pending) if self.online else 0
+        self.signal.restore(json.loads((folder / self._signal_file).read_text(encoding="utf-8")))
 
     @property
     def _signal_file(self) -> str:

@@ -1,0 +1,143 @@
+"""Groups as a model is given them, and their log-probabilities; training and evaluation need both.
+
+Each group becomes token ids, with the reference's log-probs where the objective needs them; the
+ids become passes within the token budget; the passes become what the objective is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from neat_align.modeling.logprobs import group_sums, tokenized_logps
+from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.objectives import GroupLogps, Objective
+from neat_align.prompt_format import PromptFormat
+from neat_align.sampling.groups import stable_seed
+from neat_align.steering import Steering
+from neat_align.training.checkpoints import SealedCheckpoints
+from neat_align.training.mismatched import mismatched_pairs
+from neat_align.training.online import tokenize_for_training
+from neat_align.training.passes import collated_passes, pass_logps
+from neat_align.training.reference import Reference
+from neat_align.training.repeats import draw_key
+from neat_align.training.sharding import shards_weights, with_idle_passes
+from neat_align.training.stopwatch import Stopwatch
+from neat_align.training.unanswered import idle_entry
+from neat_align.types import Group, Query
+
+
+class MeasuringTrainer(SealedCheckpoints):
+    """A Trainer that turns groups into log-probabilities; `NEATTrainer` sets what it works with.
+
+    Attributes:
+        online: whether queries are sampled; else stored groups come back every epoch.
+    """
+
+    args: Any
+    online: bool
+    objective: Objective
+    negative_context: float
+    steering: Steering | None
+    prompt_format: PromptFormat
+    reference: Reference | None
+    stopwatch: Stopwatch
+    _stored: dict[Group, list[TokenizedGroup]]
+    _numbers: Mapping[Group, int]
+
+    def _tokenize(self, groups: Sequence[Group]) -> list[TokenizedGroup]:
+        """Token ids, with reference log-probs where the objective needs them."""
+        if self.online:  # each group is used once
+            return self._with_reference(self._entries(groups, self.state.global_step))
+        for group in groups:  # stored groups come back every epoch
+            if group not in self._stored:
+                self._stored[group] = self._with_reference(self._entries([group], 0))
+        return [entry for group in groups for entry in self._stored[group]]
+
+    def _idle(self) -> list[TokenizedGroup]:
+        """What stands in a batch all of whose queries went without an answer."""
+        return self._with_reference([idle_entry(self._pad_id)])
+
+    def _entries(self, groups: Sequence[Group], step: int) -> list[TokenizedGroup]:
+        return tokenize_for_training(
+            groups,
+            self.prompt_format,
+            self.steering.negative if self.steering else (),
+            self.negative_context,
+            stable_seed(self.args.seed, step),
+            self.args.max_query_tokens,
+            [draw_key(group, self._numbers.get(group, 0)) for group in groups],
+        )
+
+    def _with_reference(self, groups: list[TokenizedGroup]) -> list[TokenizedGroup]:
+        with self.stopwatch.time("reference"):
+            return self._referenced(groups)
+
+    def _referenced(self, groups: list[TokenizedGroup]) -> list[TokenizedGroup]:
+        if not self.objective.needs_reference:
+            return groups
+        assert self.reference is not None
+        with self.reference.model() as model:
+            logps = tokenized_logps(model, groups, self._pad_id, self.args.max_tokens_per_pass)
+        return [g.with_reference(r) for g, r in zip(groups, logps, strict=True)]
+
+    def _mismatched_kl(
+        self, groups: Sequence[TokenizedGroup], device: torch.device
+    ) -> torch.Tensor:
+        """Mean of log π − log π_ref over queries with another query's response, nats, a scalar.
+
+        Where there is no other query, the estimate is 0.
+        """
+        pairs = mismatched_pairs(groups, self._query_ids())
+        total = torch.zeros(2, device=device)
+        if pairs:
+            model = self.accelerator.unwrap_model(self.model)
+            own = tokenized_logps(model, pairs, self._pad_id, self.args.max_tokens_per_pass)
+            known = [g.reference or [0.0] for g in self._referenced(pairs)]
+            ratios = [mine[0] - theirs[0] for mine, theirs in zip(own, known, strict=True)]
+            total = torch.tensor([sum(ratios), len(ratios)], device=device)
+        total = self.accelerator.gather(total).view(-1, 2).sum(0)
+        return total[0] / total[1].clamp(min=1)
+
+    def _query_ids(self) -> Iterator[list[int]]:
+        """Token ids of the data set's queries, as they are trained on."""
+        for item in self.train_dataset:
+            query = item if isinstance(item, Query) else item.query
+            ids = self.prompt_format.query_ids(query)
+            yield ids[-self.args.max_query_tokens :] if self.args.max_query_tokens else ids
+
+    def _collate(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
+        """`passes`: the micro-batch in parts, each within the token budget."""
+        sharded = shards_weights(self.accelerator)
+        parts = self._passes(groups, may_split=not sharded)
+        return {"passes": with_idle_passes(self.accelerator, parts) if sharded else parts}
+
+    def _passes(
+        self, groups: Sequence[TokenizedGroup], may_split: bool = True
+    ) -> list[dict[str, Any]]:
+        model = self.accelerator.unwrap_model(self.model)
+        limit, packed = self.args.max_tokens_per_pass, self.args.packed
+        return collated_passes(model, groups, self._pad_id, limit, packed, may_split)
+
+    @property
+    def _pad_id(self) -> int:
+        return self.prompt_format.pad_id
+
+    def _group_logps(self, model: Any, inputs: dict[str, Any]) -> GroupLogps:
+        sizes = inputs["sizes"]
+        bare = self.accelerator.unwrap_model(model)
+        tokens, mask = pass_logps(model, bare, inputs["layouts"])
+        return GroupLogps(
+            policy=group_sums(tokens.sum(-1), sizes),
+            length=group_sums(mask.sum(-1), sizes),
+            score=inputs["score"],
+            is_negative=inputs["is_negative"],
+            present=inputs["present"],
+            reference=inputs["reference"].to(tokens.dtype) if "reference" in inputs else None,
+            tokens=group_sums(tokens, sizes) if self.objective.needs_tokens else None,
+            token_mask=group_sums(mask, sizes) if self.objective.needs_tokens else None,
+            kl=inputs.get("kl"),
+            spread=inputs.get("spread"),
+        )
