@@ -137,7 +137,8 @@ def _take_name(new: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-OF_TORCH = ("PytorchStreamWriter", "iostream error")  # while it writes, and when it closes
+OF_TORCH = ("PytorchStreamWriter", "iostream error", "inline_container")
+"""Words of torch's errors while it writes an archive, and when it closes one cut short."""
 
 
 def _is_of_disk(error: Exception) -> bool:

@@ -54,6 +54,19 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, full_disk):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "[enforce fail at inline_container.cc:672] . unexpected pos 250816 vs 250704",
+        "basic_ios::clear: iostream error",
+        "PytorchStreamWriter failed writing file data/0: file write failed",
+    ],
+)
+def test_torch_has_words_of_its_own_for_a_full_disk(tmp_path, told):
+    with pytest.raises(OutputError, match="free some space"), atomic_directory(tmp_path / "x"):
+        raise RuntimeError(told)
+
+
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="writing"):

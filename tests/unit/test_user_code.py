@@ -325,9 +325,9 @@ def test_the_nearest_module_is_named(file, tmp_path, monkeypatch):
     (problem,) = check_scorer_value("jsno:loads")
     assert "did you mean 'json'?" in problem.fix
     monkeypatch.chdir(tmp_path)
-    file("", "mine.py")
-    assert "write mine.py:score" in check_scorer_value("mine:score")[0].fix
-    assert "write mine.py:NAME" in check_scorer_value("mine.py")[0].fix
+    file("", "own_rewards.py")  # a name that no other test has imported
+    assert "write own_rewards.py:score" in check_scorer_value("own_rewards:score")[0].fix
+    assert "write own_rewards.py:NAME" in check_scorer_value("own_rewards.py")[0].fix
     assert check_scorer_value(":f")
 
 
