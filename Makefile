@@ -15,7 +15,7 @@ compare: $(INSTALLED)
 	$(BIN)/neat demo --output $(OUTPUT) --seed $(SEED) --resume --compare
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 nightly: $(INSTALLED)
 	$(BIN)/pip install --quiet --constraint constraints-cpu.txt --editable '.[test,lint,nightly]'

@@ -1,4 +1,4 @@
-"""`neat run` and `neat demo` killed for real, at any moment, and resumed: the same, bit for bit."""
+"""`neat run` and `neat demo` killed for real, and resumed: the same, bit for bit."""
 
 import json
 import os
@@ -11,17 +11,18 @@ import time
 
 import pytest
 import yaml
-from tests.end_to_end.test_runs import folder, recipe  # noqa: F401
+from tests.end_to_end.test_runs import folder, neat, recipe  # noqa: F401
 
 from neat_align.cli import main
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
-def start(*words):
+def start(*words, **environment):
     return subprocess.Popen(
         [sys.executable, "-m", "neat_align", *map(str, words)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -34,6 +35,15 @@ def wait_for(process, line):
         if told.startswith(line):
             return
     pytest.fail(f"the run ended without {line!r}")
+
+
+def wait_for_steps(process, output, count):
+    """Wait until that many steps are logged."""
+    metrics = output / "train" / "metrics.jsonl"
+    while not metrics.exists() or metrics.read_text().count("\n") < count:
+        if process.poll() is not None:
+            pytest.fail(f"the run ended before step {count}")
+        time.sleep(0.005)
 
 
 def finished(*words):
@@ -86,12 +96,28 @@ def whole(recipe, folder):  # noqa: F811
     return path, result(folder / "whole"), time.monotonic() - begin
 
 
-@pytest.mark.parametrize("attempts", [3, pytest.param(20, marks=pytest.mark.nightly)])
-def test_a_run_killed_at_any_moment_ends_as_if_it_had_not_been(whole, folder, attempts):  # noqa: F811
+def test_a_run_killed_three_times_ends_as_if_it_had_not_been(whole, folder):  # noqa: F811
+    path, expected, _ = whole
+    words = ("run", path, "-o", folder / "killed")
+    for how, steps in zip(SIGNALS, (2, 4, 6)):
+        process = start(*words, *["--resume"] * (folder / "killed").exists())
+        if how == signal.SIGINT:
+            wait_for(process, "evaluate")
+        else:
+            wait_for_steps(process, folder / "killed", steps)
+        process.send_signal(how)
+        process.communicate(timeout=600)
+        assert process.returncode != 0
+    finished(*words, "--resume")
+    assert result(folder / "killed") == expected
+
+
+@pytest.mark.nightly
+def test_a_run_killed_at_any_moment_ends_as_if_it_had_not_been(whole, folder):  # noqa: F811
     path, expected, seconds = whole
-    rng = random.Random(attempts)
+    rng = random.Random(20)
     interrupted = 0
-    for attempt in range(attempts):
+    for attempt in range(20):
         output = folder / f"killed_{attempt}"
         interrupted += kill_and_resume(("run", path), output, seconds, rng, 1 + attempt % 3)
         assert result(output) == expected, f"attempt {attempt}"
@@ -110,34 +136,41 @@ def test_a_demo_killed_at_any_moment_ends_as_if_it_had_not_been(tmp_path):
     assert result(tmp_path / "killed") == expected
 
 
+STOPPING_REWARD = """
+import os, signal
+calls = []
+def no_lamp(prompts, completions, **kwargs):
+    calls.append(prompts)
+    if str(len(calls)) == os.environ.get("STOP_AT"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return [1.0 - c.count("lamp") for c in completions]
+"""
+
+
 def test_a_run_told_to_stop_saves_the_step_it_was_at(recipe, folder):  # noqa: F811
-    more = ("train.max_steps=60", "train.save_steps=1000")
-    finished("run", recipe, *more, "-o", folder / "whole")
+    (folder / "rewards.py").write_text(STOPPING_REWARD)
+    more = ("train.max_steps=5", "train.save_steps=1000", "train.refresh_every=1")
+    neat("run", recipe, *more, "-o", folder / "whole")
     output = folder / "stopped"
-    process = start("run", recipe, *more, "-o", output)
-    metrics = output / "train" / "metrics.jsonl"
-    while process.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") > 2):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
+    process = start("run", recipe, *more, "-o", output, STOP_AT="3")
     told, _ = process.communicate(timeout=600)
     assert process.returncode == 143, told
     assert "finished and saved" in told
     (saved,) = (output / "train").glob("checkpoint-*")
-    assert 3 <= int(saved.name[11:]) < 60
-    finished("run", recipe, *more, "-o", output, "--resume")
+    assert saved.name == "checkpoint-3"
+    neat("run", recipe, *more, "-o", output, "--resume")
     assert result(output) == result(folder / "whole")
 
 
-@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_says_how_to_go_on(recipe, folder, how, status):  # noqa: F811
+def test_an_interrupted_run_says_how_to_go_on(recipe, folder):  # noqa: F811
     process = start("run", recipe, "-o", folder / "stopped")
     wait_for(process, "train")
-    process.send_signal(how)
+    process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=600)
-    assert process.returncode == status, told
+    assert process.returncode == 130, told
     assert "--resume" in told
     assert "Traceback" not in told
-    finished("run", recipe, "-o", folder / "stopped", "--resume")
+    neat("run", recipe, "-o", folder / "stopped", "--resume")
 
 
 def test_two_runs_on_one_directory_are_refused(recipe, folder, monkeypatch, capsys):  # noqa: F811

@@ -194,9 +194,11 @@ def test_built_in_recipes_parse(name):
 
 
 TINY = (
-    "model.from_scratch.data.limit=1500", "model.from_scratch.steps=30",
-    "reward.train.data.limit=200", "evaluate.heldout_reward.data.limit=200",
-    "queries.limit=40", "evaluate.queries.limit=40", "evaluate.perplexity.limit=10",
+    "model.from_scratch.data.limit=600", "model.from_scratch.steps=20",
+    "model.from_scratch.hidden_size=24", "model.from_scratch.layers=1",
+    "model.from_scratch.intermediate_size=32",
+    "reward.train.data.limit=80", "evaluate.heldout_reward.data.limit=80",
+    "queries.limit=40", "evaluate.queries.limit=20", "evaluate.perplexity.limit=5",
     "train.max_steps=2", "train.per_device_train_batch_size=2",
 )  # fmt: skip
 

@@ -16,10 +16,13 @@ from tests.end_to_end.test_runs import neat
 from neat_align.cli import main
 from neat_align.data import load_groups
 
+pytestmark = pytest.mark.xdist_group("server")
 
-@pytest.fixture
-def served(tmp_path, tokenizer):
-    """(url, model name) of a server that this test started."""
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, tokenizer):
+    """(url, model name) of a server that these tests started."""
+    tmp_path = tmp_path_factory.mktemp("served")
     model = make_llama(tokenizer)
     model.generation_config.do_sample = True  # the server only then heeds the temperature
     model.save_pretrained(tmp_path / "model")

@@ -20,7 +20,7 @@ SAMPLE = (*POLITE, "--positive", 1, "--negative", 1, "--plain", 0)
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    rows = [{"prompt": f"how do I clean lamp {i}?"} for i in range(900)]
+    rows = [{"prompt": f"how do I clean lamp {i}?"} for i in range(600)]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     (tmp_path / "few.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows[:20]))
     (tmp_path / "r.py").write_text(
@@ -38,7 +38,7 @@ def test_a_killed_shard_goes_on_and_ends_as_if_nothing_had_been(folder, model_di
     command = ["sample", "-m", model_dir, "-q", "q.jsonl", *SAMPLE, "-o"]
     neat(*command, "whole")
     expected = contents(folder / "whole")
-    assert len(expected) == 4
+    assert len(expected) == 3
     words = [sys.executable, "-m", "neat_align", *map(str, command), "killed"]
     process = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 600
@@ -47,7 +47,7 @@ def test_a_killed_shard_goes_on_and_ends_as_if_nothing_had_been(folder, model_di
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     before = contents(folder / "killed")
-    assert 0 < len(before) < 4
+    assert 0 < len(before) < 3
     assert "the others were there" in neat(*command, "killed")
     assert contents(folder / "killed") == expected
     assert "(0 groups" in neat(*command, "killed")

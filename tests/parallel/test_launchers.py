@@ -12,6 +12,7 @@ import torch
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
+from tests.conftest import make_llama
 from tests.parallel.test_ranks import SCRIPT, SOURCES, TORCHRUN
 from typer.testing import CliRunner
 
@@ -24,8 +25,14 @@ NEAT = ("-m", "neat_align", "train", "recipe.yaml")
 HALF = "train.per_device_train_batch_size=2"
 
 
-@pytest.fixture
-def folder(tmp_path, model_dir):
+pytestmark = pytest.mark.xdist_group("launchers")  # they share what was trained
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tokenizer):
+    tmp_path = tmp_path_factory.mktemp("launched")
+    make_llama(tokenizer).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
     rows = [{"prompt": f"how do I clean lamp {i}?"} for i in range(20)]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     (tmp_path / "rewards.py").write_text(
@@ -33,7 +40,7 @@ def folder(tmp_path, model_dir):
         "    return [-c.count('e') - len(c) / 100 for c in completions]\n"
     )
     recipe = {
-        "model": str(model_dir),
+        "model": "model",
         "queries": "q.jsonl",
         "steering": {"negative": "Answer badly.", "try_queries": 0},
         "sample": {"positive": 1, "negative": 1, "plain": 1, "max_new_tokens": 6},
@@ -85,23 +92,33 @@ def assert_equal(found, expected):
         torch.testing.assert_close(found[0][name], tensor, rtol=1e-3, atol=1e-5)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def alone(folder):
     return trained(folder, "alone", *NEAT)
 
 
-@pytest.mark.parametrize("launcher", [(*TORCHRUN, "--nproc_per_node=2"), TWO_ON_CPU])
-def test_two_processes_equal_one(folder, alone, launcher):
-    assert_equal(trained(folder, "two", *launcher, *NEAT, HALF), alone)
+TWO_BY_TORCHRUN = (*TORCHRUN, "--nproc_per_node=2", *NEAT, HALF)
 
 
-def test_two_processes_go_on_from_a_checkpoint(folder):
-    words = (*TORCHRUN, "--nproc_per_node=2", *NEAT, HALF)
-    expected = trained(folder, "whole", *words)
-    shutil.copytree(folder / "whole", folder / "cut")
+@pytest.fixture(scope="module")
+def two(folder):
+    return trained(folder, "two", *TWO_BY_TORCHRUN)
+
+
+def test_two_processes_equal_one(two, alone):
+    assert_equal(two, alone)
+
+
+def test_two_processes_of_accelerate_equal_one(folder, alone, tmp_path):
+    assert_equal(trained(folder, tmp_path / "two", *TWO_ON_CPU, *NEAT, HALF), alone)
+
+
+def test_two_processes_go_on_from_a_checkpoint(folder, two):
+    expected = two
+    shutil.copytree(folder / "two", folder / "cut")
     shutil.rmtree(folder / "cut" / "policy")
     shutil.rmtree(folder / "cut" / "train" / "checkpoint-4")
-    weights, rows = trained(folder, "cut", *words, "--resume")
+    weights, rows = trained(folder, "cut", *TWO_BY_TORCHRUN, "--resume")
     assert all(torch.equal(weights[name], expected[0][name]) for name in weights)
     assert [row["loss"] for row in rows] == [row["loss"] for row in expected[1]]
 
@@ -130,29 +147,29 @@ def two_machines():
             ip("netns", "del", name)
 
 
-def test_two_machines_equal_one(folder, alone, two_machines):
+def test_two_machines_equal_one(folder, alone, two_machines, tmp_path):
     started = []
     for i, name in enumerate(two_machines):
         words = ["ip", "netns", "exec", name, sys.executable, "-m", "torch.distributed.run",
                  "--nnodes=2", f"--node_rank={i}", "--nproc_per_node=1",
                  "--master_addr=10.77.0.1", "--master_port=29400",
-                 *NEAT, HALF, "-o", "two"]  # fmt: skip
+                 *NEAT, HALF, "-o", tmp_path / "two"]  # fmt: skip
         environment = {**os.environ, "GLOO_SOCKET_IFNAME": "cable0", "OMP_NUM_THREADS": "1"}
         started.append(subprocess.Popen(words, cwd=folder, env=environment))
     assert [process.wait(timeout=600) for process in started] == [0, 0]
-    assert_equal(outcome(folder / "two"), alone)
+    assert_equal(outcome(tmp_path / "two"), alone)
 
 
 @pytest.mark.nightly
 @pytest.mark.skipif(
     importlib.util.find_spec("deepspeed") is None, reason="deepspeed is not installed"
 )
-def test_zero_2_equals_one_process(folder, alone):
+def test_zero_2_equals_one_process(folder, alone, tmp_path):
     config = CliRunner().invoke(app, ["launch", "show", "zero2"]).output
     config = config.replace("num_processes: 8", "num_processes: 2").replace("bf16", '"no"')
     (folder / "zero2.yaml").write_text(config)
     words = (*ACCELERATE, "--config_file", "zero2.yaml", *NEAT, HALF)
-    assert_equal(trained(folder, "two", *words, DS_ACCELERATOR="cpu"), alone)
+    assert_equal(trained(folder, tmp_path / "two", *words, DS_ACCELERATOR="cpu"), alone)
 
 
 @pytest.mark.parametrize(
@@ -162,14 +179,14 @@ def test_zero_2_equals_one_process(folder, alone):
         ((*ACCELERATE, "--config_file", "fsdp2.yaml"), "FSDP asked of the launcher"),
     ],
 )
-def test_a_launch_that_fell_back_is_refused(folder, launcher, why):
+def test_a_launch_that_fell_back_is_refused(folder, tmp_path, launcher, why):
     config = CliRunner().invoke(app, ["launch", "show", "fsdp2"]).output
     config = config.replace("num_processes: 8", "num_processes: 2").replace("bf16", '"no"')
     (folder / "fsdp2.yaml").write_text(config)
-    done = launched(folder, *launcher, *NEAT, HALF, "-o", "two")
+    done = launched(folder, *launcher, *NEAT, HALF, "-o", tmp_path / "two")
     assert done.returncode != 0
     assert done.stderr.count(f"error: {why}") == 1, done.stderr[-3000:]
-    assert not (folder / "two" / "policy").exists()
+    assert not (tmp_path / "two" / "policy").exists()
 
 
 def test_wrong_input_is_told_once(folder):
