@@ -112,6 +112,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {match[0]!r}?" if match else f"use one of: {', '.join(known)}"
 
 
+def not_a_group(error: Exception) -> str:
+    """Why a row is no group: the key that it lacks, or what else was met in it."""
+    lacks = isinstance(error, KeyError)
+    return f"not a group: it has no {error}" if lacks else f"not a group: {error}"
+
+
 def first_line(error: Exception) -> str:
     """What a foreign error says in its first line, or else its name.
 

@@ -139,10 +139,10 @@ class RunDirectory:
         if different:
             raise OutputError(
                 given,
-                "it holds another run; different are "
+                "it holds another run; what differs: "
                 + ", ".join(different[:SHOWN])
                 + (f" and {len(different) - SHOWN} more" if len(different) > SHOWN else ""),
-                "name another directory, or resume with what is in its run.json",
+                "name another directory, or put back what its run.json and inputs/ hold",
             )
         if not resume:
             raise OutputError(

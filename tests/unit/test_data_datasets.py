@@ -244,7 +244,7 @@ def test_groups_are_not_written_to_a_name_that_cannot_be_read_back(tmp_path):
 
 
 def test_something_else_than_groups(tmp_path):
-    with pytest.raises(DataError, match=r"line 1\n.*not a group"):
+    with pytest.raises(DataError, match=r"line 1\n.*not a group: it has no 'responses'"):
         load_groups(write(tmp_path / "q.jsonl"))
 
 

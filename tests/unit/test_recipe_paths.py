@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from neat_align.cli import app
 from neat_align.errors import InputError
-from neat_align.recipe import load_recipe, recipe_from
+from neat_align.recipe import check_recipe, load_recipe, recipe_from
 
 CONTENT = {
     "model": "models/own",
@@ -163,3 +163,8 @@ def test_a_hub_id_that_is_a_directory_here_is_told(place):
 def test_the_command_line(place):
     done = CliRunner().invoke(app, ["recipe", "check", "../home/recipe.yaml"])
     assert f"data file {place}/home/data/q.jsonl" in str(done.exception)
+
+
+def test_a_missing_file_of_the_comparison_is_named_by_its_key(place):
+    told = [problem.given for problem in check_recipe(load_recipe("../home/recipe.yaml"))]
+    assert any(given.startswith("compare.development.queries: data file") for given in told)

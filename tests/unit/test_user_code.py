@@ -197,6 +197,9 @@ def test_an_argument_that_nobody_gives_is_named(groups):
     with pytest.raises(RewardError, match="needs the argument 'answr'") as error:
         RewardFunction(lambda completions, answr: []).score(groups)
     assert "did you mean 'answer'?" in str(error.value)
+    with pytest.raises(RewardError) as error:
+        RewardFunction(lambda answers_of_it, completions: []).score(groups)
+    assert "trainer_state" not in str(error.value)
 
 
 def test_a_byte_order_mark_is_no_error(groups, file):

@@ -358,7 +358,10 @@ def evaluate(
         str | None, typer.Option(help="A scorer that training never saw.")
     ] = None,
     checker: Annotated[
-        str | None, typer.Option(help="module:function or file.py:function with verdicts.")
+        str | None,
+        typer.Option(
+            help="file.py:function of (query, text) that returns a verdict; queries need a `kind`."
+        ),
     ] = None,
     max_new_tokens: Tokens = defaults.MAX_NEW_TOKENS,
     temperature: Temperature = defaults.TEMPERATURE,
@@ -468,7 +471,11 @@ def _named_paths(values: list[str]) -> dict[str, Path]:
         name, equals, path = value.partition("=")
         if not equals or not name.replace("_", "").replace("-", "").isalnum():
             errors.append(
-                RecipeError(f"--model {value!r}", "it has no name", "write name=directory")
+                RecipeError(
+                    f"--model {value!r}",
+                    "it has no name",
+                    "write name=directory, e.g. base=./model",
+                )
             )
         elif name in paths:
             errors.append(RecipeError(f"--model {value!r}", "the name is taken", "use another"))

@@ -317,16 +317,25 @@ def _with_held_back(steering: str | dict[str, Any], negative: Sequence[str]) -> 
     }
 
 
+def _without(recipe: Recipe) -> RecipeError:
+    """What of a comparison's two sections is missing, and how it is written."""
+    written = {
+        "compare": "compare: {development: {queries: FILE}}",
+        "evaluate": "evaluate: {queries: FILE}",
+    }
+    missing = [name for name in written if getattr(recipe, name) is None]
+    return RecipeError(
+        f"a recipe without {' and '.join(f'`{name}`' for name in missing)}",
+        "a comparison chooses settings on development queries and reports on others, those of "
+        "`evaluate`",
+        f"add {' and '.join(written[name] for name in missing)}, with files of your own",
+    )
+
+
 def _problems(recipe: Recipe, seeds: Sequence[int], tune: int) -> list[InputError]:
     errors: list[InputError] = []
     if recipe.compare is None or recipe.evaluate is None:
-        errors.append(
-            RecipeError(
-                "a recipe without `compare` and `evaluate`",
-                "a comparison needs development queries to choose on, and others to report on",
-                "add compare: {development: {queries: …}, methods: [...]}",
-            )
-        )
+        errors.append(_without(recipe))
     elif recipe.compare.tuning_seed in seeds:
         errors.append(
             RecipeError(

@@ -28,6 +28,7 @@ from neat_align.errors import (
     SeveralErrors,
     first_line,
     nearest,
+    not_a_group,
     raise_all,
 )
 from neat_align.paths import is_file
@@ -212,7 +213,7 @@ def read_groups(path: Path | str, unfinished: bool = False) -> Iterator[Group]:
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise DataError(
                     place,
-                    f"not a group: {error!r}",
+                    not_a_group(error),
                     "give what `neat sample` or `neat score` wrote",
                 ) from error
 

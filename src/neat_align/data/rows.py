@@ -11,7 +11,7 @@ from typing import Any
 
 from neat_align.data.formats import query_or_chosen
 from neat_align.data.wide import group_of_wide
-from neat_align.errors import DataError, InputError, raise_all
+from neat_align.errors import DataError, InputError, not_a_group, raise_all
 from neat_align.types import Group, Query
 
 SHOWN = 5  # rows named in an error
@@ -101,7 +101,7 @@ def _of_columns(row: Mapping[str, Any]) -> Query | Group:
             return group_of_wide(row)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         fix = "give what `neat score` wrote, or Group records"
-        raise DataError("a row with responses", f"not a group: {error!r}", fix) from error
+        raise DataError("a row with responses", not_a_group(error), fix) from error
     return query_or_chosen(row)
 
 

@@ -84,12 +84,15 @@ def resolve_checker(value: Any) -> Checker | None:
 
 def check_kinds(queries: Iterable[Query]) -> list[InputError]:
     """What is wrong with the kinds of queries that a checker is to judge."""
-    unknown = sorted({str(q.meta.get("kind")) for q in queries} - set(KINDS))
-    if not unknown:
+    found = {q.meta.get("kind") for q in queries}
+    unknown = sorted(str(kind) for kind in found - {None, *KINDS})
+    given = [f"evaluation queries of kind {', '.join(unknown)}"] if unknown else []
+    given += ["evaluation queries without a kind"] if None in found else []
+    if not given:
         return []
     return [
         RewardError(
-            f"evaluation queries of kind {', '.join(unknown)}",
+            ", ".join(given),
             "a checker's rates need to know what a query asks for",
             f"give every query a column `kind` with one of {', '.join(KINDS)}",
         )

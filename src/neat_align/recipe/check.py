@@ -46,6 +46,8 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
     errors += _evaluation_rewards(recipe)
     for place, data in data_sections(recipe):
         errors += _file(place, data)
+    if recipe.compare:
+        errors += _file("compare.development.queries", recipe.compare.development.queries)
     errors += _answers(recipe)
     errors += placement_problems(recipe)
     return errors

@@ -48,7 +48,7 @@ def missing_problem(
         return None
     columns = sorted(set(known) - set(GIVEN))
     has = f"the columns {', '.join(columns)}" if columns else "no further columns"
-    hint = nearest(missing[0], known)
+    hint = nearest(missing[0], [*INPUTS, *columns])
     return RewardError(
         given,
         f"it needs the argument{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}, and is "

@@ -41,7 +41,7 @@ def refuse_other_training(folder: Path, trainer: Any) -> None:
     if different:
         raise OutputError(
             f"checkpoint {folder}",
-            f"it is of another training; different are {', '.join(different)}",
+            f"it is of another training; what differs: {', '.join(different)}",
             "go on with what it was made from, or train anew in another output_dir",
         )
 
