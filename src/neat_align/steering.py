@@ -123,7 +123,7 @@ class Steering:
             return value
         if isinstance(value, Mapping):
             named = set(value) == NAME_ALONE and isinstance(value["name"], str | Path)
-            return cls.from_value(value["name"]) if named else _from_mapping(value)
+            return cls.from_value(value["name"]) if named else _own_texts(value)
         if not isinstance(value, str | Path):
             raise SteeringError(
                 f"steering {value!r}",
@@ -132,9 +132,7 @@ class Steering:
                 f"give {_choices()}",
             )
         path = Path(value)
-        if str(value) not in _built_in() and (
-            path.suffix.lower() in STEERING_SUFFIXES or is_file(path)
-        ):
+        if str(value) not in _built_in() and _is_file_name(str(value)):
             return _from_mapping({"name": path.stem, **_read(path)})
         return cls.named(str(value))
 
@@ -208,6 +206,24 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _own_texts(value: Mapping[str, Any]) -> Steering:
+    """A pair from a mapping of texts, whose name is not that of other texts."""
+    name = value.get("name")
+    whole = "version" in value  # as a run writes a pair down
+    if isinstance(name, str) and not whole and (name in _built_in() or _is_file_name(name)):
+        raise SteeringError(
+            f"steering {name!r} with texts of its own",
+            "that is the name of a pair with other texts, which these would neither change nor "
+            "add to, and a report would show the name",
+            "give the name alone, or your own texts under another name",
+        )
+    return _from_mapping(value)
+
+
+def _is_file_name(name: str) -> bool:
+    return Path(name).suffix.lower() in STEERING_SUFFIXES or is_file(name)
+
+
 def _from_mapping(value: Mapping[str, Any]) -> Steering:
     held_back = value.get("held_back") or {}
     if not isinstance(held_back, Mapping):
@@ -217,13 +233,6 @@ def _from_mapping(value: Mapping[str, Any]) -> Steering:
             "write held_back: {positive: [...], negative: [...]}",
         )
     raise_all([*_unknown(value, KEYS), *_unknown(held_back, SIDES[:2], "held_back.")])
-    if "version" not in value and value.get("name") in _built_in():
-        raise SteeringError(
-            f"steering {value['name']!r} with texts of its own",
-            "the built-in pair of that name has others, which these would neither change nor add "
-            "to, and a report would show the name",
-            "give the name alone, or your own texts under another name",
-        )
     version = value.get("version", 1)
     if not isinstance(version, int):
         raise SteeringError(f"steering version: {version!r}", "it is no whole number", "write 1")

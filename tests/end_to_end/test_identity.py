@@ -205,10 +205,12 @@ def test_the_card_tells_what_was_in_force_and_found(run):
 
 
 def test_an_evaluation_keeps_what_it_was_made_from(run, folder):  # noqa: F811
-    neat(
+    told = neat(
         "evaluate", "-m", "base=model", "-m", "neat=out/policy", "-q", "hh.jsonl", "-o", "figures",
         "--reward", "rewards.py:no_lamp", "--max-new-tokens", 3,
     )  # fmt: skip
+    assert "neat: it was trained on" in told  # the whole file, of which training had a share
+    assert "it was trained on" in (folder / "figures" / "report.html").read_text(encoding="utf-8")
     assert "changed since" not in neat("report", "figures")
     rewrite(folder / "helper.py", "float(len", "float(2*len")
     assert "rewards.train.helper.py of " in neat("report", "figures")

@@ -25,6 +25,8 @@ def test_nothing_is_said_where_all_is_well():
     ("results", "samples", "words"),
     [
         ({"queries": 3}, GOOD, "3 queries: too few"),
+        ({"seen_in_training": {"neat": 2}}, GOOD, "neat: it was trained on 2 of the 100 queries"),
+        ({"seen_in_training": {"neat": None}}, GOOD, "may be training queries"),
         ({"queries": 1}, GOOD, "1 query: too few"),
         ({}, {**GOOD, "neat": [sample("c", "length"), sample("d")]}, "1 of 2 responses were cut"),
         ({}, {**GOOD, "neat": [sample(" "), sample("d")]}, "1 of 2 responses are empty"),

@@ -139,6 +139,14 @@ def test_what_is_usable_to_whom(objective, groups, expected):
     assert usable_groups(objective, groups, spread) == [expected]
 
 
+def test_answers_that_read_alike_tell_nothing_whatever_they_score():
+    given = group(1.0, 0.5, -1.0, 0.0)
+    same = replace(given, responses=tuple(replace(r, text="same") for r in given.responses))
+    assert usable_groups(NEAT(), [given, same], 1.0) == [True, False]
+    with pytest.raises(DataError, match="read alike"):
+        raise stored_problems(NEAT(), [same])[0]
+
+
 def test_figures_of_stored_groups():
     found = stored_signal(NEAT(), lambda: BINARY + CONSTANT)
     assert found.shares == {

@@ -13,6 +13,7 @@ from neat_align.atomic import read_json
 from neat_align.chat_template import KWARGS, saved_template_problems
 from neat_align.cli.drawing import steering_pair
 from neat_align.cli.report import evaluation_page
+from neat_align.cli.trained_queries import seen_in_training
 from neat_align.content import Source, absolute_name, recorded
 from neat_align.errors import InputError, RecipeError, SteeringError, raise_all
 from neat_align.evaluation import Evaluation, EvaluationSettings, evaluate, resolve_checker
@@ -82,6 +83,7 @@ def evaluate_paths(
     prompts = pair.positive if prompt and PROMPT not in models else ()
     loaded = loaded_models(models, batch_size, settings.seed, arguments, device, dtype, prompts)
     evaluation = evaluate(loaded, found, pair, settings, scorers, judge)
+    evaluation.about["seen_in_training"] = seen_in_training(models, found)
     evaluation.about["sources"] = recorded(_sources(models, queries, steering, rewards, checker))
     evaluation.about["asked"] = {
         "models": {name: str(path) for name, path in models.items()},

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Make = Callable[[Sequence[Query]], Sequence[Group]]
 
+THERE = ", the others were there"
+
 
 class DropKind(StrEnum):
     """Responses that can be left out."""
@@ -159,7 +161,7 @@ class GroupsTarget:
         if self.in_parts:
             rows = read_queries(DataSpec(queries))
             made, whole = write_shard(rows, self.shard, self.output, make, progress, told)
-            words = f"{made} groups, the others were there"
+            words = f"{made} groups" + THERE * (made + whole.missing < whole.queries)
             words += f"; {whole.repeated} rows repeat a query" if whole.repeated else ""
             return words + told_of(whole.missing, "an answer")
         found = load_queries(DataSpec(queries))
@@ -222,11 +224,12 @@ class GroupsTarget:
             save_groups(self.output, made, notes)
             note_beside(self.output, settings, notes if lacking else {})
             return f"{len(made)} groups{told_of(len(lacking), 'a score')}", dropped
-        count, dropped, left = 0, Counter[str](), 0
+        count, dropped, left, there = 0, Counter[str](), 0, False
         for file in filter(self._is_ours, group_files(groups)):
             path = self.output / file.name
             source = digest(file)
-            if not _is_made_of(path, source):
+            there |= (known := _is_made_of(path, source))
+            if not known:
                 given = groups_of_part(file)
                 made, left_out = make(given)
                 lacks = notes_of(file).get(MISSING, {})
@@ -237,7 +240,7 @@ class GroupsTarget:
             dropped.update(found["dropped"])
             left += len(found.get(UNSCORED, ()))
         carry_marks(group_files(groups)[0].parent, self.output)
-        return f"{count} groups, the others were there{told_of(left, 'a score')}", dropped
+        return f"{count} groups{THERE * there}{told_of(left, 'a score')}", dropped
 
     def _is_ours(self, file: Path) -> bool:
         """Whether the shard has this part; it stays so while other parts are still to come.

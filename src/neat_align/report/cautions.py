@@ -14,11 +14,23 @@ Sample = Mapping[str, Any]
 def cautions(results: Mapping[str, Any], samples: Mapping[str, Sequence[Sample]]) -> list[str]:
     """Sentences, the gravest first; none where all is well."""
     return [
+        *_of_training(results),
         *_of_size(results),
         *_of_lengths(samples, results.get("decoding", {}).get("max_new_tokens")),
         *_of_scores(samples),
         *_of_sameness(samples),
     ]
+
+
+def _of_training(results: Mapping[str, Any]) -> Iterator[str]:
+    for name, count in (results.get("seen_in_training") or {}).items():
+        if count is None:
+            yield f"{name}: what it was trained on is gone, so these may be training queries"
+        else:
+            yield (
+                f"{name}: it was trained on {count} of the {results.get('queries')} queries, so "
+                "its figures are not held out: give others"
+            )
 
 
 def _of_size(results: Mapping[str, Any]) -> Iterator[str]:

@@ -150,8 +150,8 @@ def stored_problems(objective: Objective, groups: Sequence[Group]) -> list[Input
 def why_refused(objective: Objective) -> str:
     """Why groups without a usable one are refused."""
     return (
-        f"none has what {objective.name} learns from: their responses are scored alike, and "
-        "training would imitate an arbitrary one"
+        f"none has what {objective.name} learns from: their responses are scored alike or read "
+        "alike, and training would imitate an arbitrary one"
     )
 
 

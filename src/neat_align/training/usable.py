@@ -33,13 +33,17 @@ def run_spread(spreads: Iterable[float]) -> float:
 
 
 def usable_groups(objective: Objective, groups: Sequence[Group], spread: float) -> list[bool]:
-    """Of each group, whether its scores tell the objective something."""
+    """Of each group, whether its scores tell the objective something.
+
+    Responses that read alike word for word tell nothing, whatever they score: the same text
+    would be raised and lowered.
+    """
     if not groups:
         return []
     scores = [torch.tensor(g.scores, dtype=torch.float64) for g in groups]
     negative = [torch.tensor([r.source == Source.NEGATIVE for r in g.responses]) for g in groups]
     score = pad_sequence(scores, batch_first=True)
-    return objective.usable(
+    told = objective.usable(
         GroupLogps(
             policy=torch.zeros_like(score),
             length=torch.ones_like(score, dtype=torch.long),
@@ -48,7 +52,13 @@ def usable_groups(objective: Objective, groups: Sequence[Group], spread: float) 
             present=pad_sequence([torch.ones_like(n) for n in negative], batch_first=True),
             spread=torch.tensor(spread, dtype=torch.float64),
         )
-    ).tolist()  # type: ignore[no-any-return]
+    ).tolist()
+    return [own and _differ(group) for own, group in zip(told, groups, strict=True)]
+
+
+def _differ(group: Group) -> bool:
+    """Whether there is a choice between texts; one response alone is none to make."""
+    return len(group.responses) == 1 or len({r.text for r in group.responses}) > 1
 
 
 def below_plain(groups: Iterable[Group]) -> list[bool]:
