@@ -268,7 +268,7 @@ def test_a_config_can_be_copied():
 
 
 def test_texts_of_one_word_are_not_taken_apart():
-    assert NEATConfig(output_dir="unused", stop_strings="END").stop_strings == ("END",)
+    assert NEATConfig(output_dir="unused", stop_strings="END").stop_strings == ["END"]
 
 
 # ------------------------------------------------------------------------- in a recipe

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from neat_align import defaults
-from neat_align.errors import RecipeError
+from neat_align.errors import DataError, RecipeError
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
 from neat_align.steering import Steering, no_steering
 from neat_align.types import Group, Query, Response, Source
@@ -115,6 +115,10 @@ class GroupMaker:
             part = [i for i, flag in enumerate(from_base) if flag is chosen]
             if part and sampler is not None:
                 responses = sampler.sample([requests[i] for i in part], self.decoding)
+                if len(responses) != len(part):
+                    why = f"it gave {len(responses)} responses for {len(part)} requests"
+                    fix = "give one for each request, in their order, None where none came"
+                    raise DataError(f"the sampler {type(sampler).__name__}", why, fix)
                 drawn.update(zip(part, responses, strict=True))
         return [drawn[i] for i in range(len(requests))]
 

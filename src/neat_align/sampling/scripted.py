@@ -34,6 +34,9 @@ class ScriptedSampler:
     def _answer(self, request: SamplingRequest) -> Response:
         if callable(self.script):
             text = self.script(request)
+            if not isinstance(text, str):
+                given = f"a script that returned {type(text).__name__}"
+                raise InputError(given, "an answer is a text", "return a string for each request")
         else:
             text = random.Random(request.seed).choice(self._answers(request.source))
         return Response(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from neat_align.errors import InputError, ModelError, RecipeError, SeveralErrors, nearest
 from neat_align.objectives import NEAT, OBJECTIVES, Objective
 from neat_align.training.config import NEATConfig
+from neat_align.training.given_objects import object_problems
 from neat_align.training.records import Records, evaluation_sets
 
 T = TypeVar("T")
@@ -91,6 +92,8 @@ def model_problems(model: Any) -> Iterator[InputError]:
     elif getattr(model, "get_output_embeddings", lambda: True)() is None:
         why = "it has no head that predicts tokens, so it can answer nothing"
         yield ModelError(f"a model of type {type(model).__name__}", why, fix)
+    else:
+        yield from object_problems(model)
 
 
 def settings_of(given: Any, model: Any) -> NEATConfig:
@@ -103,6 +106,7 @@ def settings_of(given: Any, model: Any) -> NEATConfig:
             wanted and which are only their defaults, they do not tell.
     """
     if isinstance(given, NEATConfig):
+        given.check()
         return given
     if given is None or isinstance(given, Mapping):
         return NEATConfig(

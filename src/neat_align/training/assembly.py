@@ -26,6 +26,7 @@ from neat_align.steering import Steering
 from neat_align.training.adapters import frozen_problems, quantised_problems, with_adapter
 from neat_align.training.config import NEATConfig
 from neat_align.training.dropout import disable_dropout
+from neat_align.training.given_objects import unmerge
 from neat_align.training.online import ScoredGroupMaker
 from neat_align.training.precision import precision_problems
 from neat_align.training.reference import Reference, ReferenceSampler
@@ -54,6 +55,7 @@ def prepared_model(model: Any, peft_config: Any, args: NEATConfig, tokenizer: An
     """
     if isinstance(model, str | Path):  # the Trainer moves it to its device
         model = load_causal_lm(model, "float32", "cpu", trainable=True)
+    unmerge(model)
     model, came_with_adapter = with_adapter(model, peft_config, args.seed)
     raise_all(
         frozen_problems(model) or [*quantised_problems(model), *precision_problems(model, args)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from transformers import TrainingArguments
+from transformers.trainer_pt_utils import AcceleratorConfig
 
 from neat_align import defaults
 from neat_align.errors import InputError, RecipeError, raise_all
@@ -106,6 +108,11 @@ class NEATConfig(TrainingArguments):
         RecipeError: an impossible value; several problems are reported at once.
     """
 
+    _VALID_DICT_FIELDS = [  # noqa: RUF012 (of the parent, and of every object)
+        *TrainingArguments._VALID_DICT_FIELDS,
+        "chat_template_kwargs",
+    ]
+
     refresh_every: int = 1
     positive_samples: int = defaults.POSITIVE_SAMPLES
     negative_samples: int = defaults.NEGATIVE_SAMPLES
@@ -118,8 +125,8 @@ class NEATConfig(TrainingArguments):
     top_p: float = defaults.TOP_P
     top_k: int = defaults.TOP_K
     min_p: float = defaults.MIN_P
-    stop_strings: tuple[str, ...] = ()
-    chat_template_kwargs: dict[str, Any] | None = None
+    stop_strings: list[str] = field(default_factory=list)
+    chat_template_kwargs: dict[str, Any] | str | None = None
     sampling_batch_size: int = defaults.SAMPLING_BATCH_SIZE
     max_query_tokens: int | None = None
     plausibility: float = 0.0
@@ -149,10 +156,8 @@ class NEATConfig(TrainingArguments):
     ddp_find_unused_parameters: bool | None = False  # every weight takes part in every pass
 
     def __post_init__(self) -> None:
-        fields = declared_fields()
-        found, problems = typed({n: vars(self)[n] for n in fields if n in vars(self)}, fields)
-        vars(self).update(found)
-        raise_all(problems or setting_problems(found))
+        self._undo_to_dict()
+        self.check()
         self._use_new_names()
         self._settle_what_is_better()
         try:
@@ -166,6 +171,31 @@ class NEATConfig(TrainingArguments):
             mode = "max" if self.greater_is_better else "min"
             self.lr_scheduler_kwargs = {"mode": mode, **dict(self.lr_scheduler_kwargs or {})}
         raise_all(trial_problems(self))
+
+    def check(self) -> None:
+        """Make sure that every setting can be, also one that was set afterwards.
+
+        Raises:
+            RecipeError: an impossible value; several problems are reported at once.
+        """
+        fields = declared_fields()
+        found, problems = typed({n: vars(self)[n] for n in fields if n in vars(self)}, fields)
+        vars(self).update(found)
+        raise_all(problems or setting_problems(found))
+
+    def _undo_to_dict(self) -> None:
+        """Take defaults in the form that `to_dict` gives them for defaults."""
+        given, usual = self.accelerator_config, AcceleratorConfig().to_dict()
+        if isinstance(given, dict) and given.items() <= usual.items():
+            self.accelerator_config = None
+        if self.hub_token == "<HUB_TOKEN>":
+            self.hub_token = None
+
+    @property
+    def template_arguments(self) -> dict[str, Any]:
+        """The further arguments of the chat template."""
+        given = self.chat_template_kwargs
+        return dict(json.loads(given) if isinstance(given, str) else given or {})
 
     def _settle_what_is_better(self) -> None:
         """Say in which direction the metric gets better, where its name tells."""

@@ -16,7 +16,10 @@ from typing import Any
 
 from neat_align import defaults
 
-WIDER = {"fsdp": "bool | str | list[str] | None"}
+WIDER = {
+    "fsdp": "bool | str | list[str] | None",
+    "debug": "str | list[DebugOption] | None",  # None is what HfArgumentParser makes of no --debug
+}
 """Fields that take more than their annotation says."""
 
 UNKNOWN: Any = object()

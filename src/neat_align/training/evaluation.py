@@ -20,11 +20,12 @@ from accelerate.utils import gather_object
 from torch.utils.data import DataLoader, Subset
 from transformers.trainer_utils import EvalLoopOutput, has_length
 
-from neat_align.errors import DataError, TrainingError, nearest
+from neat_align.errors import DataError, OutputError, RecipeError, TrainingError, nearest
 from neat_align.sampling.groups import stable_seed
 from neat_align.training.measured import PREFIX, logged_name
 from neat_align.training.measuring import MeasuringTrainer
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
+from neat_align.training.objective_terms import loss_terms
 from neat_align.training.online import trainable
 from neat_align.training.records import Records, evaluation_sets
 from neat_align.training.run_signal import ScoreSignal
@@ -59,11 +60,52 @@ class EvaluatingTrainer(MeasuringTrainer):
         if eval_dataset is None and self.eval_dataset is None:
             why = "there are no held-out queries or groups"
             raise DataError("evaluate()", why, "give eval_dataset, to it or to the trainer")
-        if not isinstance(eval_dataset, str) or not isinstance(self.eval_dataset, dict):
+        if isinstance(eval_dataset, str) and isinstance(self.eval_dataset, dict):
+            self._check_name(eval_dataset)
+        else:
             eval_dataset = evaluation_sets(eval_dataset)
         with self.stopwatch.time("evaluation"):
             metrics = super().evaluate(eval_dataset, *args, **kwargs)
         return metrics | self._as_logged(metrics)
+
+    def _check_name(self, name: str) -> None:
+        sets: Any = self.eval_dataset
+        if name not in sets:
+            why = "there is no held-out set of that name"
+            raise DataError(f"evaluate({name!r})", why, nearest(name, sets))
+
+    def predict(self, test_dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: answers to queries have no predictions and labels; `evaluate` measures them.
+
+        Raises:
+            DataError: always.
+        """
+        why = "the answers to queries have no labels, so there is nothing to predict"
+        fix = "call evaluate(queries), which samples and scores; trainer.model.generate(…) answers"
+        raise DataError("predict()", why, fix)
+
+    def hyperparameter_search(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: each trial would need a model anew (`model_init`), which is not taken here.
+
+        Raises:
+            RecipeError: always.
+        """
+        why = "every trial would go on with the model that the last one trained"
+        fix = "use `neat compare --tune N`, or make a trainer for each setting"
+        raise RecipeError("hyperparameter_search()", why, fix)
+
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
+        """The Trainer's.
+
+        Raises:
+            OutputError: the hub is switched off, cannot be reached, or refuses.
+        """
+        try:
+            return super().push_to_hub(*args, **kwargs)
+        except (OSError, ValueError) as error:
+            why = " ".join(str(error).split())
+            fix = "check HF_HUB_OFFLINE, the network and hub_token, or call save_model(directory)"
+            raise OutputError("push_to_hub()", why, fix) from error
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """This rank's share of a held-out set: each query is with one rank, once."""
@@ -151,7 +193,7 @@ class EvaluatingTrainer(MeasuringTrainer):
             inputs = self._prepare_inputs(part | more)
             with self.accelerator.autocast():
                 logps = self._group_logps(self.accelerator.unwrap_model(self.model), inputs)
-            terms, weight = self.objective(logps), inputs["weight"]
+            terms, weight = loss_terms(self.objective, logps), inputs["weight"]
             loss = (terms.per_group * weight).sum() / weight.sum()
             figures.add({"loss": float(loss)}, float(weight.sum()))
             figures.add_weighted(loss_metrics(terms, weight, 1.0))

@@ -24,6 +24,7 @@ from neat_align.training.arguments import (
 from neat_align.training.config import NEATConfig
 from neat_align.training.held_out import evaluation_needs, sets_of
 from neat_align.training.measured import trainer_name
+from neat_align.training.objective_terms import objective_problems
 from neat_align.training.records import Records
 from neat_align.training.requirements import training_needs
 from neat_align.types import Query
@@ -68,6 +69,7 @@ class Given:
             *training_needs(
                 self.objective, args, self.negative_context, pair, self.trained, rewards
             ),
+            *objective_problems(self.objective),
             *evaluation_needs(self.objective, args, pair, self.held_out, rewards, self.callbacks),
         ]
 

@@ -52,7 +52,8 @@ def _without_data(args: NEATConfig, sets: Mapping[str, Records]) -> Iterator[Inp
         return
     asked = {"eval_strategy": args.eval_strategy != "no", "eval_on_start": args.eval_on_start}
     for name in (name for name, is_asked in asked.items() if is_asked):
-        given = f"{name}={str(getattr(args, name))!r}"
+        value = getattr(args, name)
+        given = f"{name}={getattr(value, 'value', value)!r}"
         why = "there are no held-out queries or groups to evaluate on"
         fix = "give eval_dataset (in a recipe: evaluate: {during_training: {path: …}})"
         yield RecipeError(given, why, fix)

@@ -36,7 +36,9 @@ def refuse_other_training(folder: Path, trainer: Any) -> None:
     """
     if not (folder / FILE).exists():
         return  # of a version that did not leave it
-    before, now = (identity(made, {}) for made in (read_json(folder / FILE), _made_from(trainer)))
+    left, made = read_json(folder / FILE), _made_from(trainer)
+    made = {part: value for part, value in made.items() if part in left}
+    before, now = identity(left, {}), identity(made, {})
     different = differences(before, now, {})
     if different:
         raise OutputError(
@@ -54,7 +56,50 @@ def _made_from(trainer: Any) -> dict[str, Any]:
         "negative_context": trainer.negative_context,
         "rewards": dict(_rewards(trainer)),
         "data": _ids(trainer.train_dataset),
+        "settings": _settings(trainer.args),
+        "model": _model(trainer),
     }
+
+
+DECIDING = (
+    "seed", "data_seed", "per_device_train_batch_size", "gradient_accumulation_steps",
+    "refresh_every", "positive_samples", "negative_samples", "plain_samples",
+    "add_reference_responses", "base_negative_fraction", "max_new_tokens", "temperature",
+    "top_p", "top_k", "min_p", "stop_strings", "chat_template_kwargs", "max_query_tokens",
+    "learning_rate", "weight_decay", "max_grad_norm", "optim", "optim_args", "adam_beta1",
+    "adam_beta2", "adam_epsilon", "neftune_noise_alpha", "disable_dropout",
+)  # fmt: skip
+"""Settings of which the Trainer would mix two values, or go on with the first without a word.
+
+Not among them: how long is trained, what is logged, saved and measured, and where.
+"""
+
+
+def _settings(args: Any) -> dict[str, Any]:
+    given = {name: getattr(args, name) for name in DECIDING}
+    given["stop_strings"] = list(given["stop_strings"])
+    return {name: getattr(value, "value", value) for name, value in given.items()}
+
+
+def _model(trainer: Any) -> dict[str, Any]:
+    """The policy's kind and size, its adapter, and how its tokenizer writes a conversation."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    config, tokenizer = model.config, trainer.processing_class
+    template = repr(tokenizer.chat_template).encode()
+    adapters = getattr(model, "peft_config", None) or {}
+    names = ("model_type", "hidden_size", "num_hidden_layers")
+    return {
+        **{name: getattr(config, name, None) for name in names},
+        "adapter": {name: _adapter(adapter) for name, adapter in adapters.items()} or None,
+        "tokens": len(tokenizer),
+        "template": f"template:{hashlib.sha256(template).hexdigest()}",
+    }
+
+
+def _adapter(config: Any) -> dict[str, Any]:
+    names = ("r", "lora_alpha", "target_modules", "modules_to_save", "bias")
+    found = {name: getattr(config, name, None) for name in names}
+    return {n: sorted(v) if isinstance(v, set | list | tuple) else v for n, v in found.items()}
 
 
 def _parameters(objective: Any) -> Iterator[tuple[str, Any]]:

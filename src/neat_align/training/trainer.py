@@ -39,9 +39,17 @@ from neat_align.training.config import NEATConfig
 from neat_align.training.engines import EngineSampler, engine_problems, engine_sampler
 from neat_align.training.evaluation import EvaluatingTrainer
 from neat_align.training.given import Given, read_arguments
+from neat_align.training.given_objects import (
+    class_of,
+    optimizer_problems,
+    optimizers_of,
+    reference_problems,
+    sampler_of,
+)
 from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
+from neat_align.training.objective_terms import loss_terms
 from neat_align.training.online import (
     ScoredGroupMaker,
     trainable,
@@ -120,16 +128,21 @@ class NEATTrainer(EvaluatingTrainer):
             model, args, objective, steering, reward_funcs, reward_weights, train_dataset,
             eval_dataset, peft_config, callbacks, unknown,
         )  # fmt: skip
+        sampler = sampler_of(sampler)
+        optimizers = optimizers_of(optimizers)
+        made_optimizer = class_of(optimizer_cls_and_kwargs, optimizers[0])
         args, self.objective, self.steering = given.args, given.objective, given.steering
         for text in prohibition_warnings(self.steering) if self.steering else ():
             warnings.warn(text, stacklevel=2)
         self.online, self.negative_context = given.trained.are_queries, given.negative_context
         tokenizer = tokenizer_of(processing_class, model)
-        self.prompt_format = PromptFormat(tokenizer, args.chat_template_kwargs)
+        self.prompt_format = PromptFormat(tokenizer, args.template_arguments)
         given.check_conversations(self.prompt_format)
         trained = prepared_model(model, given.peft_config, args, tokenizer)
         model, self.config_dropout = trained.model, trained.dropout
         other = reference_of(reference_model)
+        raise_all(reference_problems(other, model, tokenizer))
+        raise_all(optimizer_problems(optimizers[0], model))
         self.reference = make_reference(
             args, self.objective, given.samples, model, other, trained.came_with_adapter
         )
@@ -160,7 +173,7 @@ class NEATTrainer(EvaluatingTrainer):
             processing_class=tokenizer,
             callbacks=given.callbacks,
             optimizers=optimizers,
-            optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
+            optimizer_cls_and_kwargs=made_optimizer,
         )
         if self.reference is not None:  # in the precision of the policy's passes
             self.reference.precision = self.accelerator.autocast
@@ -209,6 +222,7 @@ class NEATTrainer(EvaluatingTrainer):
         if resume_from_checkpoint is None:
             resume_from_checkpoint = self.args.resume_from_checkpoint
         chosen = chosen_checkpoint(resume_from_checkpoint, Path(str(self.args.output_dir)))
+        self._pending, self._resumed_batches = [], 0  # of a training before in this process
         with contextlib.ExitStack() as at_end:
             if self.engine is not None:
                 at_end.callback(self.engine.engine.close)
@@ -299,7 +313,7 @@ class NEATTrainer(EvaluatingTrainer):
         DDP averages gradients over ranks, so the sum is multiplied by their number.
         """
         logps = self._group_logps(model, inputs)
-        terms = self.objective(logps)
+        terms = loss_terms(self.objective, logps)
         loss = (terms.per_group * inputs["weight"]).sum()
         loss = loss * self.accelerator.num_processes / num_items_in_batch
         if not torch.isfinite(loss):

@@ -127,6 +127,11 @@ CHOICES: dict[str, Callable[[], tuple[str, ...]]] = {
     "log_level": lambda: LOG_LEVELS,
     "log_level_replica": lambda: LOG_LEVELS,
     "train_sampling_strategy": lambda: ("random", "sequential"),
+    "torch_compile_backend": lambda: (
+        *("eager", "aot_eager", "inductor", "cudagraphs", "aot_ts_nvfuser", "nvprims_nvfuser"),
+        *("ofi", "fx2trt", "onnxrt", "tensorrt", "aot_torchxla_trace_once"),
+        *("torchxla_trace_once", "tvm", "hpu_backend", "neuron"),
+    ),
     "torch_compile_mode": lambda: (
         "default",
         "reduce-overhead",

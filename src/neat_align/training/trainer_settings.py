@@ -44,7 +44,8 @@ def trainer_problems(given: Mapping[str, Any]) -> list[InputError]:
 
 def _refused(changed: Mapping[str, Any]) -> Iterator[InputError]:
     for name, value in changed.items():
-        if name in tables.REFUSED and not _is_made(name, value):
+        is_default = value is False and declared_fields()[name].default == "no"  # as parsers say it
+        if name in tables.REFUSED and not is_default and not _is_made(name, value):
             why, fix = tables.REFUSED[name]
             yield RecipeError(f"{name}={value!r}", f"it would change nothing: {why}", fix)
 
@@ -104,7 +105,7 @@ def _choices(given: Mapping[str, Any]) -> Iterator[InputError]:
 
 def _names(value: Any, setting: str) -> list[str]:
     """The names in a setting: one, several, or none; `debug` has them in one text."""
-    if value is None or value == "":
+    if value is None or (value == "" and setting == "debug"):
         return []
     if isinstance(value, list | tuple):
         return [_name(v) for v in value]
@@ -233,14 +234,18 @@ def _is_multiple(number: Any, of: Any) -> bool:
 
 
 def _files(values: Mapping[str, Any]) -> Iterator[InputError]:
-    """Settings that may be a file: it is there, and holds JSON."""
+    """Settings that may be a file: it is there, and holds JSON; and where to write."""
+    output = values["output_dir"]
+    if isinstance(output, str) and not output.strip():
+        why = "it names no directory"
+        yield RecipeError(f"output_dir={output!r}", why, "name one, e.g. 'runs/mine'")
     for name in ("deepspeed", "fsdp_config"):
         value = values[name]
         if not isinstance(value, str):
             continue
         if not value.lstrip().startswith("{") and not is_file(value):
             yield RecipeError(f"{name}={value!r}", "there is no such file", "check the path")
-    for name in ("lr_scheduler_kwargs", "activation_checkpointing_kwargs"):
+    for name in ("lr_scheduler_kwargs", "activation_checkpointing_kwargs", "chat_template_kwargs"):
         value = values.get(name)
         if isinstance(value, str) and not _is_json_object(value):
             fix = "write a mapping, e.g. {min_lr: 1.0e-7}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,6 +17,9 @@ SECRETS = ("hub_token",)
 
 STRUCTURED = {"dict": Mapping, "list": (list, tuple), "tuple": (list, tuple)}
 """Name of a container in an annotation → what may be given for it."""
+
+PLAIN = {"int", "float", "bool", "str", "None", *STRUCTURED}
+"""Annotations that no object of another library fits."""
 
 
 def convert(value: Any, annotation: str) -> Any:
@@ -42,7 +46,8 @@ def convert(value: Any, annotation: str) -> Any:
         return os.fspath(value)
     if "str" in names and isinstance(value, datetime.date):  # YAML reads 2025-01-31 as one
         return str(value)
-    if value is None or names <= {"int", "float", "bool", "str", "None"}:
+    is_made = "dict" in names and is_dataclass(value)  # by transformers, of such a mapping
+    if value is None or (not is_made and names <= PLAIN):
         raise ValueError(f"{value!r} is not {annotation}")
     return value  # an object of another library; the class itself will say
 
