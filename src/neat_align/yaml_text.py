@@ -8,17 +8,33 @@ import yaml
 
 LARGEST = 100_000  # values, counted as often as aliases repeat them
 DEEPEST = 50
+MERGE = "tag:yaml.org,2002:merge"
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping that holds a key twice, of which YAML would keep the last alone."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            name = (key.tag, str(key.value))
+            if name in seen and key.tag != MERGE:
+                what = f"the key {key.value!r} stands in one section twice"
+                raise yaml.MarkedYAMLError(problem=what, problem_mark=key.start_mark)
+            seen.add(name)
+        return node
 
 
 def parse_yaml(text: str) -> Any:
     """The content of a YAML (or JSON) text.
 
     Raises:
-        ValueError: it is no YAML, names a tag that would build an object, or its aliases
-            make it endless or immense.
+        ValueError: it is no YAML, holds a key twice, names a tag that would build an object,
+            or its aliases make it endless or immense.
     """
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ValueError(f"not readable as YAML: {error}") from error
     except RecursionError as error:

@@ -54,6 +54,8 @@ def test_half_a_character_is_refused(tmp_path):
         "x: !!python/object/apply:os.system ['echo hi']",
         BOMB,
         "2001-99-99",
+        "a: {b: 1, b: 2}",
+        '{"a": 1, "a": 2}',
         "\0",
     ],
 )  # fmt: skip
@@ -64,6 +66,11 @@ def test_yaml_that_builds_objects_or_never_ends_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(RecipeError):
         load_recipe(path)
+
+
+def test_merged_keys_may_stand_there_again():
+    text = "a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, y: 4}\n"
+    assert parse_yaml(text)["c"] == {"x": 3, "y": 4}
 
 
 def test_names_in_a_recipe_lead_nowhere(tmp_path):

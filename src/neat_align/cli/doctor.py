@@ -24,7 +24,7 @@ Finding = tuple[str, str, list[InputError]]
 
 def doctor(
     directory: Annotated[
-        Path | None, typer.Argument(help="A directory of a run, or of groups, to look into.")
+        Path | None, typer.Argument(help="A directory that a command wrote, to look into.")
     ] = None,
 ) -> None:
     """Tell what this machine has; or whether all that a directory should hold is there, whole.
@@ -72,6 +72,7 @@ def _findings(run: RunDirectory) -> Iterator[Finding]:
     for path in sorted(run.directory.glob("*.parquet")):
         yield _part(path)
     yield from _data_set(run.directory)
+    yield from _comparison(run.directory)
     for path in sorted(run.directory.glob(".*-new-*")):
         yield path.name, "left by a write that was cut short; it can be removed", []
 
@@ -126,6 +127,22 @@ def _data_set(directory: Path) -> Iterator[Finding]:
         yield name, "lost", [OutputError(f"part {directory / name}", "it is missing", fix)]
     for what in unfinished(directory)[: -len(lost) or None]:
         yield "data set", what, []
+
+
+def _comparison(directory: Path) -> Iterator[Finding]:
+    """The cells of a comparison and its units of work; a damaged one is named."""
+    from neat_align.comparison.store import Store
+
+    for folder in sorted(directory.glob("cells/*")):
+        try:
+            done = (folder / "result.json").exists() and read_json(folder / "result.json")
+        except InputError as error:
+            yield f"cell {folder.name}", "damaged", [error]
+        else:
+            yield f"cell {folder.name}", "finished" if done else "not finished", []
+    for unit, record in Store(directory).records().items():
+        if "error" in record:
+            yield unit, f"failed: {record['error'].splitlines()[0]}", []
 
 
 def _part(path: Path) -> Finding:

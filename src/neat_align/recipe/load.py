@@ -169,7 +169,7 @@ def _set(content: dict[str, Any], override: str) -> None:
     if not equals or not name:
         raise RecipeError(
             f"override {override!r}",
-            "it has no `=`",
+            "it names no key" if equals else "it has no `=`",
             "write section.key=value, e.g. train.max_steps=100",
         )
     *parents, key = name.split(".")
@@ -234,7 +234,7 @@ def _plainly(problem: Any) -> str:
     if problem["type"] in NO_SECTION:
         return "a section with keys belongs here"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    return message.replace("Input should be", "it should be")
+    return message.replace("Input should be", "it should be").replace("valid tuple", "list")
 
 
 def _fields_at(place: Sequence[Any]) -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from neat_align import defaults
 from neat_align.scoring.server_judge import judge_value
@@ -15,6 +15,14 @@ class Section(BaseModel):
     """Unknown keys are errors, and so are NaN and infinity."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and {wanted, *get_args(wanted)} & {int, float}:
+            raise ValueError("it should be a number, and is true or false")
+        return value
 
 
 WorldPart = Literal["train", "development", "test", "documents", "preferences"]
