@@ -9,7 +9,8 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from neat_align import defaults
-from neat_align.cli import stages as commands
+from neat_align.cli.sample import sample
+from neat_align.cli.stages import evaluate, reward
 from neat_align.evaluation import EvaluationSettings
 from neat_align.objectives import NEAT
 from neat_align.recipe import load_recipe
@@ -20,6 +21,8 @@ from neat_align.sampling.job import SamplingJob
 from neat_align.training.config import NEATConfig
 from neat_align.training.language_model import LanguageModelSettings
 from neat_align.training.reward import RewardModelSettings
+
+COMMANDS = {"sample": sample, "evaluate": evaluate, "reward": reward}
 
 
 def section(model):
@@ -35,7 +38,7 @@ def record(cls):
 
 
 def command(name):
-    parameters = inspect.signature(getattr(commands, name)).parameters.values()
+    parameters = inspect.signature(COMMANDS[name]).parameters.values()
     given = {p.name: p.default for p in parameters if p.default is not p.empty}
     if given.get("stop_strings", ()) is None:  # a repeatable option that was not given
         given["stop_strings"] = ()

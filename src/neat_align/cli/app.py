@@ -14,6 +14,8 @@ from neat_align.cli.dataset import dataset_app
 from neat_align.cli.devices import RecipeDevice, RecipeDtype, as_overrides
 from neat_align.cli.doctor import doctor
 from neat_align.cli.drawing import Force
+from neat_align.cli.sample import sample
+from neat_align.cli.score import score
 from neat_align.cli.steering_try import steering_try
 from neat_align.cli.told import tell_run
 from neat_align.cli.warnings import warn
@@ -34,8 +36,8 @@ app.add_typer(dataset_app, name="dataset")
 for command in (
     doctor,
     compare,
-    stages.sample,
-    stages.score,
+    sample,
+    score,
     stages.train,
     stages.evaluate,
     stages.reward,

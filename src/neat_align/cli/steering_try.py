@@ -11,7 +11,7 @@ from rich.console import Console
 from neat_align import defaults
 from neat_align.cli.devices import DeviceOption, DtypeOption, option_problems
 from neat_align.cli.drawing import decoding_of, steering_pair
-from neat_align.cli.stages import (
+from neat_align.cli.options import (
     Batch,
     MinP,
     ModelOption,
@@ -24,6 +24,7 @@ from neat_align.cli.stages import (
     Tokens,
     TopK,
     TopP,
+    reward_problems,
 )
 from neat_align.errors import RecipeError, raise_all
 from neat_align.modeling import AUTO
@@ -76,14 +77,11 @@ def steering_try(
     """
     from neat_align.sampling.groups import GroupPlan
     from neat_align.sampling.job import SamplingJob
-    from neat_align.scoring import check_scorer_value, import_problems
+    from neat_align.scoring import import_problems
 
     pair, problems = steering_pair(steering, "neat steering try")
     rewards = reward or []
-    problems += [problem for name in rewards for problem in check_scorer_value(name)]
-    if weight and len(weight) != len(rewards):
-        given = f"{len(weight)} weights for {len(rewards)} rewards"
-        problems.append(RecipeError(given, "each needs one", "give as many"))
+    problems += reward_problems(rewards, weight)
     decoding = decoding_of(max_new_tokens, temperature, top_p, top_k, min_p, stop_strings)
     job = SamplingJob(
         model,

@@ -1,0 +1,72 @@
+"""Options that several commands have: what they are called, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neat_align.errors import InputError, RecipeError
+
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+SteeringOption = Annotated[
+    str | None,
+    typer.Option(
+        "--steering",
+        "-s",
+        help="Name of a steering pair (`neat steering list`), or a YAML or JSON file of your "
+        "own. Its negative prompts order what must not be: 'Be rude.', not 'Never be rude.'",
+    ),
+]
+Tokens = Annotated[int, typer.Option(min=1, help="Tokens a response at most.")]
+Temperature = Annotated[float, typer.Option(min=0.0, help="0 is greedy.")]
+TopP = Annotated[float, typer.Option(help="Likeliest tokens up to this share; 1 is off.")]
+TopK = Annotated[int, typer.Option(min=0, help="This many of the likeliest tokens; 0 is off.")]
+MinP = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="At least this share of the likeliest; 0 is off.")
+]
+StopStrings = Annotated[
+    list[str] | None,
+    typer.Option("--stop-strings", help="Ends a response before it; repeatable."),
+]
+TemplateArguments = Annotated[
+    str | None,
+    typer.Option(
+        "--chat-template-kwargs",
+        help="Arguments of the chat template, as JSON: '{\"enable_thinking\": false}'.",
+    ),
+]
+Responses = Annotated[int, typer.Option(min=0, help="Responses per query.")]
+Batch = Annotated[int, typer.Option(min=1, help="Responses at a time.")]
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory or hub id.")]
+QueriesOption = Annotated[
+    Path, typer.Option("--queries", "-q", help="JSONL, JSON, CSV, YAML, text or Parquet.")
+]
+RewardOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reward", "-r", help="Model, file.py:function, judge=FILE or polarity; repeatable."
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        help="All shards on a Ray cluster: its address, auto, or local for one of your own. "
+        "Give paths that every worker sees."
+    ),
+]
+RayWorkers = Annotated[int, typer.Option(min=1, help="Shards at a time on the cluster.")]
+RayGpus = Annotated[float, typer.Option(min=0.0, help="GPUs of each such worker.")]
+
+
+def reward_problems(rewards: Sequence[str], weights: Sequence[float] | None) -> list[InputError]:
+    """Rewards that cannot be used, or weights that are not as many."""
+    from neat_align.scoring import check_scorer_value
+
+    problems = [problem for name in rewards for problem in check_scorer_value(name)]
+    if weights and len(weights) != len(rewards):
+        given = f"{len(weights)} weights for {len(rewards)} rewards"
+        problems.append(RecipeError(given, "each needs one", "give as many"))
+    return problems

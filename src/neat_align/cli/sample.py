@@ -1,0 +1,184 @@
+"""`neat sample`: queries answered under positive and negative prompts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from neat_align import defaults
+from neat_align.cli.devices import (
+    DeviceOption,
+    DtypeOption,
+    option_problems,
+    say_place,
+)
+from neat_align.cli.drawing import decoding_of, steering_pair
+from neat_align.cli.groups import GroupsTarget, by_content
+from neat_align.cli.json_option import json_object
+from neat_align.cli.options import (
+    Batch,
+    MinP,
+    ModelOption,
+    QueriesOption,
+    RayGpus,
+    RayOption,
+    RayWorkers,
+    Responses,
+    Seed,
+    SteeringOption,
+    StopStrings,
+    Temperature,
+    TemplateArguments,
+    Tokens,
+    TopK,
+    TopP,
+)
+from neat_align.cli.ray_shards import ray_problems, run_on_ray
+from neat_align.cli.shard_work import SampleWork
+from neat_align.errors import raise_all
+from neat_align.modeling import AUTO
+
+if TYPE_CHECKING:
+    from neat_align.content import Source
+
+console = Console(soft_wrap=True, highlight=False)
+
+
+def sample(
+    model: ModelOption,
+    queries: QueriesOption,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Groups: .jsonl, .parquet, or a directory.")
+    ],
+    steering: SteeringOption = None,
+    positive: Responses = defaults.POSITIVE_SAMPLES,
+    negative: Responses = defaults.NEGATIVE_SAMPLES,
+    plain: Responses = defaults.PLAIN_SAMPLES,
+    max_new_tokens: Tokens = defaults.MAX_NEW_TOKENS,
+    temperature: Temperature = defaults.TEMPERATURE,
+    top_p: TopP = defaults.TOP_P,
+    top_k: TopK = defaults.TOP_K,
+    min_p: MinP = defaults.MIN_P,
+    stop_strings: StopStrings = None,
+    chat_template_kwargs: TemplateArguments = None,
+    data_answers: Annotated[
+        bool,
+        typer.Option("--data-answers", help="The rows' chosen and rejected answers join."),
+    ] = False,
+    base: Annotated[
+        str | None, typer.Option(help="The model before alignment, for a share of the negatives.")
+    ] = None,
+    base_negative_fraction: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the negatives that --base draws.")
+    ] = 0.0,
+    batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
+    device: DeviceOption = AUTO,
+    dtype: DtypeOption = AUTO,
+    seed: Seed = 0,
+    num_shards: Annotated[int, typer.Option(min=1, help="Shards of the whole data set.")] = 1,
+    shard_index: Annotated[int, typer.Option(min=0, help="The shard to write.")] = 0,
+    server: Annotated[
+        str | None, typer.Option(help="Ask this chat endpoint (…/v1) for the model instead.")
+    ] = None,
+    key_variable: Annotated[
+        str, typer.Option(help="Environment variable with the server's key.")
+    ] = defaults.KEY_VARIABLE,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Open questions to a server.")
+    ] = defaults.CONCURRENCY,
+    extra_body: Annotated[
+        str | None, typer.Option(help="Further fields of every question to the server, as JSON.")
+    ] = None,
+    ray: RayOption = None,
+    ray_workers: RayWorkers = 1,
+    ray_gpus: RayGpus = 0,
+) -> None:
+    """Answer queries under positive and negative prompts; write groups.
+
+    A directory is written in parts: start the same command again to go on, and other
+    shards anywhere at the same time; or all of them on a Ray cluster.
+
+    Example: neat sample -m ./model -q queries.jsonl -o groups.jsonl --steering harmless
+    Example: neat sample -m ./model -q queries.jsonl -o groups/ -s own.yaml --num-shards 8
+    Example: neat sample -m NAME --server http://localhost:8000/v1 -q q.jsonl -o groups/ -s own.yaml
+    Example: neat sample -m ./model -q queries.jsonl -o plain/ --positive 0 --negative 0 --plain 4
+    """
+    from neat_align.data.shards import Shard
+    from neat_align.sampling.groups import GroupPlan
+    from neat_align.sampling.job import SamplingJob
+
+    shard = Shard(shard_index, num_shards)
+    plan = GroupPlan(plain, positive, negative)
+    given = f"{positive} positive and {negative} negative responses per query"
+    pair, problems = steering_pair(steering, given if positive or negative else None)
+    job = SamplingJob(
+        model,
+        pair,
+        plan,
+        decoding_of(max_new_tokens, temperature, top_p, top_k, min_p, stop_strings),
+        seed,
+        batch_size,
+        server,
+        key_variable,
+        concurrency,
+        json_object(extra_body, "--extra-body"),
+        json_object(chat_template_kwargs, "--chat-template-kwargs"),
+        device,
+        dtype,
+        base,
+        base_negative_fraction,
+        data_answers,
+    )
+    problems += [*job.problems(), *option_problems(device, dtype, server, ray, ray_gpus)]
+    raise_all(problems + ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
+    target = GroupsTarget(output, shard)
+    count = target.count(queries)
+    if data_answers:
+        target.check_answers(queries)
+    sources = _sources(queries, model if server is None else None, base, steering if pair else None)
+    settings = {**job.identity(), "queries": str(queries), "shards": num_shards}
+    target.check(settings, sources)
+    known = by_content(settings, sources)
+
+    work = SampleWork(job, queries.absolute(), output.absolute(), num_shards, known)
+    if ray:
+        for index, told in enumerate(run_on_ray(work, num_shards, ray, ray_workers, ray_gpus)):
+            console.print(f"shard {index}: {told}")
+        console.print(f"written: {output} ({job.plan.size} responses a group)")
+        return
+    if server is None:
+        say_place(console, device, dtype)
+    with _progress("sampling", count) as advance:
+        told = replace(work, progress=advance)()(shard_index)
+    console.print(f"written: {output} ({told}, {job.plan.size} responses each)")
+
+
+def _sources(
+    queries: Path, model: str | None, base: str | None, steering: str | None
+) -> dict[str, Source]:
+    """What the groups are made from, whose content must stay as it is."""
+    from neat_align.content import Source, absolute_name
+
+    found = {"queries": Source("data", str(queries.absolute()))}
+    for place, name in {"sample": model, "base": base}.items():
+        if name is not None:
+            found[place] = Source("model", absolute_name(name))
+    if steering is not None:
+        found["steering"] = Source("steering", absolute_name(steering))
+    return found
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar that counts what is given to the function."""
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)

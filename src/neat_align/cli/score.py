@@ -1,0 +1,143 @@
+"""`neat score`: groups with one or several rewards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from neat_align.cli.devices import (
+    DeviceOption,
+    DtypeOption,
+    needs_place,
+    option_problems,
+    say_place,
+)
+from neat_align.cli.groups import DropKind, GroupsTarget, by_content
+from neat_align.cli.likely import plausibility_of
+from neat_align.cli.options import (
+    RayGpus,
+    RayOption,
+    RayWorkers,
+    RewardOption,
+    SteeringOption,
+    reward_problems,
+)
+from neat_align.cli.ray_shards import ray_problems, run_on_ray
+from neat_align.cli.shard_work import ScoreWork
+from neat_align.cli.signal import signal_lines
+from neat_align.errors import raise_all
+from neat_align.modeling import AUTO
+
+console = Console(soft_wrap=True, highlight=False)
+
+
+def score(
+    groups: Annotated[Path, typer.Argument(help="Groups that `neat sample` wrote.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Groups: .jsonl, .parquet, or a directory.")
+    ],
+    reward: RewardOption = None,
+    weight: Annotated[
+        list[float] | None, typer.Option("--weight", "-w", help="One for each reward.")
+    ] = None,
+    plausibility: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Weight of the base's log-likelihood under the positive prompts, per token.",
+        ),
+    ] = 0.0,
+    base: Annotated[
+        str | None, typer.Option(help="For --plausibility: the model before alignment.")
+    ] = None,
+    steering: SteeringOption = None,
+    data_answers: Annotated[
+        bool,
+        typer.Option("--data-answers", help="The queries' chosen and rejected answers join."),
+    ] = False,
+    drop: Annotated[
+        list[DropKind] | None, typer.Option(help="Responses to leave out; repeatable.")
+    ] = None,
+    min_gap: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Leave out groups without two scores further apart than this, in reward units.",
+        ),
+    ] = None,
+    device: DeviceOption = AUTO,
+    dtype: DtypeOption = AUTO,
+    num_shards: Annotated[int, typer.Option(min=1, help="Shards of the files to score.")] = 1,
+    shard_index: Annotated[int, typer.Option(min=0, help="The shard to score.")] = 0,
+    ray: RayOption = None,
+    ray_workers: RayWorkers = 1,
+    ray_gpus: RayGpus = 0,
+) -> None:
+    """Score groups with one or several rewards.
+
+    A directory of parts is scored part by part into another directory; start the same
+    command again to go on. Nothing is left out unless asked: what is odd is flagged.
+
+    Example: neat score groups.jsonl -r rewards.py:politeness -r ./reward -o scored.jsonl
+    Example: neat score groups/ -r ./reward -o scored/ --drop duplicate --min-gap 0.1
+    Example: neat score groups/ -r ./reward --plausibility 1 --base ./model -s polite -o scored/
+    """
+    from neat_align.content import Source, absolute_name
+    from neat_align.data.finished import unfinished
+    from neat_align.data.flags import Filter
+    from neat_align.data.shards import Shard, group_files
+    from neat_align.scoring import import_problems
+
+    shard = Shard(shard_index, num_shards)
+    reward = reward or []
+    problems = reward_problems(reward, weight)
+    likely, own = plausibility_of(plausibility, base, steering, bool(reward))
+    raise_all(problems + own + option_problems(device, dtype, ray=ray, gpus=ray_gpus))
+    raise_all(ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
+    kept = Filter(frozenset(str(kind) for kind in drop or ()), min_gap)
+    target = GroupsTarget(output, shard)
+    target.check_source(groups)
+    settings = {
+        "made_by": target.made_by(groups),
+        "rewards": reward,
+        "weights": weight,
+        "drop": sorted(kept.drop),
+        "min_gap": min_gap,
+        "dtype": dtype,
+        "shards": num_shards,
+        **({"plausibility": asdict(likely)} if likely else {}),
+        **({"data_answers": True} if data_answers else {}),
+    }
+    sources = {
+        f"rewards[{number}]": Source("scorer", absolute_name(name))
+        for number, name in enumerate(reward)
+    }
+    if likely is not None:
+        sources["plausibility.base"] = Source("model", absolute_name(likely.base))
+    target.check(settings, sources)
+    known = by_content(settings, sources)
+    raise_all(import_problems(reward))
+    weights = tuple(weight) if weight else None
+    paths = groups.absolute(), output.absolute()
+    work = ScoreWork(
+        tuple(reward), weights, kept, *paths, num_shards, known, device, dtype, likely, data_answers
+    )
+    if not ray and (likely or needs_place(reward)):
+        say_place(console, device, dtype)
+    if ray:
+        done = run_on_ray(work, num_shards, ray, ray_workers, ray_gpus)
+    else:
+        done = [work()(shard_index)]
+    left_out = sum((Counter(dropped) for _, dropped in done), Counter[str]())
+    console.print(f"written: {output} ({'; '.join(told for told, _ in done)})")
+    for what in unfinished(group_files(groups)[0].parent) if groups.is_dir() else ():
+        console.print(f"not all there yet: {what}")
+    for what, number in left_out.items():
+        console.print(f"left out: {number} {what}")
+    for line in signal_lines(output):
+        console.print(line)
