@@ -114,6 +114,11 @@ def test_doctor_tells_what_has_changed(run, folder):  # noqa: F811
     assert told.count("changed since") == 2
 
 
+def test_doctor_tells_that_no_stage_is_finished(run, folder):  # noqa: F811
+    (folder / "out" / "stages.json").unlink()
+    assert "none is finished" in " ".join(neat("doctor", "out").split())
+
+
 def test_a_change_while_the_run_goes_on(recipe, folder, monkeypatch):  # noqa: F811
     """Figures of another reward than the one that trained are not made."""
     from neat_align import stages

@@ -28,6 +28,7 @@ def test_nothing_is_said_where_all_is_well():
         ({"seen_in_training": {"neat": 2}}, GOOD, "neat: it was trained on 2 of the 100 queries"),
         ({"seen_in_training": {"neat": None}}, GOOD, "may be training queries"),
         ({"queries": 1}, GOOD, "1 query: too few"),
+        ({"models": {"before": {}, "after": {}}}, GOOD, "before, after is called base"),
         ({}, {**GOOD, "neat": [sample("c", "length"), sample("d")]}, "1 of 2 responses were cut"),
         ({}, {**GOOD, "neat": [sample(" "), sample("d")]}, "1 of 2 responses are empty"),
         ({}, {**GOOD, "neat": GOOD["base"]}, "word for word"),

@@ -128,7 +128,7 @@ def test_sides_that_are_not_used_or_not_there_are_not_tried():
 def test_polarity_cannot_judge_and_the_answers_are_shown():
     found = trial(levels(1, 0, 2), scorers=(Polarity(),))
     assert (found.verdict, found.problems) == (NOT_JUDGED, ())
-    assert "how they were asked for" in found.warnings[0]
+    assert "no reward judges the answers" in found.warnings[0]
     assert "query:" in told(found)
     assert "not judged" in summary(found)
 

@@ -78,6 +78,9 @@ def _findings(run: RunDirectory) -> Iterator[Finding]:
 
 
 def _stages(run: RunDirectory) -> Iterator[Finding]:
+    is_run = run.path(MANIFEST).exists() and "train" in run.manifest()["recipe"]
+    if is_run and not run.stages():
+        yield "stages", "none is finished: start the same command with --resume", []
     for stage, info in run.stages().items():
         wrong = run.damage(stage)
         errors: list[InputError] = [

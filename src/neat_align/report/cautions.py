@@ -16,6 +16,7 @@ def cautions(results: Mapping[str, Any], samples: Mapping[str, Sequence[Sample]]
     return [
         *_of_training(results),
         *_of_size(results),
+        *_of_names(results),
         *_of_lengths(samples, results.get("decoding", {}).get("max_new_tokens")),
         *_of_scores(samples),
         *_of_sameness(samples),
@@ -40,6 +41,13 @@ def _of_size(results: Mapping[str, Any]) -> Iterator[str]:
             f"{count} {'query' if count == 1 else 'queries'}: too few to tell a change from "
             "chance; a hundred or more are wanted"
         )
+
+
+def _of_names(results: Mapping[str, Any]) -> Iterator[str]:
+    names = list(results.get("models", ()))
+    if len(names) > 1 and "base" not in names:
+        told = ", ".join(names)
+        yield f"no model of {told} is called base: no change and no KL can be told"
 
 
 def _of_lengths(samples: Mapping[str, Sequence[Sample]], limit: Any) -> Iterator[str]:

@@ -120,7 +120,7 @@ def judged(groups: Sequence[Group], steering: str, value: Value | None) -> Steer
     }
     if not effects:
         bare = tuple(PromptTrial(*prompt) for prompt in prompts)
-        why = ("nothing scores the answers without looking at how they were asked for: read them",)
+        why = ("no reward judges the answers (polarity cannot: it looks at the prompt): read them",)
         empty: dict[str, Any] = {}
         return SteeringTrial(
             steering, len(groups), NOT_JUDGED, None, empty, empty, bare, (), why, answers

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 TRIAL_FILE = "steering_trial.json"
 WAY_OUT = (
-    f"{ADVICE}. `neat steering try` tries other phrasings. Where the difference is small, "
-    "try more queries (steering.try_queries=32; in Python steering_try_queries=32; 0 tries "
-    "none). To go on all the same: add --force, and --resume in the same directory (in Python "
-    "steering_force=True)"
+    f"{ADVICE}. `neat steering try` tries other phrasings; a run with them wants a new directory. "
+    "Where the difference is small, try more queries (steering.try_queries=32; in Python "
+    "steering_try_queries=32; 0 tries none). To go on all the same: add --force, and --resume in "
+    "the same directory (in Python steering_force=True)"
 )
 
 logger = logging.getLogger(__name__)
