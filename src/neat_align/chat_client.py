@@ -245,7 +245,7 @@ class ChatClient:
 
     def _refused(self, reply: Reply, problem: str) -> NoReturn:
         """Raise what a refusal is: this question's alone, or the server's."""
-        if is_of_one_question(reply.status):
+        if is_of_one_question(reply):
             self._unanswered(
                 problem, "correct what the server names; other questions are asked all the same"
             )

@@ -12,6 +12,8 @@ from neat_align.chat_client import ChatClient
 from neat_align.errors import ServerError, UnansweredError
 from neat_align.sampling.groups import GroupPlan
 from neat_align.servers.answers import TABLE, Answer, read_choice, read_completion, without_thoughts
+from neat_align.servers.refusals import fix_of, is_of_one_question
+from neat_align.servers.transport import Reply
 from neat_align.types import Message
 
 PAGE = Path(__file__).parents[2] / "docs" / "servers.md"
@@ -233,3 +235,11 @@ def test_a_client_can_be_asked_without_a_model_of_the_same_name(stub, caplog):
     assert asking.ask([Message("user", "q")], 1, {})[0].text == "yes"
     assert asking.answered_as == {"other"}
     assert "answers as other" in caplog.text
+
+
+def test_a_403_of_a_filter_is_of_one_question_and_one_of_a_key_of_all():
+    flagged = Reply(403, b'{"error": {"message": "input was flagged by moderation"}}', {})
+    assert is_of_one_question(flagged)
+    assert not is_of_one_question(Reply(403, b"forbidden for this key", {}))
+    elsewhere = Reply(302, b"", {"location": "/login?token=1"})
+    assert "(/login)" in fix_of(elsewhere, "KEY", "", "m", list)

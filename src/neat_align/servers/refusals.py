@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -10,12 +11,15 @@ from neat_align.servers.transport import Reply
 
 OF_ONE_QUESTION = frozenset({400, 413, 422, 451})
 """Too long a text, a content filter; what is wrong with every question shows in their number."""
+FLAGGED = re.compile(rb"moderation|flagged|content.?(policy|filter)", re.IGNORECASE)
+"""What a 403 says of a text that a filter did not like (OpenRouter), and not of a key."""
 LISTED = 20  # models
 
 
-def is_of_one_question(status: int) -> bool:
+def is_of_one_question(reply: Reply) -> bool:
     """Whether other questions may be answered although this one is refused."""
-    return status in OF_ONE_QUESTION
+    flagged = reply.status == 403 and FLAGGED.search(reply.content)
+    return reply.status in OF_ONE_QUESTION or bool(flagged)
 
 
 def fix_of(
@@ -33,7 +37,8 @@ def fix_of(
         return f"see whether the key in the environment variable {variable} is right for it"
     if 300 <= reply.status < 400:
         target = urlsplit(reply.headers.get("location", ""))
-        where = f"{target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}"
+        host = target.netloc.rpartition("@")[2]
+        where = f"{target.scheme}://{host}{target.path}" if host else target.path
         return f"it is somewhere else ({where}): give that address, up to the version"
     if reply.status == 404:
         return _models_hint(model, models()) or (
