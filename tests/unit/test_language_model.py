@@ -23,8 +23,9 @@ def documents():
     return [Document(Query.from_text(q), a) for q, a in pairs.items()] * 8
 
 
-def test_it_learns_the_answers(tmp_path):
+def test_it_learns_the_answers(tmp_path, capsys):
     path = train_language_model(documents(), tmp_path, TINY)
+    assert capsys.readouterr().out == ""  # no figures of the Trainer's on a user's console
     model = AutoModelForCausalLM.from_pretrained(path)
     prompt_format = PromptFormat(AutoTokenizer.from_pretrained(path))
     for document in documents()[:3]:

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from transformers import ProgressCallback, TrainerCallback
+from transformers import TrainerCallback
 
 from neat_align.objectives import Objective
 from neat_align.training.config import NEATConfig
@@ -53,17 +53,6 @@ class GuardRails(TrainerCallback):
         if diversity is not None and floor is not None and diversity < floor:
             return f"distinct-2 {diversity:.3f} is below stop_distinct_2={floor}"
         return self.signal.ended
-
-
-class Progress(ProgressCallback):
-    """The Trainer's bar, with the figures to watch behind it instead of a line for each log."""
-
-    SHOWN = ("loss", "reward", "negatives/still_bad", "kl")
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and self.training_bar is not None and logs:
-            shown = {name: f"{logs[name]:.2f}" for name in self.SHOWN if name in logs}
-            self.training_bar.set_postfix(shown)
 
 
 class MetricsFile(TrainerCallback):

@@ -21,6 +21,7 @@ from neat_align.atomic import atomic_write_json, read_json, writing
 from neat_align.errors import OutputError
 from neat_align.interruption import postponed
 from neat_align.paths import is_dir
+from neat_align.training.progress import print_nothing_else
 
 SEAL = "complete.json"
 INTERVAL = 0.2  # between two checkpoints of a training from scratch, as a share of its steps
@@ -128,6 +129,10 @@ def train_to_end(trainer: Trainer, folder: Path) -> None:
 
 class SealedCheckpoints(Trainer):
     """A Trainer whose checkpoints are sealed, and looked at before they are used."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        print_nothing_else(self)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device

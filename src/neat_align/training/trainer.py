@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import PrinterCallback, ProgressCallback
 
 from neat_align.errors import NonFiniteLossError, raise_all
 from neat_align.objectives import Objective
@@ -32,7 +31,7 @@ from neat_align.training.arguments import (
     tokenizer_of,
 )
 from neat_align.training.assembly import make_maker, make_reference, make_scorers, prepared_model
-from neat_align.training.callbacks import GuardRails, MetricsFile, Progress
+from neat_align.training.callbacks import GuardRails, MetricsFile
 from neat_align.training.checkpoints import chosen_checkpoint
 from neat_align.training.completions import CompletionsLog
 from neat_align.training.config import NEATConfig
@@ -202,10 +201,7 @@ class NEATTrainer(EvaluatingTrainer):
                 check_queries_fit(model, records, self.prompt_format, prompts, args)
 
     def _watch(self) -> None:
-        """Our callbacks instead of the Trainer's printing ones."""
-        self.pop_callback(PrinterCallback)
-        if self.pop_callback(ProgressCallback):
-            self.add_callback(Progress())
+        """Guard the training, time it, and keep its figures."""
         self.add_callback(GuardRails(self.args, self.objective, self.signal))
         self.add_callback(Phases(self.stopwatch))
         self.add_callback(MetricsFile(Path(str(self.args.output_dir))))
