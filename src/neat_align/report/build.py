@@ -12,21 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from neat_align.atomic import atomic_write_text
 from neat_align.report.charts import COLOURS, Mark, scatter_chart, strip
 from neat_align.report.curves import compared_charts, run_charts
+from neat_align.report.escaping import template
 from neat_align.report.glossary import GLOSSARY, PARTS, Entry, entry, shown, shown_change
 from neat_align.report.responses import (
     CONDITIONS,
     SHOWN_PAIRS,
     failures,
     pairs,
-    shortened,
     spread,
-    visible,
 )
 
 BASE = "base"
@@ -88,15 +86,7 @@ def build_report(path: Path, data: ReportData) -> None:
 
     The same data gives the same bytes: nothing here looks at the clock.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("neat_align.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"visible": visible, "shortened": shortened}
-    atomic_write_text(path, environment.get_template("template.html.j2").render(_context(data)))
+    atomic_write_text(path, template("template.html.j2").render(_context(data)))
 
 
 def _context(data: ReportData) -> dict[str, Any]:

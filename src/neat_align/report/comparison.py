@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from neat_align.atomic import atomic_write_text
-from neat_align.report.responses import visible
+from neat_align.report.escaping import template
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,6 @@ class Part:
 
 def build_comparison(path: Path, about: str, parts: Sequence[Part]) -> None:
     """Write the page; whole or not at all."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("neat_align.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["visible"] = visible
-    template = environment.get_template("comparison.html.j2")
+    page = template("comparison.html.j2")
     drawn = [(part, [Markup(picture) for picture in part.pictures]) for part in parts]
-    atomic_write_text(path, template.render(about=about, parts=drawn))
+    atomic_write_text(path, page.render(about=about, parts=drawn))
