@@ -7,8 +7,13 @@ import sys
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from neat_align.cli import app
+from neat_align.errors import InputError
 from neat_align.recipe import recipe_text
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 SMALL = (
     "model.from_scratch.data.limit=600", "model.from_scratch.steps=20",
@@ -41,13 +46,14 @@ def recipe(tmp_path):
     return path
 
 
+def words(recipe, output, *options):
+    methods = ("--methods", "base,kto,neat", "--seeds", "2", "--tune", "2")
+    return ["compare", str(recipe), *SMALL, *methods, "--output", str(output), *options]
+
+
 def compare(recipe, output, *options):
     return subprocess.run(
-        [
-            sys.executable, "-m", "neat_align", "compare", str(recipe), *SMALL,
-            "--methods", "base,kto,neat", "--seeds", "2", "--tune", "2",
-            "--output", str(output), *options,
-        ],
+        [sys.executable, "-m", "neat_align", *words(recipe, output, *options)],
         capture_output=True, text=True, timeout=1800, check=False,
         env={**os.environ, "TQDM_DISABLE": "1"},
     )  # fmt: skip
@@ -72,16 +78,16 @@ def test_a_grid_with_two_workers_a_failure_and_a_resumption(recipe, tmp_path):
     assert (output / "harm_helpful.svg").exists()
     # A base and a held-out reward are shared by the two parts of the study.
     assert len(list((output / "models").glob("model-*/config.json"))) == 3
-    refused = compare(recipe, output)
-    assert refused.returncode == 2
-    assert "--resume" in refused.stderr
+    refused = CliRunner().invoke(app, words(recipe, output))
+    assert isinstance(refused.exception, InputError)
+    assert "--resume" in str(refused.exception)
 
     cell = next((output / "cells").glob("test-neat-0-*/result.json"))
     written = {p: p.stat().st_mtime_ns for p in (output / "cells").glob("*/result.json")}
     unit = output / "units" / f"{cell.parent.name}.json"
     unit.unlink()  # as if the process had been killed in this cell
-    again = compare(recipe, output, "--resume")
-    assert again.returncode == 0, again.stderr
+    again = CliRunner().invoke(app, words(recipe, output, "--resume"))
+    assert again.exit_code == 0, again.output
     changed = [p for p, then in written.items() if p.stat().st_mtime_ns != then]
     assert changed == [cell]
     assert json.loads((output / "comparison.json").read_text())["variants"] == _but_cost(
