@@ -225,6 +225,17 @@ def test_the_installed_command_tells_errors_by_its_exit_code(tmp_path):
     refused(subprocess.run([command, "run", "hh_tiny_"], capture_output=True, text=True), "hh_tiny")
 
 
+def test_modules_are_found_where_one_stands(neat, folder, monkeypatch):
+    """As with `python -m neat_align`, which puts that folder on the search path."""
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(folder))])
+    (folder / "ownkit").mkdir()
+    (folder / "ownkit" / "__init__.py").write_text("")
+    (folder / "ownkit" / "rewards.py").write_text(REWARDS)
+    given = ("recipe", "check", "recipe.yaml")
+    assert neat(*given, "reward.functions=[ownkit.rewards:good]", cwd=folder).returncode == 0
+    refused(neat(*given, "reward.functions=[owwnkit.rewards:good]", cwd=folder), "owwnkit")
+
+
 def test_a_command_launched_as_several_processes_is_refused(neat, folder, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     refused(neat("doctor", folder, cwd=folder), "2 processes", "NEATTrainer", "neat train")

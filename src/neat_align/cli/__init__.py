@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -42,6 +43,13 @@ def _show_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _import_from_here() -> None:
+    """Find the modules that lie where one stands, after all others, as `python -m` does."""
+    here = str(Path.cwd())
+    if not {"", here} & set(sys.path):
+        sys.path.append(here)
+
+
 def main() -> None:
     """Entry point: a `NeatError` becomes its three parts on stderr, and exit code 2."""
     _show_any_text()
@@ -49,6 +57,7 @@ def main() -> None:
     try:
         with interruptible():
             _refuse_ranks()
+            _import_from_here()
             app()
     except NeatError as error:
         _tell(f"error: {error}")
