@@ -7,7 +7,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tests.conftest import make_llama
 from tests.invariants.test_trainer import assert_same, trainer_of, weights
-from transformers import HfArgumentParser, T5Config, T5ForConditionalGeneration
+from transformers import (
+    HfArgumentParser,
+    LlamaForSequenceClassification,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from neat_align.errors import DataError, NeatError
 from neat_align.objectives import LossTerms, Objective
@@ -76,6 +81,15 @@ def test_an_adapter_merged_in_place_is_trained_as_any_other(make, tokenizer):
         trainer.train()
         ends.append(weights(trainer))
     assert_same(*ends, rtol=0, atol=1e-3)
+
+
+def test_a_reward_model_is_a_classifier_with_one_label(make, tokenizer):
+    config = make_llama(tokenizer).config
+    refused(make, "sequence classifier", reward_funcs=make_llama(tokenizer))
+    config.num_labels = 3
+    refused(make, "has 3", reward_funcs=LlamaForSequenceClassification(config))
+    config.num_labels = 1
+    refused(make, "where it came from", reward_funcs=LlamaForSequenceClassification(config))
 
 
 # --------------------------------------------------------------------------- optimisers

@@ -11,6 +11,7 @@ from typing import Any
 
 from neat_align.errors import InputError, RewardError, raise_all
 from neat_align.modeling import AUTO, check_model_source
+from neat_align.modeling.kinds import kind_problems
 from neat_align.paths import is_file
 from neat_align.scoring.base import Scorer
 from neat_align.scoring.functions import RewardFunction
@@ -194,7 +195,24 @@ def _module(value: Any, tokenizer: Any) -> Scorer:
             "it has no config as a transformers model has, and its forward takes no completions",
             "give a sequence-classification model, or write forward(self, completions, **kwargs)",
         )
-    return RewardModelScorer(value, tokenizer or load_tokenizer(value.config._name_or_path))
+    raise_all(_classifier_problems(value))
+    where = getattr(value.config, "_name_or_path", "")
+    if tokenizer is None and not where:
+        raise RewardError(
+            f"a reward model of type {type(value).__name__}",
+            "it does not tell where it came from, so its tokenizer cannot be loaded",
+            "save model and tokenizer in a directory, and give that",
+        )
+    return RewardModelScorer(value, tokenizer or load_tokenizer(where))
+
+
+def _classifier_problems(model: Any) -> list[InputError]:
+    """That a model is no sequence classifier with one label."""
+    names = [kind.__name__ for kind in type(model).__mro__]
+    named = [name for name in names if "SequenceClassification" in name] or names
+    config = {"architectures": named[:1], "num_labels": getattr(model.config, "num_labels", 1)}
+    given = f"a model of type {type(model).__name__} as a reward"
+    return [RewardError(given, why, fix) for why, fix in kind_problems(config, "reward")]
 
 
 def _no_file(value: str, where: str) -> RewardError:
