@@ -6,7 +6,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from tests.conftest import make_llama
-from tests.invariants.test_trainer import assert_same, trainer_of, weights
+from tests.invariants.test_trainer import assert_same, stored_groups, trainer_of, weights
 from transformers import (
     HfArgumentParser,
     LlamaForSequenceClassification,
@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from neat_align.errors import DataError, NeatError
-from neat_align.objectives import LossTerms, Objective
+from neat_align.objectives import SFT, LossTerms, Objective
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.training.config import NEATConfig
 
@@ -277,3 +277,19 @@ def test_a_checkpoint_is_of_its_settings_and_its_model(make, later, words):
     trainer = make(**usual, **later)
     with pytest.raises(NeatError, match=words):
         trainer.train(resume_from_checkpoint=True)
+
+
+def test_what_is_given_and_not_used_is_told(tmp_path, tokenizer, queries, steering, caplog):
+    groups = stored_groups(tokenizer, queries, steering)
+    place = tmp_path, tokenizer, steering
+
+    def told(dataset, **given):
+        caplog.clear()
+        trainer_of(*place, dataset, **given)
+        return [record.getMessage().split(":")[0] for record in caplog.records]
+
+    assert told(groups, sampler=ScriptedSampler("a")) == ["reward_funcs", "sampler"]
+    assert told(groups, eval_dataset=queries, eval_strategy="steps") == []
+    other = make_llama(tokenizer)
+    assert told(queries, objective=SFT(), reference_model=other) == ["reference_model"]
+    assert told(queries, reference_model=other) == []

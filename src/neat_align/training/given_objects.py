@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from neat_align.errors import InputError, ModelError, RecipeError
 from neat_align.modeling.fit import vocabulary_problems
 
+logger = logging.getLogger(__name__)
 OPTIMIZERS = "optimizers=(torch.optim.AdamW(model.parameters(), lr=1e-6), None)"
 CLASS = "optimizer_cls_and_kwargs=(torch.optim.SGD, {'lr': 1e-3})"
 
@@ -24,6 +26,22 @@ def object_problems(model: Any) -> Iterator[InputError]:
     if any(p.is_meta for p in getattr(model, "parameters", list)()):
         why = "weights of it are on the meta device, where they have no values"
         yield ModelError(given, why, "load it with from_pretrained(…), without device_map='meta'")
+
+
+def say_unread(draws: bool, rewards: Any, sampler: Any, reference: Any, compares: bool) -> None:
+    """Say which of the given objects this training will not use.
+
+    Args:
+        draws: whether responses are drawn and scored, to train or to evaluate.
+        compares: whether something is compared with a reference model.
+    """
+    for name, given in (("reward_funcs", rewards), ("sampler", sampler)):
+        if given is not None and not draws:
+            logger.warning(
+                "%s: not used, since stored groups keep their responses and scores", name
+            )
+    if reference is not None and not compares:
+        logger.warning("reference_model: not used, since this objective compares with none")
 
 
 def unmerge(model: Any) -> None:

@@ -44,6 +44,7 @@ from neat_align.training.given_objects import (
     optimizers_of,
     reference_problems,
     sampler_of,
+    say_unread,
 )
 from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
@@ -145,6 +146,7 @@ class NEATTrainer(EvaluatingTrainer):
         self.reference = make_reference(
             args, self.objective, given.samples, model, other, trained.came_with_adapter
         )
+        say_unread(given.samples, reward_funcs, sampler, other, self.reference is not None)
         self.stopwatch = Stopwatch()
         self.maker = (
             self._maker(args, model, given.rewards, reward_weights, sampler)
