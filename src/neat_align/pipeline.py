@@ -41,6 +41,7 @@ from neat_align.runs import RunDirectory
 from neat_align.sampling.trial_text import summary
 from neat_align.stages import HELD_OUT, Trial, policy_name
 from neat_align.steering import Steering
+from neat_align.training.launch import leave_together
 
 Say = Callable[[str], None]
 SHOWN = 3  # damaged files named in an error
@@ -223,11 +224,13 @@ def train_only(
     trial: Trial = "warns" if force else "stops"
     if int(os.environ.get("RANK", "0")):  # the first rank looks after the directory
         align(recipe, RunDirectory(directory), stored, trial)
+        leave_together()
         return ""
     run, recipe = opened(recipe, directory, resume, groups)
     with run.held():
         info = align(recipe, run, stored, trial)
         run.mark_done("train", info, TRAINED)
+    leave_together()
     return str(info.get("steering", ""))
 
 

@@ -84,3 +84,15 @@ def launch_problems(accelerator: Any, processes: int | None) -> list[InputError]
                 )
             )
     return problems
+
+
+def leave_together() -> None:
+    """End the process group of this process, where it has one.
+
+    Threads of gloo that outlive the interpreter abort a process whose work is done, and the
+    launcher then calls the whole training failed.
+    """
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
