@@ -1,8 +1,8 @@
 """Every command and snippet of README, docs and help is one that works.
 
 Commands are parsed strictly by the command line itself: options, arguments and the built-in
-names in them; nothing is executed here, since most ask for models of the hub, servers or
-hours. `test_readme.py` runs what README lets a user do first.
+names in them; nothing is executed here. `test_commands_run.py` runs those that this machine
+can do, `test_readme.py` what README lets a user do first, in its order.
 """
 
 import ast
