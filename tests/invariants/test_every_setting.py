@@ -224,6 +224,17 @@ def seen_of(trainer, folder, calls, passes, loader):
 LOADER = ("num_workers", "prefetch_factor", "persistent_workers")
 
 
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_a_config_took_the_trainer_takes(tmp_path, name):
+    """A trainer looks again: transformers has changed some values by then."""
+    value, beside = CHANGES[name]
+    known = {field.name for field in dataclasses.fields(NEATConfig)}
+    given = {"use_cpu": True, "max_steps": 2, "save_strategy": "no", **beside, name: value}
+    NEATConfig(
+        **{"output_dir": str(tmp_path)} | {k: v for k, v in given.items() if k in known}
+    ).check()
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_setting_changes_something(look, name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from typing import Any, TypeVar
 
 from transformers import TrainingArguments
@@ -181,7 +182,9 @@ class NEATConfig(TrainingArguments):
         fields = declared_fields()
         found, problems = typed({n: vars(self)[n] for n in fields if n in vars(self)}, fields)
         vars(self).update(found)
-        raise_all(problems or setting_problems(found))
+        # transformers turns names into members of enumerations
+        plain = {n: v.value if isinstance(v, Enum) else v for n, v in found.items()}
+        raise_all(problems or setting_problems(plain))
 
     def _undo_to_dict(self) -> None:
         """Take defaults in the form that `to_dict` gives them for defaults."""
