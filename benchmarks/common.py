@@ -21,10 +21,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging
 
-from neat_align.comparison.memory import PeakMemory
-from neat_align.modeling.packing import prepare_for_packing
-from neat_align.modeling.tokenized import TokenizedGroup
-from neat_align.runs import versions
+from neat_align.models.layout.packed import prepare_for_packing
+from neat_align.models.tokenized import TokenizedGroup
+from neat_align.storage.runs import versions
+from neat_align.study.memory import PeakMemory
 from neat_align.types import Source
 
 LENGTHS = (33, 88, 124, 118, 113, 24, 48, 31)

@@ -74,18 +74,18 @@ def prepared(step: str, size: int, folder: Path) -> Any:
     """The step as a function without arguments, everything imported."""
     import pyarrow.parquet  # noqa: F401
 
-    from neat_align.cli.groups import GroupsTarget
     from neat_align.data import read_groups
-    from neat_align.data.flags import Filter
-    from neat_align.data.hub import export_groups
-    from neat_align.data.shards import Shard, write_shard
-    from neat_align.data.stats import group_stats
+    from neat_align.data.groups.flags import Filter
+    from neat_align.data.groups.hub import export_groups
+    from neat_align.data.groups.shards import Shard, write_shard
+    from neat_align.data.groups.stats import group_stats
+    from neat_align.prompts.steering import Steering
     from neat_align.sampling.base import Decoding
     from neat_align.sampling.groups import GroupPlan, sample_groups
     from neat_align.sampling.scripted import ScriptedSampler
     from neat_align.scoring import RewardFunction, ScorerSet
-    from neat_align.steering import Steering
     from neat_align.types import Query
+    from neat_align.workflow.groups_target import GroupsTarget
 
     steering = Steering.named("harmless")
     sampler = ScriptedSampler(lambda request: words(request.seed, 40))

@@ -55,9 +55,9 @@ def in_own_process(side: str, threads: int) -> dict[str, float]:
 
 def run(side: str) -> dict[str, float]:
     """The demo in this process; the time of its stages and of the training's phases."""
-    from neat_align.demo import run_demo
-    from neat_align.modeling import packing
-    from neat_align.runs import RunDirectory
+    from neat_align.demo.run import run_demo
+    from neat_align.models.layout import packed as packing
+    from neat_align.storage.runs import RunDirectory
 
     if side == "portable":
         without: Any = lambda config: "switched off for a benchmark"  # noqa: E731

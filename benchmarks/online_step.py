@@ -33,8 +33,8 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import selective_log_softmax
 
 from neat_align.objectives import RRHF
+from neat_align.prompts.steering import Steering
 from neat_align.scoring.reward_model import RewardModelScorer
-from neat_align.steering import Steering
 from neat_align.training.config import NEATConfig
 from neat_align.training.trainer import NEATTrainer
 

@@ -85,12 +85,12 @@ def data_path(size: int) -> dict[str, float]:
     import psutil
     from datasets import Dataset, disable_progress_bars
 
-    from neat_align.comparison.memory import PeakMemory
-    from neat_align.prompt_format import PromptFormat
+    from neat_align.prompts.chat import PromptFormat
     from neat_align.sampling.base import Decoding
     from neat_align.sampling.groups import GroupPlan
     from neat_align.sampling.scripted import ScriptedSampler
     from neat_align.scoring import RewardFunction, ScorerSet
+    from neat_align.study.memory import PeakMemory
     from neat_align.training.online import ScoredGroupMaker, tokenize_for_training
     from neat_align.training.records import Records
 

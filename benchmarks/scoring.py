@@ -14,9 +14,9 @@ import common
 import torch
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
-from neat_align.modeling.logprobs import forward_arguments
-from neat_align.modeling.packing import lay_out, prepare_for_packing
-from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.models.layout.packed import lay_out, prepare_for_packing
+from neat_align.models.logprobs import forward_arguments
+from neat_align.models.tokenized import TokenizedGroup
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 6e-2}
 

@@ -18,9 +18,9 @@ from typing import Any
 import common
 import torch
 
-from neat_align.modeling.logprobs import token_logps
-from neat_align.modeling.packing import lay_out
-from neat_align.modeling.tokenized import TokenizedGroup, padded_batch
+from neat_align.models.layout.packed import lay_out
+from neat_align.models.logprobs import token_logps
+from neat_align.models.tokenized import TokenizedGroup, padded_batch
 
 MEMORY = "--memory-of"  # what a process that measures memory is started with
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 6e-2}

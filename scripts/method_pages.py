@@ -9,11 +9,11 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from neat_align.comparison import load_methods, page
-from neat_align.comparison.methods import BASE
 from neat_align.objectives import OBJECTIVES, Objective
 from neat_align.objectives.contract import example_batch
 from neat_align.report.glossary import entry, shown
+from neat_align.study import load_methods, page
+from neat_align.study.methods import BASE
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "methods"

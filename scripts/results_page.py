@@ -17,9 +17,9 @@ import json
 import sys
 from pathlib import Path
 
-from neat_align.comparison import page
-from neat_align.comparison.summary import OURS
 from neat_align.report.glossary import entry, shown, shown_change
+from neat_align.study import page
+from neat_align.study.summary import OURS
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results-table:begin -->", "<!-- results-table:end -->"

@@ -38,7 +38,7 @@ def stable_id(value: object) -> str:
 
 
 def make_tokenizer(chat_template: str | None = None, texts: list[str] | None = None):
-    from neat_align.training.language_model import LanguageModelSettings, train_tokenizer
+    from neat_align.pretraining.language_model import LanguageModelSettings, train_tokenizer
     from neat_align.types import Document
 
     words = texts or ["how do I clean the lamp with a cloth and polish my own kettle today"] * 3
@@ -99,7 +99,7 @@ def model_dir(tmp_path, tokenizer) -> Path:
 
 @pytest.fixture
 def steering():
-    from neat_align.steering import Steering
+    from neat_align.prompts.steering import Steering
 
     return Steering("test", ("Be kind.", "Be good."), ("Be mean.", "Be bad."))
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from neat_align.objectives import SLiC as SLiC
     from neat_align.objectives import Unlikelihood as Unlikelihood
     from neat_align.objectives import check_objective as check_objective
-    from neat_align.steering import Steering as Steering
+    from neat_align.prompts.steering import Steering as Steering
     from neat_align.training.config import NEATConfig as NEATConfig
     from neat_align.training.trainer import NEATTrainer as NEATTrainer
     from neat_align.types import Group as Group
@@ -52,7 +52,7 @@ OF_OBJECTIVES = (
 _WHERE = {
     "NEATTrainer": "neat_align.training.trainer",
     "NEATConfig": "neat_align.training.config",
-    "Steering": "neat_align.steering",
+    "Steering": "neat_align.prompts.steering",
     **dict.fromkeys(OF_OBJECTIVES.split(), "neat_align.objectives"),
     **dict.fromkeys(("Query", "Response", "Group", "Source"), "neat_align.types"),
 }

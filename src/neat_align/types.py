@@ -27,10 +27,15 @@ def is_usable_score(score: float) -> bool:
 class Source(StrEnum):
     """Where a response came from; a fact recorded when it is made, never inferred."""
 
-    REFERENCE = "reference"  # from data: a chosen or rejected answer
+    DATA = "data"  # from the data: a chosen or rejected answer
     PLAIN = "plain"  # the model, without a steering prompt
     POSITIVE = "positive"  # the model, under a positive steering prompt
     NEGATIVE = "negative"  # the model, under a negative steering prompt
+
+    @classmethod
+    def _missing_(cls, value: object) -> Source | None:
+        """Read groups that were stored while an answer of the data was called "reference"."""
+        return cls.DATA if value == "reference" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ import pytest
 import typer
 
 from neat_align.cli import app
-from neat_align.comparison.methods import repeated_methods, unknown_methods
 from neat_align.errors import NeatError
+from neat_align.prompts.steering import steering_names
 from neat_align.recipe import recipe_from, recipe_names
 from neat_align.recipe.load import apply_override, load_recipe
-from neat_align.steering import steering_names
-from neat_align.yaml_text import parse_yaml
+from neat_align.storage.yaml_text import parse_yaml
+from neat_align.study.methods import repeated_methods, unknown_methods
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [

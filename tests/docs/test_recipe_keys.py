@@ -8,9 +8,9 @@ from neat_align.recipe import recipe_names, recipe_text
 from neat_align.recipe.keys import LORA, as_markdown, attributes, matching_keys, recipe_keys
 from neat_align.recipe.lora import LORA_KEYS
 from neat_align.recipe.train_fields import OWNED
+from neat_align.storage.yaml_text import parse_yaml
 from neat_align.training.declared import declared_fields
 from neat_align.training.trainer_fields import REFUSED
-from neat_align.yaml_text import parse_yaml
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "recipe-keys.md"
 

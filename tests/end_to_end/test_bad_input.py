@@ -180,8 +180,8 @@ def test_an_output_directory_that_holds_something_else(neat, folder):
 
 
 def test_an_output_directory_that_holds_another_run(neat, folder):
-    from neat_align.pipeline import opened
     from neat_align.recipe import load_recipe
+    from neat_align.workflow.pipeline import opened
 
     recipe = load_recipe(folder / "recipe.yaml")
     opened(recipe, folder / "out", resume=False)

@@ -84,7 +84,7 @@ def test_recipe_check_tells_what_is_missing(recipe, monkeypatch, overrides, word
 
 
 def test_data_too_small_for_a_batch_is_told_before_the_model(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("neat_align.modeling.load_causal_lm", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("neat_align.models.load_causal_lm", lambda *_: pytest.fail("loaded"))
     words = ["train.dataloader_drop_last=true", "train.per_device_train_batch_size=8"]
     done = neat("train", recipe, *words, "-o", tmp_path / "run")
     assert "nothing would be trained on" in str(done.exception)

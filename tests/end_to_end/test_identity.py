@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from neat_align.cli import app
 from neat_align.errors import InputError
-from neat_align.runs import RunDirectory
+from neat_align.storage.runs import RunDirectory
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -121,7 +121,7 @@ def test_doctor_tells_that_no_stage_is_finished(run, folder):  # noqa: F811
 
 def test_a_change_while_the_run_goes_on(recipe, folder, monkeypatch):  # noqa: F811
     """Figures of another reward than the one that trained are not made."""
-    from neat_align import stages
+    from neat_align.workflow import stages
 
     save = stages.save_policy
 

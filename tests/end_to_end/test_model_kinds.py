@@ -8,9 +8,9 @@ from tests.end_to_end.test_runs import folder, neat  # noqa: F401
 from typer.testing import CliRunner
 
 from neat_align.cli import app
-from neat_align.comparison import Grid, work
-from neat_align.pipeline import run_recipe
 from neat_align.recipe import load_recipe
+from neat_align.study import Grid, work
+from neat_align.workflow.pipeline import run_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

@@ -63,7 +63,7 @@ def content(groups):
 
 def test_offline_groups_are_those_of_the_online_loop(folder, model_dir, tokenizer):
     """Data answers, base negatives and plausibility in both, with the same seed."""
-    from neat_align.modeling import load_causal_lm
+    from neat_align.models import load_causal_lm
 
     neat(
         "sample", "-m", model_dir, "-q", "q.jsonl", "-s", "polite", "-o", "g.jsonl", "--seed", 3,
@@ -78,8 +78,8 @@ def test_offline_groups_are_those_of_the_online_loop(folder, model_dir, tokenize
         load_causal_lm(model_dir),
         NEATConfig(
             output_dir="out", seed=3, max_steps=1, per_device_train_batch_size=4, use_cpu=True,
-            max_new_tokens=5, negative_samples=3, add_reference_responses=True, plausibility=0.5,
-            base_negative_fraction=0.5, steering_try_queries=0, save_strategy="no",
+            max_new_tokens=5, negative_samples=3, add_data_responses=True, plausibility=0.5,
+            reference_negative_fraction=0.5, steering_try_queries=0, save_strategy="no",
             disable_tqdm=True,
         ),
         NEAT(),
@@ -97,7 +97,7 @@ def test_offline_groups_are_those_of_the_online_loop(folder, model_dir, tokenize
     assert content(online) == content([offline[g.query.id] for g in online])
     negative = {r.sampler for g in online for r in g.responses if r.source == Source.NEGATIVE}
     assert negative == {"policy", "base"}
-    assert [r.source for r in online[0].responses[-2:]] == [Source.REFERENCE] * 2
+    assert [r.source for r in online[0].responses[-2:]] == [Source.DATA] * 2
 
 
 def _renamed(row):
@@ -111,7 +111,7 @@ def test_answers_can_join_when_groups_are_scored(folder, model_dir):
         target = "s.jsonl" if source == "g.jsonl" else "again.jsonl"
         neat("score", source, "-r", "rewards.py:size", "-o", target, "--data-answers")
         sources = [[str(r.source) for r in g.responses] for g in load_groups(target)]
-        assert sources == [["positive", "negative", "reference", "reference"]] * 4
+        assert sources == [["positive", "negative", "data", "data"]] * 4
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from neat_align.cli import app
 from neat_align.cli.evaluation import steering_of_models
 from neat_align.data import load_groups
 from neat_align.errors import NeatError, RecipeError, SteeringError
+from neat_align.prompts.steering import Steering, steering_names
 from neat_align.recipe import load_recipe
-from neat_align.runs import RunDirectory
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.scripted import ScriptedSampler
-from neat_align.steering import Steering, steering_names
+from neat_align.storage.runs import RunDirectory
 
 CHOICES = ", ".join(sorted(steering_names()))
 

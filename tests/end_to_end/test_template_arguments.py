@@ -9,11 +9,11 @@ from tests.templates import new_tokenizer
 from typer.testing import CliRunner
 
 from neat_align import NEAT, NEATConfig, NEATTrainer, Steering
-from neat_align.chat_template import saved_template_problems
 from neat_align.cli.app import app
 from neat_align.data import DataSpec, load_queries
 from neat_align.errors import InputError
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompts.chat import PromptFormat
+from neat_align.prompts.chat.chat_template import saved_template_problems
 from neat_align.sampling.job import SamplingJob
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -182,7 +182,7 @@ def test_rows_that_the_template_refuses_are_named_before_a_model_is_loaded(
 def test_a_saved_policy_stops_at_the_turns_end(folder, tmp_path):
     from types import SimpleNamespace
 
-    from neat_align.stages import _stop_at_turns_end
+    from neat_align.workflow.stages import _stop_at_turns_end
 
     tokenizer = new_tokenizer("gemma3")
     model, form = make_llama(tokenizer), PromptFormat(tokenizer)

@@ -8,7 +8,7 @@ import threading
 import pytest
 from tests.fuzz.hostile import INPUTS, damaged, mutated, survives, text, value
 
-from neat_align.chat_client import ChatClient
+from neat_align.servers.client import ChatClient
 from neat_align.types import Message
 
 GOOD = {

@@ -7,7 +7,7 @@ import pytest
 from neat_align.data import DataSpec, load_queries
 from neat_align.errors import DataError, RecipeError
 from neat_align.recipe import load_recipe
-from neat_align.yaml_text import parse_yaml
+from neat_align.storage.yaml_text import parse_yaml
 
 BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n"

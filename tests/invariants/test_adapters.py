@@ -9,13 +9,13 @@ from tests.conftest import make_llama
 from tests.invariants.test_trainer import config
 from transformers import AutoModelForSequenceClassification
 
-from neat_align import stages
 from neat_align.errors import NeatError
-from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer, load_weights
+from neat_align.models import check_model_source, load_causal_lm, load_tokenizer, load_weights
 from neat_align.objectives import DPO
 from neat_align.scoring import check_scorer_value
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Group, Response, Source
+from neat_align.workflow import stages
 
 IDS = torch.tensor([[5, 9, 17, 33, 8, 120, 7]])
 

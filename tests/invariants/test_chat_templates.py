@@ -10,11 +10,11 @@ from tests.conftest import make_llama
 from tests.templates import FORMATS, new_tokenizer, template_tokenizer
 
 from neat_align.errors import DataError, ModelError
-from neat_align.modeling.tokenized import tokenize_group
-from neat_align.prompt_format import PromptFormat, conversation_problems
+from neat_align.models.tokenized import tokenize_group
+from neat_align.prompts.chat import PromptFormat, conversation_problems
+from neat_align.prompts.chat.thinking import split_thinking
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.local import TransformersSampler
-from neat_align.thinking import split_thinking
 from neat_align.types import Group, Message, Query, Source
 
 SYSTEM = {"role": "system", "content": "Speak of lamps only."}
@@ -286,7 +286,7 @@ def test_thoughts_in_a_users_text_are_text():
 def test_the_date_is_the_same_until_the_process_ends(monkeypatch):
     import datetime
 
-    from neat_align import chat_template
+    from neat_align.prompts.chat import chat_template
 
     tokenizer = template_tokenizer("llama3")
     ids = PromptFormat(tokenizer).query_ids(query([USER]))

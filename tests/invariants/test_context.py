@@ -8,8 +8,8 @@ from tests.invariants.test_trainer import trainer_of
 from transformers import LlamaForSequenceClassification
 
 from neat_align.errors import DataError
-from neat_align.modeling.context import check_fits, context_length
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.context import check_fits, context_length
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.local import TransformersSampler
 from neat_align.scoring.reward_model import RewardModelScorer

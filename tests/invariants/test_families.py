@@ -7,9 +7,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from neat_align.errors import ModelError
 from neat_align.evaluation.local import evaluated_model
-from neat_align.modeling.packing import prepare_for_packing
-from neat_align.modeling.padding import padding_problems
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.layout.packed import prepare_for_packing
+from neat_align.models.padding import padding_problems
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.copied_prompts import can_copy
 from neat_align.sampling.local import TransformersSampler

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from tests.conftest import make_tokenizer
 from tests.templates import FORMATS, template_tokenizer
 
-from neat_align.prompt_format import PromptFormat
-from neat_align.thinking import TAGS
+from neat_align.prompts.chat import PromptFormat
+from neat_align.prompts.chat.thinking import TAGS
 from neat_align.types import Message, Query
 
 CHATML = (

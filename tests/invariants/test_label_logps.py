@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from neat_align.modeling import label_logps as module
-from neat_align.modeling.label_logps import label_logps
+from neat_align.models import label_logps as module
+from neat_align.models.label_logps import label_logps
 
 ROW = torch.tensor([3, 0, 3, 5, 0, 1])  # in any order, some twice, rows 2 and 4 for nothing
 LABEL = torch.tensor([1, 0, 6, 2, 0, 4])

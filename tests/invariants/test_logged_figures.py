@@ -5,7 +5,7 @@ import torch
 from tests.invariants.test_trainer import rows, stored_groups, trainer_of, weights
 
 from neat_align.errors import DataError, NoSignalError
-from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.models.tokenized import TokenizedGroup
 from neat_align.objectives import CPO, DPO, KTO, NEAT, ORPO, RRHF, SFT, SimPO
 from neat_align.objectives.contract import example_batch
 from neat_align.training.config import NEATConfig

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from neat_align.errors import DataError
-from neat_align.modeling.logprobs import group_sums, response_logps, token_logps, tokenized_logps
-from neat_align.modeling.tokenized import TokenizedGroup, padded_batch, tokenize_group
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.logprobs import group_sums, response_logps, token_logps, tokenized_logps
+from neat_align.models.tokenized import TokenizedGroup, padded_batch, tokenize_group
+from neat_align.prompts.chat import PromptFormat
 from neat_align.types import Group, Query, Response, Source
 
 

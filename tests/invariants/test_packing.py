@@ -7,19 +7,20 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tests.families import make
 
-from neat_align.modeling import load_causal_lm, packing
-from neat_align.modeling.attention import NAME
-from neat_align.modeling.budget import pass_tokens, passes, split_group
-from neat_align.modeling.logprobs import token_logps
-from neat_align.modeling.packed_attention import BlockAttention, GridAttention
-from neat_align.modeling.packing import (
+from neat_align.models import load_causal_lm
+from neat_align.models.cpu.attention import NAME
+from neat_align.models.cpu.packed_attention import BlockAttention, GridAttention
+from neat_align.models.layout import packed as packing
+from neat_align.models.layout.budget import pass_tokens, passes, split_group
+from neat_align.models.layout.packed import (
     PACKABLE,
     can_pack,
     lay_out,
     packed_batch,
     prepare_for_packing,
 )
-from neat_align.modeling.tokenized import TokenizedGroup, padded_batch
+from neat_align.models.logprobs import token_logps
+from neat_align.models.tokenized import TokenizedGroup, padded_batch
 from neat_align.types import Source
 
 

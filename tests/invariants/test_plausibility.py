@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import torch
 
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompts.chat import PromptFormat
 from neat_align.scoring.plausibility import Plausibility
 from neat_align.types import Group, Query, Response, Source
 

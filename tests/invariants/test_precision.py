@@ -7,14 +7,14 @@ from tests.conftest import make_llama
 from tests.invariants.test_trainer import config
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from neat_align import stages
 from neat_align.errors import ModelError
-from neat_align.modeling import load_causal_lm
+from neat_align.models import load_causal_lm
 from neat_align.objectives import DPO, NEAT
 from neat_align.recipe import load_recipe
 from neat_align.scoring.reward_model import RewardModelScorer
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Group, Response, Source
+from neat_align.workflow import stages
 
 STEPS = 2
 

@@ -5,7 +5,7 @@ from tokenizers import processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from neat_align.errors import ModelError
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompts.chat import PromptFormat
 from neat_align.types import Message, Query
 
 TEMPLATE = (

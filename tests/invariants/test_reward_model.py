@@ -8,9 +8,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from neat_align.data import Preference
 from neat_align.errors import DataError, RewardError
-from neat_align.prompt_format import PromptFormat
+from neat_align.pretraining.reward_model import RewardModelSettings, train_reward_model
+from neat_align.prompts.chat import PromptFormat
 from neat_align.scoring.reward_model import RewardModelScorer
-from neat_align.training.reward import RewardModelSettings, train_reward_model
 from neat_align.types import Group, Query, Response, Source
 
 SETTINGS = RewardModelSettings(learning_rate=3e-3, epochs=3, batch_size=8, holdout=0.2)

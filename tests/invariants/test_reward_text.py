@@ -19,9 +19,9 @@ from transformers import (
 
 from neat_align.data import Preference
 from neat_align.errors import DataError
+from neat_align.pretraining.reward_model import RewardModelSettings, train_reward_model
 from neat_align.scoring.reward_model import RewardModelScorer
 from neat_align.scoring.reward_text import MARK, ConversationRows
-from neat_align.training.reward import RewardModelSettings, train_reward_model
 from neat_align.types import Group, Message, Query, Response, Source
 
 TURNS = [

@@ -13,9 +13,9 @@ from peft import LoraConfig, get_peft_model
 from tests.conftest import make_llama
 
 from neat_align.errors import NonFiniteLossError, OutputError, RecipeError
-from neat_align.modeling.packing import prepare_for_packing
+from neat_align.models.layout.packed import prepare_for_packing
 from neat_align.objectives import D2O, DPO, KTO, NEAT, NEATPP, ORPO, PRO, RRHF, LossTerms
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.local import TransformersSampler
@@ -350,13 +350,13 @@ def test_a_policy_that_starts_from_an_adapter_is_compared_with_that_adapter(
 
 
 def test_negatives_come_from_the_frozen_base_where_asked(tmp_path, tokenizer, steering, queries):
-    trainer = trainer_of(tmp_path, tokenizer, steering, queries, base_negative_fraction=1.0)
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, reference_negative_fraction=1.0)
     groups = trainer.maker.make(queries, seed=0)
     for group in groups:
         for response in group.responses:
             expected = "base" if response.source == Source.NEGATIVE else "policy"
             assert response.sampler == expected
-    mixed = trainer_of(tmp_path, tokenizer, steering, queries, base_negative_fraction=0.5)
+    mixed = trainer_of(tmp_path, tokenizer, steering, queries, reference_negative_fraction=0.5)
     names = {
         r.sampler
         for g in mixed.maker.make(queries, seed=0)
@@ -377,10 +377,10 @@ def test_a_data_set_of_rows_is_taken_as_queries(tmp_path, tokenizer, steering):
 
 def test_answers_from_data_join_the_group_as_reference(tmp_path, tokenizer, steering):
     queries = [Query.from_text("clean", chosen="a cloth", rejected="a lamp")]
-    trainer = trainer_of(tmp_path, tokenizer, steering, queries, add_reference_responses=True)
+    trainer = trainer_of(tmp_path, tokenizer, steering, queries, add_data_responses=True)
     (group,) = trainer.maker.make(queries, seed=0)
     added = [(r.text, r.source) for r in group.responses[-2:]]
-    assert added == [("a cloth", Source.REFERENCE), ("a lamp", Source.REFERENCE)]
+    assert added == [("a cloth", Source.DATA), ("a lamp", Source.DATA)]
 
 
 def test_negative_context_averages_the_loss_with_and_without_the_prompt(

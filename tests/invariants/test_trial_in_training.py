@@ -11,8 +11,8 @@ from tests.invariants.test_trainer import assert_same, trainer_of, weights
 
 from neat_align.errors import RewardError, SteeringError
 from neat_align.objectives import NEAT, SFT
+from neat_align.prompts.steering import Steering
 from neat_align.sampling.scripted import ScriptedSampler
-from neat_align.steering import Steering
 from neat_align.training.steering_trial import TRIAL_FILE
 from neat_align.types import Source
 
@@ -107,7 +107,7 @@ def test_a_resumed_run_does_not_try_again(tmp_path, tokenizer, steering, queries
         {"reward_funcs": "polarity"},
         {"reward_funcs": None, "plausibility": 1.0},
         {"reward_funcs": "self_judge"},
-        {"reward_funcs": "self_contrast", "add_reference_responses": True},
+        {"reward_funcs": "self_contrast", "add_data_responses": True},
     ],
     ids=["polarity", "plausibility", "self_judge", "self_contrast"],
 )

@@ -14,10 +14,10 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from neat_align.modeling.logprobs import token_logps
-from neat_align.modeling.packing import lay_out, prepare_for_packing
-from neat_align.modeling.tokenized import tokenize_group
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.layout.packed import lay_out, prepare_for_packing
+from neat_align.models.logprobs import token_logps
+from neat_align.models.tokenized import tokenize_group
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.local import TransformersSampler
 from neat_align.training.sharding import whole_weights

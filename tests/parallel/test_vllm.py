@@ -19,13 +19,13 @@ from peft import LoraConfig
 from tests.conftest import make_llama
 from tests.parallel.vllm_settings import QUERIES, STEERING, config, length_reward
 
-from neat_align.chat_client import ChatClient
 from neat_align.errors import TrainingError
-from neat_align.modeling import load_causal_lm
+from neat_align.models import load_causal_lm
 from neat_align.objectives import NEAT
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.server import ServerSampler
+from neat_align.servers.client import ChatClient
 from neat_align.training.trainer import NEATTrainer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from tests.parallel.vllm_settings import QUERIES, STEERING, config, length_reward
 
-from neat_align.modeling import load_causal_lm
+from neat_align.models import load_causal_lm
 from neat_align.objectives import NEAT
 from neat_align.training.trainer import NEATTrainer
 

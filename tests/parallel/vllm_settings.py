@@ -1,6 +1,6 @@
 """What the tests with a real vLLM train on; without pytest, for vLLM's own environment."""
 
-from neat_align.steering import Steering
+from neat_align.prompts.steering import Steering
 from neat_align.training.config import NEATConfig
 from neat_align.types import Query
 

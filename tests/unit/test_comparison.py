@@ -5,18 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from neat_align.comparison import Grid, load_methods, page, summarise
-from neat_align.comparison.grid import artefacts
-from neat_align.comparison.methods import RATE, UNTRAINED, Method
-from neat_align.comparison.pareto import pareto_svg
-from neat_align.comparison.store import Store
-from neat_align.comparison.summary import chosen_setting, holm, selection_score
-from neat_align.comparison.work import time_left, units
+from neat_align.demo.world.lexicon import DEVELOPMENT_NEGATIVE
 from neat_align.errors import NeatError
 from neat_align.objectives import OBJECTIVES
+from neat_align.prompts.steering import Steering
 from neat_align.recipe import load_recipe
-from neat_align.steering import Steering
-from neat_align.world.lexicon import DEVELOPMENT_NEGATIVE
+from neat_align.study import Grid, load_methods, page, summarise
+from neat_align.study.grid import artefacts
+from neat_align.study.methods import RATE, UNTRAINED, Method
+from neat_align.study.pareto import pareto_svg
+from neat_align.study.store import Store
+from neat_align.study.summary import chosen_setting, holm, selection_score
+from neat_align.study.work import time_left, units
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +301,7 @@ def test_cells_are_found_by_the_content_of_what_they_name(tmp_path):
 
 
 def test_a_cell_is_not_run_on_what_has_changed_since(tmp_path):
-    from neat_align.comparison.work import work_through
+    from neat_align.study.work import work_through
 
     (tmp_path / "r.py").write_text(
         "def f(completions, **k):\n    return [1.0] * len(completions)\n"

@@ -10,9 +10,9 @@ from tests.conftest import make_llama, make_tokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from neat_align.errors import InputError, ModelError
-from neat_align.modeling import check_model_source, load_causal_lm, load_tokenizer
-from neat_align.modeling.fit import vocabulary_problems
-from neat_align.prompt_format import PromptFormat
+from neat_align.models import check_model_source, load_causal_lm, load_tokenizer
+from neat_align.models.fit import vocabulary_problems
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.local import TransformersSampler
 from neat_align.scoring import check_scorer_value, resolve_scorer

@@ -295,7 +295,8 @@ def test_a_hub_that_cannot_be_reached(monkeypatch, why):
 def test_importing_the_light_modules_imports_nothing_heavy():
     heavy = "{'torch', 'transformers', 'datasets', 'pyarrow', 'pandas'}"
     code = (
-        "import sys, neat_align.data, neat_align.steering, neat_align.runs, neat_align.types\n"
+        "import sys, neat_align.data, neat_align.prompts.steering\n"
+        "import neat_align.storage.runs, neat_align.types\n"
         f"sys.exit(', '.join({heavy} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)

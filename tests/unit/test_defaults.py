@@ -13,14 +13,14 @@ from neat_align.cli.sample import sample
 from neat_align.cli.stages import evaluate, reward
 from neat_align.evaluation import EvaluationSettings
 from neat_align.objectives import NEAT
+from neat_align.pretraining.language_model import LanguageModelSettings
+from neat_align.pretraining.reward_model import RewardModelSettings
 from neat_align.recipe import load_recipe
 from neat_align.recipe.schema import Evaluate, FromScratch, RewardTraining, Sample
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan
 from neat_align.sampling.job import SamplingJob
 from neat_align.training.config import NEATConfig
-from neat_align.training.language_model import LanguageModelSettings
-from neat_align.training.reward import RewardModelSettings
 
 COMMANDS = {"sample": sample, "evaluate": evaluate, "reward": reward}
 

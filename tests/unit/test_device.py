@@ -7,12 +7,12 @@ from typer.testing import CliRunner
 
 from neat_align.cli import app
 from neat_align.cli.devices import option_problems
-from neat_align.cli.ray_shards import ray_problems
 from neat_align.errors import ModelError, NeatError
-from neat_align.modeling import load_causal_lm, place
-from neat_align.modeling.device import Placement, device_problems
+from neat_align.models import load_causal_lm, place
+from neat_align.models.device import Placement, device_problems
 from neat_align.recipe import check_recipe, recipe_from
 from neat_align.training.precision import Precision, on_one_device
+from neat_align.workflow.ray_shards import ray_problems
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def recipe(**model):
 
 
 def test_a_run_reads_its_models_as_the_other_commands_do(folder, gpu):
-    from neat_align import pipeline, stages
+    from neat_align.workflow import pipeline, stages
 
     asked = recipe()
     stages.evaluation_scorers(asked, ["reward"], "reward")

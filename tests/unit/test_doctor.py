@@ -5,7 +5,7 @@ import json
 from typer.testing import CliRunner
 
 from neat_align.cli import app
-from neat_align.runs import RunDirectory
+from neat_align.storage.runs import RunDirectory
 
 
 def test_a_comparisons_cells_are_looked_into(tmp_path):

@@ -16,7 +16,7 @@ from tests.unit.adapter_stub import AdapterStub, draw
 from trl.generation import vllm_generation
 
 from neat_align.errors import InputError, RecipeError, ServerError, TrainingError
-from neat_align.modeling import load_causal_lm
+from neat_align.models import load_causal_lm
 from neat_align.sampling.base import Decoding
 from neat_align.training.config import NEATConfig
 from neat_align.training.engines import vllm as vllm_module

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from neat_align.atomic import read_json
 from neat_align.errors import DataError, RewardError
 from neat_align.evaluation import Evaluated, EvaluationSettings, Interval, evaluate
 from neat_align.evaluation.statistics import share_interval
+from neat_align.prompts.steering import Steering
 from neat_align.sampling.scripted import ScriptedSampler
-from neat_align.steering import Steering
+from neat_align.storage.atomic import read_json
 from neat_align.types import Message, Query
 
 KINDS = {"harmful": 6, "benign": 4, "borderline": 2, "group": 3}

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from neat_align.errors import DataError, InputError
-from neat_align.inputs import held_out_problems, queries
 from neat_align.recipe import load_recipe, recipe_from
 from neat_align.recipe.schema import Data
 from neat_align.types import Query
+from neat_align.workflow.inputs import held_out_problems, queries
 
 
 def write(path, numbers):
@@ -98,7 +98,7 @@ def test_the_commands_tell_it_first(words, recipe, tmp_path, monkeypatch):
 
 
 def test_a_comparison_tells_it_first(tmp_path, monkeypatch):
-    from neat_align.comparison import Grid
+    from neat_align.study import Grid
 
     overlap = load_recipe("world", ["evaluate.queries={world: train, limit: 20}"])
     with pytest.raises(InputError, match="training queries too"):

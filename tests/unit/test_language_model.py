@@ -4,13 +4,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from neat_align.prompt_format import PromptFormat
-from neat_align.training.language_model import (
+from neat_align.pretraining.language_model import (
     LanguageModelSettings,
     _LanguageModelTrainer,
     encode_document,
     train_language_model,
 )
+from neat_align.prompts.chat import PromptFormat
 from neat_align.types import Document, Query
 
 TINY = LanguageModelSettings(

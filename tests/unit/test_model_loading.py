@@ -8,8 +8,8 @@ import pytest
 from tests.conftest import make_llama
 
 from neat_align.errors import ModelError
-from neat_align.modeling import load_causal_lm, load_tokenizer
-from neat_align.modeling.load import TRUSTED
+from neat_align.models import load_causal_lm, load_tokenizer
+from neat_align.models.load import TRUSTED
 from neat_align.scoring.reward_model import RewardModelScorer
 
 CODE = """

@@ -2,8 +2,8 @@
 
 import pytest
 
-from neat_align.prohibition import is_prohibition, prohibition_warnings
-from neat_align.steering import Steering, steering_names
+from neat_align.prompts.prohibition import is_prohibition, prohibition_warnings
+from neat_align.prompts.steering import Steering, steering_names
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,18 @@ import pytest
 import torch
 from tests.conftest import make_llama
 
-from neat_align.comparison.grid import Grid
-from neat_align.comparison.methods import load_methods, with_method
 from neat_align.errors import RecipeError
 from neat_align.evaluation.local import evaluated_model
 from neat_align.evaluation.prompted import PromptedSampler, prompted_model
 from neat_align.evaluation.suite import EvaluationSettings, evaluate
-from neat_align.modeling.logprobs import tokenized_logps
-from neat_align.modeling.tokenized import tokenize_group
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.logprobs import tokenized_logps
+from neat_align.models.tokenized import tokenize_group
+from neat_align.prompts.chat import PromptFormat
 from neat_align.recipe import load_recipe
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.scripted import ScriptedSampler
+from neat_align.study.grid import Grid
+from neat_align.study.methods import load_methods, with_method
 from neat_align.types import Group, Source
 
 PROMPTS = ("Be kind.", "Be good.")

@@ -4,15 +4,15 @@ import os
 
 import pytest
 
-from neat_align.atomic import (
+from neat_align.errors import OutputError
+from neat_align.storage.atomic import (
     atomic_directory,
     atomic_write_bytes,
     atomic_write_json,
     atomic_write_text,
     read_json,
 )
-from neat_align.errors import OutputError
-from neat_align.runs import RunDirectory, versions
+from neat_align.storage.runs import RunDirectory, versions
 
 RECIPE = {"seed": 1, "train": {"learning_rate": 1e-6, "names": ["a"]}, "reward": None}
 

@@ -110,8 +110,8 @@ def test_names_are_checked_before_anything_is_loaded(tmp_path, name, words):
 
 
 def test_a_reward_named_twice_counts_twice_in_the_evaluation(groups, tmp_path, monkeypatch):
-    from neat_align import stages
     from neat_align.recipe import recipe_from
+    from neat_align.workflow import stages
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(

@@ -12,7 +12,7 @@ from neat_align.types import Group, Query, Response, Source
 def group(answer, *samples):
     responses = [Response(text, Source.PLAIN) for text in samples]
     if answer:
-        responses.insert(1, Response(answer, Source.REFERENCE))
+        responses.insert(1, Response(answer, Source.DATA))
     return Group(Query.from_text("q"), tuple(responses))
 
 
@@ -47,7 +47,7 @@ def test_a_model_embeds_by_its_hidden_states(model_dir):
 
 
 def test_a_group_without_the_datas_answer_is_refused():
-    with pytest.raises(RewardError, match="add_reference_responses"):
+    with pytest.raises(RewardError, match="add_data_responses"):
         SelfContrast().score([group(None, "a", "b")])
     with pytest.raises(RewardError, match="share 0"):
         SelfContrast(share=0)

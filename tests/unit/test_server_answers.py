@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tests.unit.test_server_sampler import QUERIES, client, draw, stub  # noqa: F401
 
-from neat_align.chat_client import ChatClient
 from neat_align.errors import ServerError, UnansweredError
 from neat_align.sampling.groups import GroupPlan
 from neat_align.servers.answers import TABLE, Answer, read_choice, read_completion, without_thoughts
+from neat_align.servers.client import ChatClient
 from neat_align.servers.refusals import fix_of, is_of_one_question
 from neat_align.servers.transport import Reply
 from neat_align.types import Message
@@ -213,7 +213,7 @@ def test_stop_strings_hold_where_a_server_ignores_them(stub):
 
 
 def test_a_journal_of_answers_that_are_none_is_asked_again(stub, tmp_path):
-    from neat_align.chat_journal import Journal
+    from neat_align.servers.journal import Journal
 
     lines = [
         {"question": "q", "text": "", "finish": "stop"},

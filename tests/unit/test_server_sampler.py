@@ -7,11 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from neat_align.chat_client import ChatClient
 from neat_align.errors import ServerError
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.server import ServerSampler
+from neat_align.servers.client import ChatClient
 from neat_align.servers.transport import Reply
 from neat_align.types import Message, Query
 

@@ -9,14 +9,14 @@ import pytest
 from pyarrow import parquet
 
 from neat_align.data import load_groups, read_groups, save_groups
-from neat_align.data import seen as seen_module
-from neat_align.data import shards as module
-from neat_align.data.finished import Finished, unfinished
-from neat_align.data.flags import Filter, group_flags
-from neat_align.data.seen import SeenIds
-from neat_align.data.shards import Shard, write_shard
-from neat_align.data.stats import group_stats
-from neat_align.data.wide import VERSION_KEY
+from neat_align.data.groups import seen as seen_module
+from neat_align.data.groups import shards as module
+from neat_align.data.groups.finished import Finished, unfinished
+from neat_align.data.groups.flags import Filter, group_flags
+from neat_align.data.groups.seen import SeenIds
+from neat_align.data.groups.shards import Shard, write_shard
+from neat_align.data.groups.stats import group_stats
+from neat_align.data.groups.wide import VERSION_KEY
 from neat_align.errors import DataError, RecipeError
 from neat_align.types import Group, Query, Response, Source
 
@@ -139,14 +139,14 @@ def test_memory_does_not_grow_with_the_data_set(tmp_path):
     """Ten times the queries may take no more than the ids that were seen, and noise."""
     script = (
         "import sys, tempfile, pathlib, psutil\n"
-        "from neat_align.comparison.memory import PeakMemory\n"
-        "from neat_align.data.shards import Shard, write_shard\n"
-        "from neat_align.data.wide import wide_bytes\n"
+        "from neat_align.study.memory import PeakMemory\n"
+        "from neat_align.data.groups.shards import Shard, write_shard\n"
+        "from neat_align.data.groups.wide import wide_bytes\n"
         "from neat_align.types import Query\n"
         "from neat_align.sampling.scripted import ScriptedSampler\n"
         "from neat_align.sampling.groups import GroupPlan, sample_groups\n"
         "from neat_align.sampling.base import Decoding\n"
-        "from neat_align.steering import Steering\n"
+        "from neat_align.prompts.steering import Steering\n"
         "steering = Steering('s', ('good',), ('bad',))\n"
         "sampler = ScriptedSampler(lambda request: f'answer {request.seed} ' * 5)\n"
         "make = lambda part: sample_groups(\n"

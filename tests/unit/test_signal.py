@@ -7,7 +7,6 @@ from statistics import pstdev
 import pytest
 import torch
 
-from neat_align.comparison.methods import with_method
 from neat_align.errors import DataError, NoSignalError
 from neat_align.objectives import D2O, DPO, KTO, NEAT, NEATPP, NPO, OBJECTIVES, PRO, SFT, SPPO
 from neat_align.objectives.contract import example_batch
@@ -17,6 +16,7 @@ from neat_align.recipe.objectives import objective_arguments, objective_problems
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.scripted import ScriptedSampler
+from neat_align.study.methods import with_method
 from neat_align.training.run_signal import CALIBRATION, PATIENCE, ScoreSignal
 from neat_align.training.signal import stored_problems, stored_signal
 from neat_align.training.usable import below_plain, group_spread, run_spread, usable_groups

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from neat_align.errors import SeveralErrors, SteeringError
-from neat_align.steering import Steering, steering_names
+from neat_align.prompts.steering import Steering, steering_names
 
 NAMES = ["harmless", "unbiased", "helpful", "honest", "polite", "private", "world"]
 

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupMaker, GroupPlan
 from neat_align.sampling.scripted import ScriptedSampler
@@ -11,7 +12,6 @@ from neat_align.sampling.trial import draw_trial, tried_prompts, tried_queries
 from neat_align.sampling.trial_text import summary, told
 from neat_align.sampling.verdict import NOT_JUDGED, STEERS, STOPS, judged
 from neat_align.scoring import Polarity, RewardFunction, ScorerSet
-from neat_align.steering import Steering
 from neat_align.types import Query, Source
 
 PAIR = Steering("test", ("Be kind.", "Be good."), ("Be mean.", "Be bad."))

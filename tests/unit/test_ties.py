@@ -3,9 +3,10 @@
 import datasets
 import pytest
 
-from neat_align.data import hub, load_groups, save_groups
-from neat_align.data.flags import Filter, best_and_worst, group_flags
-from neat_align.data.wide import wide_row
+from neat_align.data import load_groups, save_groups
+from neat_align.data.groups import hub
+from neat_align.data.groups.flags import Filter, best_and_worst, group_flags
+from neat_align.data.groups.wide import wide_row
 from neat_align.types import Group, Query, Response, Source
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # `datasets` warns about itself

@@ -199,7 +199,7 @@ OTHER = {
         ({"max_query_tokens": 0}, "at least 1"),
         ({"stop_distinct_2": -1}, "at least 0"),
         ({"temperature": math.inf}, "at least 0"),
-        ({"base_negative_fraction": 0.5, "negative_samples": 0}, "nothing would read it"),
+        ({"reference_negative_fraction": 0.5, "negative_samples": 0}, "nothing would read it"),
         ({"engine_tolerance": 0.5}, "nothing would read it"),
         ({"warmup_ratio": 0.1}, "below 1 it is a share"),
         ({"learning_rat": 0.1}, "did you mean 'learning_rate'?"),
@@ -323,7 +323,7 @@ def test_recipe_check_names_everything_with_its_place(tmp_path, model_dir):
 
 
 def test_a_run_builds_the_real_settings_before_any_model(tmp_path, model_dir, monkeypatch):
-    monkeypatch.setattr("neat_align.modeling.load_causal_lm", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("neat_align.models.load_causal_lm", lambda *_: pytest.fail("loaded"))
     path = recipe_of(tmp_path, "optim: sgd, optim_args: momentum=x, use_cpu: true")
     output = tmp_path / "run"
     words = ["run", str(path), f"model={model_dir}", "-o", str(output)]

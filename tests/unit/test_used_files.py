@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from neat_align.content.models import model_content
-from neat_align.content.scorers import scorer_content
-from neat_align.content.source_code import named
+from neat_align.provenance.models import model_content
+from neat_align.provenance.scorers import scorer_content
+from neat_align.provenance.source_code import named
 
 HEAD = "import os\nfrom pathlib import Path\nHERE = Path(__file__).parent\n"
 

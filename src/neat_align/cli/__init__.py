@@ -12,7 +12,7 @@ from rich.console import Console
 from neat_align.cli.app import app
 from neat_align.cli.quiet import quiet_console
 from neat_align.errors import NeatError, RecipeError
-from neat_align.interruption import Interrupted, interruptible
+from neat_align.storage.interruption import Interrupted, interruptible
 
 __all__ = ["app", "main"]
 

@@ -65,7 +65,7 @@ def demo(
 
     Example: neat demo --output runs/demo --seed 0
     """
-    from neat_align.demo import run_demo
+    from neat_align.demo.run import run_demo
 
     run_demo(output, seed, resume, compare, console, as_overrides(device, dtype))
 
@@ -91,13 +91,13 @@ def run(
 
     Example: neat run hh_tiny train.max_steps=50 --output runs/hh
     """
-    from neat_align.pipeline import run_recipe
     from neat_align.recipe import load_recipe, recipe_warnings
+    from neat_align.workflow.pipeline import run_recipe
 
     loaded = load_recipe(recipe, [*(overrides or ()), *as_overrides(device, dtype)])
     warn(recipe_warnings(loaded))
     if method is not None:
-        from neat_align.comparison.methods import with_method
+        from neat_align.study.methods import with_method
 
         loaded = with_method(loaded, method)
     run_recipe(loaded, output, resume, console.print, force)

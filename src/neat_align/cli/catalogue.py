@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from neat_align.atomic import atomic_write_text
 from neat_align.cli.warnings import warn
 from neat_align.errors import OutputError, RecipeError, nearest, raise_all
-from neat_align.prohibition import prohibition_warnings
+from neat_align.prompts.prohibition import prohibition_warnings
+from neat_align.prompts.steering import Steering, steering_names
 from neat_align.recipe import (
     check_recipe,
     load_recipe,
@@ -20,7 +20,7 @@ from neat_align.recipe import (
     recipe_text,
     recipe_warnings,
 )
-from neat_align.steering import Steering, steering_names
+from neat_align.storage.atomic import atomic_write_text
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -29,7 +29,7 @@ launch_app = typer.Typer(help="Configs for several processes.", no_args_is_help=
 steering_app = typer.Typer(help="Steering pairs: list, show, try.", no_args_is_help=True)
 method_app = typer.Typer(help="Methods: list, show.", no_args_is_help=True)
 
-LAUNCH_CONFIGS = files("neat_align").joinpath("launch_configs")
+LAUNCH_CONFIGS = files("neat_align").joinpath("training", "launch_configs")
 
 Name = Annotated[str, typer.Argument(help="A name from the list.")]
 
@@ -76,7 +76,7 @@ def recipe_check(
 
     Example: neat recipe check mine.yaml train.learning_rate=5e-7
     """
-    from neat_align.inputs import held_out_problems
+    from neat_align.workflow.inputs import held_out_problems
 
     loaded = load_recipe(recipe, overrides or ())
     raise_all(check_recipe(loaded) or held_out_problems(loaded))
@@ -155,7 +155,7 @@ def _launch_text(name: str) -> str:
 @method_app.command("list")
 def method_list() -> None:
     """The methods of `neat compare` and `neat run --method`."""
-    from neat_align.comparison.methods import load_methods
+    from neat_align.study.methods import load_methods
 
     for method in load_methods().values():
         console.print(f"{method.name:<16} {method.about}", markup=False)
@@ -166,7 +166,7 @@ def method_show(name: Name) -> None:
     """What a method lays over a recipe, and what is tried when it is tuned."""
     import yaml
 
-    from neat_align.comparison.methods import load_methods, unknown_methods
+    from neat_align.study.methods import load_methods, unknown_methods
 
     raise_all(unknown_methods([name]))
     method = load_methods()[name]

@@ -42,11 +42,11 @@ def compare(
 
     Example: neat compare world --methods base,dpo,neat --seeds 3 --tune 4 --output runs/study
     """
-    from neat_align.atomic import atomic_write_json
-    from neat_align.comparison import Grid, page, summarise, work
-    from neat_align.comparison.store import Store
     from neat_align.recipe import load_recipe
-    from neat_align.runs import RunDirectory
+    from neat_align.storage.atomic import atomic_write_json
+    from neat_align.storage.runs import RunDirectory
+    from neat_align.study import Grid, page, summarise, work
+    from neat_align.study.store import Store
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
     given = [*(overrides or ()), *as_overrides(device, dtype)]

@@ -27,10 +27,10 @@ def stats(
     Example: neat dataset stats scored/
     """
     from neat_align.data import read_groups
-    from neat_align.data.finished import unfinished
-    from neat_align.data.missing import missing_stats
-    from neat_align.data.shards import group_files
-    from neat_align.data.stats import group_stats, left_out
+    from neat_align.data.groups.finished import unfinished
+    from neat_align.data.groups.missing import missing_stats
+    from neat_align.data.groups.shards import group_files
+    from neat_align.data.groups.stats import group_stats, left_out
 
     files = group_files(groups)
     found = group_stats(read_groups(groups, unfinished=True)) | missing_stats(files)
@@ -94,7 +94,7 @@ def export(
 
     Example: neat dataset export scored/ dataset/
     """
-    from neat_align.data.hub import export_groups
+    from neat_align.data.groups.hub import export_groups
 
     console.print(f"written: {output} ({export_groups(groups, output)} rows)")
 
@@ -111,7 +111,7 @@ def push(
 
     Example: neat dataset push scored/ my-team/harmless-groups
     """
-    from neat_align.data.hub import push_groups
+    from neat_align.data.groups.hub import push_groups
 
     console.print(f"pushed: {push_groups(groups, name, private=not public)}")
 
@@ -126,7 +126,7 @@ def pull(
 
     Example: neat dataset pull my-team/harmless-groups groups/
     """
-    from neat_align.data.hub import pull_groups
+    from neat_align.data.groups.hub import pull_groups
 
     console.print(f"written: {output} ({pull_groups(name, output, revision)} rows)")
 

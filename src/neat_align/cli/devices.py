@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from neat_align.errors import InputError, RecipeError
-from neat_align.modeling import AUTO, place
-from neat_align.modeling.device import device_name_problems, device_problems, dtype_problems
+from neat_align.models import AUTO, place
+from neat_align.models.device import device_name_problems, device_problems, dtype_problems
 
 DeviceOption = Annotated[
     str, typer.Option("--device", help="auto (the best there is), cpu, cuda, cuda:1, mps …")

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from neat_align.atomic import read_json
 from neat_align.errors import InputError, OutputError, raise_all
-from neat_align.modeling import place
+from neat_align.models import place
 from neat_align.report.saved import EVALUATION
-from neat_align.runs import MANIFEST, RunDirectory, versions
+from neat_align.storage.atomic import read_json
+from neat_align.storage.runs import MANIFEST, RunDirectory, versions
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -98,7 +98,7 @@ def _stages(run: RunDirectory) -> Iterator[Finding]:
 
 def _sources(run: RunDirectory) -> Iterator[Finding]:
     """What the run was made from: a change there is told, and does no harm to the run."""
-    from neat_align.content import changes
+    from neat_align.provenance import changes
 
     sources = run.sources()
     if run.path(EVALUATION).exists():
@@ -122,7 +122,7 @@ def _checkpoint(folder: Path) -> Finding:
 
 
 def _data_set(directory: Path) -> Iterator[Finding]:
-    from neat_align.data.finished import lost_parts, unfinished
+    from neat_align.data.groups.finished import lost_parts, unfinished
 
     lost = lost_parts(directory)
     for name in lost:
@@ -134,7 +134,7 @@ def _data_set(directory: Path) -> Iterator[Finding]:
 
 def _comparison(directory: Path) -> Iterator[Finding]:
     """The cells of a comparison and its units of work; a damaged one is named."""
-    from neat_align.comparison.store import Store
+    from neat_align.study.store import Store
 
     for folder in sorted(directory.glob("cells/*")):
         try:

@@ -10,8 +10,8 @@ import typer
 
 from neat_align.cli.warnings import warn
 from neat_align.errors import InputError, RecipeError, raise_all
-from neat_align.prohibition import prohibition_warnings
-from neat_align.steering import Steering, no_steering
+from neat_align.prompts.prohibition import prohibition_warnings
+from neat_align.prompts.steering import Steering, no_steering
 
 Force = Annotated[
     bool,

@@ -9,19 +9,19 @@ from typing import Any
 
 from rich.console import Console
 
-from neat_align.atomic import read_json
-from neat_align.chat_template import KWARGS, saved_template_problems
 from neat_align.cli.drawing import steering_pair
 from neat_align.cli.report import evaluation_page
 from neat_align.cli.trained_queries import seen_in_training
-from neat_align.content import Source, absolute_name, recorded
 from neat_align.errors import InputError, RecipeError, SteeringError, raise_all
 from neat_align.evaluation import Evaluation, EvaluationSettings, evaluate, resolve_checker
 from neat_align.evaluation.results import PROMPT
 from neat_align.evaluation.safety import check_kinds
-from neat_align.modeling import AUTO, check_model_source, place
-from neat_align.runs import MANIFEST, RunDirectory
-from neat_align.steering import STEERING_FILE, Steering, no_steering, saved_steering
+from neat_align.models import AUTO, check_model_source, place
+from neat_align.prompts.chat.chat_template import KWARGS, saved_template_problems
+from neat_align.prompts.steering import STEERING_FILE, Steering, no_steering, saved_steering
+from neat_align.provenance import Source, absolute_name, recorded
+from neat_align.storage.atomic import read_json
+from neat_align.storage.runs import MANIFEST, RunDirectory
 
 
 def evaluate_paths(
@@ -42,7 +42,7 @@ def evaluate_paths(
     Args:
         chat_template_kwargs: arguments of the chat templates; those with which the models
             were aligned, as their runs tell, when None.
-        where: device and dtype; see `modeling.device`.
+        where: device and dtype; see `models.device`.
         prompt: evaluate the base under the pair's positive prompts, too.
 
     Raises:
@@ -71,7 +71,7 @@ def evaluate_paths(
     if judge is not None:
         raise_all(check_kinds(found))
 
-    from neat_align.pipeline import loaded_models, save_evaluation
+    from neat_align.workflow.pipeline import loaded_models, save_evaluation
 
     device, dtype = where
     Console(soft_wrap=True, highlight=False).print(str(place(device, dtype)))

@@ -29,7 +29,7 @@ def plausibility_of(
             fix = "give --reward, or --plausibility with --base and --steering"
             problems.append(RecipeError("no --reward", "there is nothing to score with", fix))
         return None, problems
-    from neat_align.modeling import check_model_source
+    from neat_align.models import check_model_source
     from neat_align.scoring.likely import Likely
 
     pair, problems = steering_pair(steering, f"--plausibility {weight:g}")

@@ -24,7 +24,7 @@ def quiet_console() -> None:
 
     Bars of training and evaluation are drawn on a terminal only.
     """
-    from neat_align.modeling import load
+    from neat_align.models import load
 
     SAID.clear()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from neat_align.atomic import read_json
-from neat_align.content import changes
 from neat_align.errors import OutputError
+from neat_align.prompts.steering import STEERING_FILE, saved_steering
+from neat_align.provenance import changes
 from neat_align.recipe import Recipe
 from neat_align.report import build_report, saved_data
 from neat_align.report.saved import EVALUATION
-from neat_align.runs import MANIFEST, RunDirectory
-from neat_align.steering import STEERING_FILE, saved_steering
+from neat_align.storage.atomic import read_json
+from neat_align.storage.runs import MANIFEST, RunDirectory
 
 COMPARISON = "comparison.json"
 PAGE = "report.html"
@@ -25,7 +25,7 @@ def rebuild(directory: Path) -> Path:
         OutputError: the directory holds nothing that a page could show.
     """
     if (directory / COMPARISON).exists():
-        from neat_align.comparison import page
+        from neat_align.study import page
 
         page.write(directory, read_json(directory / COMPARISON))
         return directory / PAGE
@@ -61,11 +61,11 @@ def _run_page(directory: Path) -> Path:
         )
     recipe = _recipe(settings.get("demo", settings), run)
     if "demo" in settings:
-        from neat_align import demo
+        from neat_align.demo import run as demo
 
         demo.report(recipe, run)
     else:
-        from neat_align import pipeline
+        from neat_align.workflow import pipeline
 
         pipeline.report(recipe, run)
     run.rewritten(PAGE)
@@ -82,7 +82,7 @@ def changed_since(directory: Path) -> list[str]:
 
 def _recipe(settings: dict[str, Any], run: RunDirectory) -> Recipe:
     """The run's recipe, with the texts that were in force; the groups stand beside it."""
-    from neat_align.pipeline import as_it_was
+    from neat_align.workflow.pipeline import as_it_was
 
     known = {name: value for name, value in settings.items() if name in Recipe.model_fields}
     return as_it_was(Recipe.model_validate(known), run)

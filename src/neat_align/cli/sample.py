@@ -19,7 +19,6 @@ from neat_align.cli.devices import (
     say_place,
 )
 from neat_align.cli.drawing import decoding_of, steering_pair
-from neat_align.cli.groups import GroupsTarget, by_content
 from neat_align.cli.json_option import json_object
 from neat_align.cli.options import (
     Batch,
@@ -39,13 +38,14 @@ from neat_align.cli.options import (
     TopK,
     TopP,
 )
-from neat_align.cli.ray_shards import ray_problems, run_on_ray
-from neat_align.cli.shard_work import SampleWork
 from neat_align.errors import raise_all
-from neat_align.modeling import AUTO
+from neat_align.models import AUTO
+from neat_align.workflow.groups_target import GroupsTarget, by_content
+from neat_align.workflow.ray_shards import ray_problems, run_on_ray
+from neat_align.workflow.shard_work import SampleWork
 
 if TYPE_CHECKING:
-    from neat_align.content import Source
+    from neat_align.provenance import Source
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -74,7 +74,7 @@ def sample(
     base: Annotated[
         str | None, typer.Option(help="The model before alignment, for a share of the negatives.")
     ] = None,
-    base_negative_fraction: Annotated[
+    reference_negative_fraction: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the negatives that --base draws.")
     ] = 0.0,
     batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
@@ -109,7 +109,7 @@ def sample(
     Example: neat sample -m NAME --server http://localhost:8000/v1 -q q.jsonl -o groups/ -s own.yaml
     Example: neat sample -m ./model -q queries.jsonl -o plain/ --positive 0 --negative 0 --plain 4
     """
-    from neat_align.data.shards import Shard
+    from neat_align.data.groups.shards import Shard
     from neat_align.sampling.groups import GroupPlan
     from neat_align.sampling.job import SamplingJob
 
@@ -132,7 +132,7 @@ def sample(
         device,
         dtype,
         base,
-        base_negative_fraction,
+        reference_negative_fraction,
         data_answers,
     )
     problems += [*job.problems(), *option_problems(device, dtype, server, ray, ray_gpus)]
@@ -163,7 +163,7 @@ def _sources(
     queries: Path, model: str | None, base: str | None, steering: str | None
 ) -> dict[str, Source]:
     """What the groups are made from, whose content must stay as it is."""
-    from neat_align.content import Source, absolute_name
+    from neat_align.provenance import Source, absolute_name
 
     found = {"queries": Source("data", str(queries.absolute()))}
     for place, name in {"sample": model, "base": base}.items():

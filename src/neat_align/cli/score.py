@@ -17,7 +17,6 @@ from neat_align.cli.devices import (
     option_problems,
     say_place,
 )
-from neat_align.cli.groups import DropKind, GroupsTarget, by_content
 from neat_align.cli.likely import plausibility_of
 from neat_align.cli.options import (
     RayGpus,
@@ -27,11 +26,12 @@ from neat_align.cli.options import (
     SteeringOption,
     reward_problems,
 )
-from neat_align.cli.ray_shards import ray_problems, run_on_ray
-from neat_align.cli.shard_work import ScoreWork
 from neat_align.cli.signal import signal_lines
 from neat_align.errors import raise_all
-from neat_align.modeling import AUTO
+from neat_align.models import AUTO
+from neat_align.workflow.groups_target import DropKind, GroupsTarget, by_content
+from neat_align.workflow.ray_shards import ray_problems, run_on_ray
+from neat_align.workflow.shard_work import ScoreWork
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -87,10 +87,10 @@ def score(
     Example: neat score groups/ -r ./reward -o scored/ --drop duplicate --min-gap 0.1
     Example: neat score groups/ -r ./reward --plausibility 1 --base ./model -s polite -o scored/
     """
-    from neat_align.content import Source, absolute_name
-    from neat_align.data.finished import unfinished
-    from neat_align.data.flags import Filter
-    from neat_align.data.shards import Shard, group_files
+    from neat_align.data.groups.finished import unfinished
+    from neat_align.data.groups.flags import Filter
+    from neat_align.data.groups.shards import Shard, group_files
+    from neat_align.provenance import Source, absolute_name
     from neat_align.scoring import import_problems
 
     shard = Shard(shard_index, num_shards)

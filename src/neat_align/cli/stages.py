@@ -36,7 +36,7 @@ from neat_align.cli.options import (
 )
 from neat_align.cli.warnings import warn
 from neat_align.errors import InputError, OutputError, RecipeError, raise_all
-from neat_align.modeling import AUTO
+from neat_align.models import AUTO
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -58,8 +58,8 @@ def train(
     Example: neat train mine.yaml --groups scored.jsonl --output runs/offline
     Example: torchrun --nproc_per_node 8 -m neat_align train mine.yaml --output runs/online
     """
-    from neat_align.pipeline import train_only
     from neat_align.recipe import load_recipe, recipe_warnings
+    from neat_align.workflow.pipeline import train_only
 
     loaded = load_recipe(recipe, [*(overrides or ()), *as_overrides(device, dtype)])
     is_first = os.environ.get("RANK", "0") == "0"
@@ -169,14 +169,14 @@ def reward(
     Example: neat reward -m ./model -p hh-rlhf.jsonl.gz -o ./reward --learning-rate 1e-5
     """
     from neat_align.data import DataSpec, load_preferences
-    from neat_align.modeling import check_model_source
+    from neat_align.models import check_model_source
 
     _refuse_existing(output)
     found = load_preferences(DataSpec(preferences))
     raise_all([*check_model_source(model), *option_problems(device, dtype)])
 
+    from neat_align.pretraining.reward_model import RewardModelSettings, train_reward_model
     from neat_align.training.precision import Precision
-    from neat_align.training.reward import RewardModelSettings, train_reward_model
 
     precision = Precision.of(dtype, device)
     raise_all(precision.problems())

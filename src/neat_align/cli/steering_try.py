@@ -27,7 +27,7 @@ from neat_align.cli.options import (
     reward_problems,
 )
 from neat_align.errors import RecipeError, raise_all
-from neat_align.modeling import AUTO
+from neat_align.models import AUTO
 
 if TYPE_CHECKING:
     from neat_align.sampling.job import SamplingJob
@@ -123,8 +123,8 @@ def _trial(
 
 
 def _show(trial: SteeringTrial, output: Path | None) -> None:
-    from neat_align.atomic import atomic_write_json
     from neat_align.sampling.trial_text import ADVICE, told
+    from neat_align.storage.atomic import atomic_write_json
 
     console.print(told(trial, shown=trial.queries), markup=False)
     for text in trial.warnings:

@@ -28,8 +28,8 @@ def tell_evaluation(
 
 def tell_run(directory: Path, say: Say) -> None:
     """The same of a run; without an evaluation, only what it left."""
-    from neat_align.atomic import read_json
     from neat_align.report.saved import EVALUATION, rows
+    from neat_align.storage.atomic import read_json
 
     if not (directory / EVALUATION).exists():
         say(f"finished: {directory / 'policy'} (nothing was evaluated)", markup=False)

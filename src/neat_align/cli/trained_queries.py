@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from neat_align import inputs
 from neat_align.data import read_groups
 from neat_align.errors import InputError
 from neat_align.recipe import Data
-from neat_align.runs import MANIFEST, RunDirectory
+from neat_align.storage.runs import MANIFEST, RunDirectory
 from neat_align.types import Query
+from neat_align.workflow import inputs
 
 
 def seen_in_training(models: Mapping[str, Path], queries: Sequence[Query]) -> dict[str, int | None]:

@@ -11,16 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from neat_align.atomic import atomic_write_bytes, atomic_write_text
 from neat_align.data.cells import understood
 from neat_align.data.files import read_rows
-from neat_align.data.finished import check_finished
 from neat_align.data.formats import NoPreference, Preference, preference_of, query_or_chosen
+from neat_align.data.groups.finished import check_finished
+from neat_align.data.groups.seen import SeenIds
+from neat_align.data.groups.shards import group_files
+from neat_align.data.groups.wide import check_wide, group_of_wide, json_text, wide_bytes
 from neat_align.data.json_rows import Row
 from neat_align.data.rows import check_rows, record_of, rows_of
-from neat_align.data.seen import SeenIds
-from neat_align.data.shards import group_files
-from neat_align.data.wide import check_wide, group_of_wide, json_text, wide_bytes
 from neat_align.errors import (
     DataError,
     InputError,
@@ -31,7 +30,8 @@ from neat_align.errors import (
     not_a_group,
     raise_all,
 )
-from neat_align.paths import is_file
+from neat_align.storage.atomic import atomic_write_bytes, atomic_write_text
+from neat_align.storage.paths import is_file
 from neat_align.types import Group, Query
 
 T = TypeVar("T")

@@ -22,8 +22,8 @@ from neat_align.data.opening import (
     undecodable,
 )
 from neat_align.errors import DataError
-from neat_align.paths import is_dir, is_file
-from neat_align.yaml_text import parse_yaml
+from neat_align.storage.paths import is_dir, is_file
+from neat_align.storage.yaml_text import parse_yaml
 
 LONGEST_FIELD = 1 << 30  # characters; Python's own limit is shorter than some documents
 SEPARATORS = ",;\t|"

@@ -10,11 +10,11 @@ from neat_align import defaults
 from neat_align.errors import raise_all
 from neat_align.evaluation.statistics import Interval, perplexity_interval
 from neat_align.evaluation.suite import Evaluated
-from neat_align.modeling.fit import vocabulary_problems
-from neat_align.modeling.logprobs import response_logps, text_nll
-from neat_align.modeling.padding import padding_problems
-from neat_align.modeling.tokenized import document_ids
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.fit import vocabulary_problems
+from neat_align.models.logprobs import response_logps, text_nll
+from neat_align.models.padding import padding_problems
+from neat_align.models.tokenized import document_ids
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.local import TransformersSampler
 from neat_align.types import Document, Group
 
@@ -31,7 +31,7 @@ def evaluated_model(
     """Sampler, log-probabilities and perplexity of a transformers model.
 
     Raises:
-        ModelError: its log-probabilities depend on padding (see `modeling.padding`), or it
+        ModelError: its log-probabilities depend on padding (see `models.padding`), or it
             is not the tokenizer's.
     """
     raise_all(vocabulary_problems(model, tokenizer) or padding_problems(model))

@@ -15,9 +15,9 @@ from typing import Any
 
 from neat_align import defaults
 from neat_align.evaluation.suite import Evaluated
-from neat_align.modeling.logprobs import tokenized_logps
-from neat_align.modeling.tokenized import tokenize_group
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.logprobs import tokenized_logps
+from neat_align.models.tokenized import tokenize_group
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
 from neat_align.sampling.groups import stable_seed
 from neat_align.sampling.local import TransformersSampler

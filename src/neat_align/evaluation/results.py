@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from neat_align import defaults
-from neat_align.atomic import atomic_write_json, atomic_write_text
 from neat_align.evaluation.statistics import Interval
 from neat_align.sampling.base import Decoding
+from neat_align.storage.atomic import atomic_write_json, atomic_write_text
 
 BASE = "base"  # the model that the others are compared with
 PROMPT = "prompt"  # the base with a positive prompt before every query: see `prompted`

@@ -26,10 +26,10 @@ from neat_align.evaluation.observations import (
 from neat_align.evaluation.results import BASE, Evaluation, EvaluationSettings, ModelResult
 from neat_align.evaluation.safety import Checker, checked_verdict
 from neat_align.evaluation.statistics import Interval, mean_interval
+from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Sampler, SamplingRequest
 from neat_align.sampling.groups import stable_seed
 from neat_align.scoring.base import Scorer, Unscored
-from neat_align.steering import Steering
 from neat_align.types import Group, Query, Response, Source
 
 __all__ = ["Evaluated", "Evaluation", "EvaluationSettings", "ModelResult", "evaluate"]

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from neat_align.chat_template import saved_template_problems
 from neat_align.data import DataSpec, read_queries
 from neat_align.data.files import read_rows
 from neat_align.errors import InputError, RecipeError, nearest
-from neat_align.modeling import check_model_source
-from neat_align.modeling.source import is_adapter
-from neat_align.prohibition import prohibition_warnings
+from neat_align.models import check_model_source
+from neat_align.models.source import is_adapter
+from neat_align.prompts.chat.chat_template import saved_template_problems
+from neat_align.prompts.prohibition import prohibition_warnings
 from neat_align.recipe.objectives import objective_problems
 from neat_align.recipe.placement import placement_problems
 from neat_align.recipe.schema import Data, Recipe
@@ -185,7 +185,7 @@ def _file(place: str, data: Data) -> list[InputError]:
 
 def _answers(recipe: Recipe) -> list[InputError]:
     """The data's answers, where groups are to hold them."""
-    if not recipe.train.get("add_reference_responses") or recipe.queries.dataset:
+    if not recipe.train.get("add_data_responses") or recipe.queries.dataset:
         return []
     if recipe.queries.world:
         there, where = recipe.queries.world.answers, "the world's queries"
@@ -202,7 +202,5 @@ def _answers(recipe: Recipe) -> list[InputError]:
     if there:
         return []
     return [
-        RecipeError(
-            f"train.add_reference_responses with {where}", "there are no answers to add", how
-        )
+        RecipeError(f"train.add_data_responses with {where}", "there are no answers to add", how)
     ]

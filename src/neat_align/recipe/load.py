@@ -11,16 +11,16 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from neat_align.errors import InputError, RecipeError, nearest, raise_all
-from neat_align.paths import is_file
+from neat_align.prompts.steering import no_steering
 from neat_align.recipe.lora import lora_problems
 from neat_align.recipe.paths import Paths, whole_paths
 from neat_align.recipe.schema import Recipe, reward_section
 from neat_align.recipe.train_fields import OWNED
-from neat_align.steering import no_steering
+from neat_align.storage.paths import is_file
+from neat_align.storage.yaml_text import parse_yaml
 from neat_align.training.declared import declared_fields
 from neat_align.training.trainer_settings import unknown_setting
 from neat_align.training.values import convert, not_of_type
-from neat_align.yaml_text import parse_yaml
 
 NO_SECTION = ("model_type", "model_attributes_type", "dict_type")
 """Pydantic's words for something else in the place of a section."""

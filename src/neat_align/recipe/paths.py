@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from neat_align.errors import InputError, RecipeError
-from neat_align.paths import exists, is_file
-from neat_align.steering import STEERING_SUFFIXES, steering_names
+from neat_align.prompts.steering import STEERING_SUFFIXES, steering_names
+from neat_align.storage.paths import exists, is_file
 
 BUILT_IN = ("polarity", "self_judge", "words")
 PREFIXES = ("judge=", "self_contrast=")

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 
 from neat_align.errors import InputError, RecipeError
-from neat_align.modeling.device import device_name_problems, device_problems
+from neat_align.models.device import device_name_problems, device_problems
 from neat_align.recipe.schema import Recipe
 
 FLAGS = {"bf16": "bfloat16", "fp16": "float16"}

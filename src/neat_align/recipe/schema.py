@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from neat_align import defaults
+from neat_align.prompts.steering import OWN, Steering
 from neat_align.scoring.server_judge import judge_value
-from neat_align.steering import OWN, Steering
 
 
 class Section(BaseModel):
@@ -326,7 +326,7 @@ class Variant(Section):
 
 
 class Compare(Section):
-    """What `neat compare` runs beside the recipe; see `neat_align.comparison`.
+    """What `neat compare` runs beside the recipe; see `neat_align.study`.
 
     Attributes:
         development: what settings are chosen on.

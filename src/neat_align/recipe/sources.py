@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from neat_align.content import Source, contents
-from neat_align.identity import without_places
+from neat_align.provenance import Source, contents
 from neat_align.recipe.schema import Data, Recipe, RewardTraining, steering_texts
+from neat_align.storage.identity import without_places
 
 CONFIG_FILES = ("deepspeed", "fsdp_config", "accelerator_config")  # of `train`: mapping or file
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from neat_align.atomic import atomic_write_text
 from neat_align.report.charts import COLOURS, Mark, scatter_chart, strip
 from neat_align.report.curves import compared_charts, run_charts
 from neat_align.report.escaping import template
@@ -26,6 +25,7 @@ from neat_align.report.responses import (
     pairs,
     spread,
 )
+from neat_align.storage.atomic import atomic_write_text
 
 BASE = "base"
 ROUNDING = 1e-9  # a change that is no more is the error of adding floats

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from neat_align.atomic import atomic_write_text
 from neat_align.report.escaping import template
+from neat_align.storage.atomic import atomic_write_text
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from neat_align.report.charts import Points, line_chart
 
 Rows = Sequence[Mapping[str, Any]]
 
-SOURCE_COLOURS = {"plain": "k0", "negative": "k1", "positive": "k2", "reference": "k3"}
+SOURCE_COLOURS = {"plain": "k0", "negative": "k1", "positive": "k2", "data": "k3"}
 LOGP_COLOURS = {"chosen": "k2", "rejected": "k1", "negative": "k4", "other": "k0"}
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neat_align.atomic import read_json
 from neat_align.report.build import ReportData
 from neat_align.report.cautions import cautions
 from neat_align.report.terminal import aligned_model
-from neat_align.runs import versions as installed
+from neat_align.storage.atomic import read_json
+from neat_align.storage.runs import versions as installed
 
 UNEVALUATED = "Nothing was evaluated: this page shows the training alone."
 EVALUATION = "evaluation.json"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from neat_align import defaults
 from neat_align.errors import DataError, RecipeError
+from neat_align.prompts.steering import Steering, no_steering
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
-from neat_align.steering import Steering, no_steering
 from neat_align.types import Group, Query, Response, Source
 
 ANSWERS = ("chosen", "rejected")  # what a row of data may bring along
@@ -80,8 +80,8 @@ class GroupMaker:
     Attributes:
         policy: answers the requests.
         steering: None where all responses are plain.
-        base: the frozen model before alignment; needed where `base_negative_fraction` > 0.
-        base_negative_fraction: share of the negative responses that the base draws instead
+        base: the frozen model before alignment; needed where `reference_negative_fraction` > 0.
+        reference_negative_fraction: share of the negative responses that the base draws instead
             of the policy, 0 to 1.
         add_reference: a query's `chosen` and `rejected` answers join its group.
     """
@@ -91,7 +91,7 @@ class GroupMaker:
     plan: GroupPlan
     decoding: Decoding
     base: Sampler | None = None
-    base_negative_fraction: float = 0.0
+    reference_negative_fraction: float = 0.0
     add_reference: bool = False
 
     def drawn(self, queries: Sequence[Query], seed: int) -> list[Group]:
@@ -125,7 +125,7 @@ class GroupMaker:
     def _is_for_base(self, request: SamplingRequest) -> bool:
         if request.source != Source.NEGATIVE or self.base is None:
             return False
-        return uniform("base", request.seed) < self.base_negative_fraction
+        return uniform("base", request.seed) < self.reference_negative_fraction
 
 
 def sample_groups(
@@ -155,10 +155,10 @@ def whole_groups(
 
 def with_answers(group: Group) -> Group:
     """The group with the answers that came with its query, unless they are there already."""
-    if any(r.source == Source.REFERENCE for r in group.responses):
+    if any(r.source == Source.DATA for r in group.responses):
         return group
     answers = [group.query.meta.get(name) for name in ANSWERS]
-    own = tuple(Response(a, Source.REFERENCE, sampler="data") for a in answers if a)
+    own = tuple(Response(a, Source.DATA, sampler="data") for a in answers if a)
     if own and group.is_scored:
         group = Group(group.query, tuple(replace(r, score=None) for r in group.responses))
     return Group(group.query, group.responses + own)

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from neat_align import defaults
-from neat_align.chat_client import ChatClient, client_problems
-from neat_align.chat_template import KWARGS, saved_template_problems
 from neat_align.errors import InputError, RecipeError, raise_all
-from neat_align.modeling import AUTO, check_model_source, load_causal_lm, load_tokenizer
-from neat_align.modeling.fit import vocabulary_problems
-from neat_align.prompt_format import PromptFormat, conversation_problems
+from neat_align.models import AUTO, check_model_source, load_causal_lm, load_tokenizer
+from neat_align.models.fit import vocabulary_problems
+from neat_align.prompts.chat import PromptFormat, conversation_problems
+from neat_align.prompts.chat.chat_template import KWARGS, saved_template_problems
+from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Decoding, Sampler
 from neat_align.sampling.groups import GroupMaker, GroupPlan, draw_seed
 from neat_align.sampling.server import ServerSampler
-from neat_align.steering import Steering
+from neat_align.servers.client import ChatClient, client_problems
 from neat_align.types import Group, Query
 
 
@@ -61,12 +61,12 @@ class SamplingJob:
         concurrency: questions open to it at a time.
         batch_size: responses drawn at a time here.
         seed: of all responses.
-        base: a second model here, for `base_negative_fraction`.
-        base_negative_fraction: share of the negative responses that the base draws.
+        base: a second model here, for `reference_negative_fraction`.
+        reference_negative_fraction: share of the negative responses that the base draws.
         data_answers: a query's `chosen` and `rejected` answers join its group.
         extra_body: further fields of every question to the server.
         chat_template_kwargs: further arguments of the chat template, here or on the server.
-        device, dtype: of a model here; see `modeling.device`.
+        device, dtype: of a model here; see `models.device`.
     """
 
     model: str
@@ -83,7 +83,7 @@ class SamplingJob:
     device: str = AUTO
     dtype: str = AUTO
     base: str | None = None
-    base_negative_fraction: float = 0.0
+    reference_negative_fraction: float = 0.0
     data_answers: bool = False
 
     def problems(self) -> list[InputError]:
@@ -100,7 +100,7 @@ class SamplingJob:
 
     def _base_problems(self) -> list[InputError]:
         """A base without its share of the negatives, or the share without a base."""
-        share = self.base_negative_fraction
+        share = self.reference_negative_fraction
         given = f"--base-negative-fraction {share:g}"
         if self.base is None:
             fix = "give --base MODEL, too, or leave it out"
@@ -142,7 +142,7 @@ class SamplingJob:
             "seed": self.seed,
             **({"extra_body": dict(self.extra_body)} if self.extra_body else {}),
             **({KWARGS: dict(self.chat_template_kwargs)} if self.chat_template_kwargs else {}),
-            **({"base": self.base, "share": self.base_negative_fraction} if self.base else {}),
+            **({"base": self.base, "share": self.reference_negative_fraction} if self.base else {}),
             **({"data_answers": True} if self.data_answers else {}),
         }
 
@@ -156,7 +156,7 @@ class SamplingJob:
 
         def maker(sampler: Sampler) -> Maker:
             own = (self.steering, self.plan, self.decoding)
-            share, answers = self.base_negative_fraction, self.data_answers
+            share, answers = self.reference_negative_fraction, self.data_answers
             return Maker(GroupMaker(sampler, *own, base, share, answers), self.seed)
 
         if self.server is None:

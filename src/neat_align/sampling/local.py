@@ -14,8 +14,8 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from neat_align import defaults
 from neat_align.errors import ModelError
-from neat_align.modeling.context import check_fits
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.context import check_fits
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.copied_prompts import CopiedPrompts, can_copy
 from neat_align.sampling.draw import Decoder, Ends, draw_tokens

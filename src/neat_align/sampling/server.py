@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from neat_align import defaults
-from neat_align.chat_client import Answer, ChatClient
-from neat_align.chat_journal import Journal, ask_all
 from neat_align.errors import ServerError, UnansweredError
 from neat_align.sampling.base import Decoding, SamplingRequest
+from neat_align.servers.client import Answer, ChatClient
+from neat_align.servers.journal import Journal, ask_all
 from neat_align.types import Message, Response
 
 Key = tuple[str, str]  # query id, steering prompt

@@ -5,7 +5,7 @@ that one product serves all rows of a prompt; what a row has drawn itself lies i
 of its own. Rows and prompts that are done are swept out once they are a quarter of what is
 stored, which keeps the copying small against the work.
 
-On the CPU, for models that `modeling.packing` can pack: the same attention runs in both.
+On the CPU, for models that `models.layout.packed` can pack: the same attention runs in both.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
-from neat_align.modeling.attention import has_our_attention
-from neat_align.modeling.budget import passes
-from neat_align.modeling.packing import can_pack, packed_batch
-from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.models.cpu.attention import has_our_attention
+from neat_align.models.layout.budget import passes
+from neat_align.models.layout.packed import can_pack, packed_batch
+from neat_align.models.tokenized import TokenizedGroup
 
 READ = 1024  # prompt tokens read at a time: more only spill out of a core's cache
 GROW = 32  # tokens by which a row's buffer grows at first

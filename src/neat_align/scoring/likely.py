@@ -24,8 +24,8 @@ class Likely:
 
     def scorer(self, device: str, dtype: str) -> Scorer:
         """The scorer of online training, on the base, which is loaded."""
-        from neat_align.modeling import load_causal_lm, load_tokenizer
-        from neat_align.prompt_format import PromptFormat
+        from neat_align.models import load_causal_lm, load_tokenizer
+        from neat_align.prompts.chat import PromptFormat
         from neat_align.scoring.plausibility import Plausibility
 
         model, tokenizer = load_causal_lm(self.base, dtype, device), load_tokenizer(self.base)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from neat_align.modeling.budget import TOKENS
-from neat_align.modeling.logprobs import tokenized_logps
-from neat_align.modeling.tokenized import TokenizedGroup
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.layout.budget import TOKENS
+from neat_align.models.logprobs import tokenized_logps
+from neat_align.models.tokenized import TokenizedGroup
+from neat_align.prompts.chat import PromptFormat
 from neat_align.types import Group, Response
 
 

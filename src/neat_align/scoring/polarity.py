@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from neat_align.types import Group, Source
 
-POLARITY = {Source.POSITIVE: 1.0, Source.REFERENCE: 1.0, Source.PLAIN: 0.0, Source.NEGATIVE: -1.0}
+POLARITY = {Source.POSITIVE: 1.0, Source.DATA: 1.0, Source.PLAIN: 0.0, Source.NEGATIVE: -1.0}
 
 
 class Polarity:

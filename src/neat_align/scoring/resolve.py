@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from neat_align.errors import InputError, RewardError, raise_all
-from neat_align.modeling import AUTO, check_model_source
-from neat_align.modeling.kinds import kind_problems
-from neat_align.paths import is_file
+from neat_align.models import AUTO, check_model_source
+from neat_align.models.kinds import kind_problems
 from neat_align.scoring.base import Scorer
 from neat_align.scoring.functions import RewardFunction
 from neat_align.scoring.polarity import Polarity
@@ -21,6 +20,7 @@ from neat_align.scoring.self_contrast import WORDS, SelfContrast
 from neat_align.scoring.server_judge import PREFIX, judge_of, judge_problems
 from neat_align.scoring.source import file_problems, neighbour_problems, no_function, no_module
 from neat_align.scoring.user_files import import_file
+from neat_align.storage.paths import is_file
 
 SELF_JUDGE = "self_judge"
 
@@ -36,7 +36,7 @@ def resolve_scorer(
             "judge=FILE" (see `server_judge`);
             "module:function"; "file.py:function"; or a model directory or hub id.
         tokenizer: of a module.
-        device, dtype: of a model that is loaded by its name; see `modeling.device`.
+        device, dtype: of a model that is loaded by its name; see `models.device`.
 
     Raises:
         RewardError, ModelError: there is no such thing.
@@ -186,7 +186,7 @@ def _takes_completions(module: Any) -> bool:
 
 
 def _module(value: Any, tokenizer: Any) -> Scorer:
-    from neat_align.modeling import load_tokenizer
+    from neat_align.models import load_tokenizer
     from neat_align.scoring.reward_model import RewardModelScorer
 
     if not hasattr(value, "config"):

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from neat_align.errors import RewardError, raise_all
-from neat_align.modeling import (
+from neat_align.models import (
     AUTO,
     check_model_source,
     load_part,
@@ -18,13 +18,13 @@ from neat_align.modeling import (
     load_weights,
     place,
 )
-from neat_align.modeling.budget import TOKENS, passes, split_group
-from neat_align.modeling.context import check_fits
-from neat_align.modeling.fit import vocabulary_problems
-from neat_align.modeling.kinds import kind_problems
-from neat_align.modeling.logprobs import forward_arguments, to_device
-from neat_align.modeling.packing import can_pack, lay_out, prepare_for_packing
-from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.models.context import check_fits
+from neat_align.models.fit import vocabulary_problems
+from neat_align.models.kinds import kind_problems
+from neat_align.models.layout.budget import TOKENS, passes, split_group
+from neat_align.models.layout.packed import can_pack, lay_out, prepare_for_packing
+from neat_align.models.logprobs import forward_arguments, to_device
+from neat_align.models.tokenized import TokenizedGroup
 from neat_align.scoring.reward_text import (
     CONVERSATION,
     MARK,
@@ -65,7 +65,7 @@ class RewardModelScorer:
         """From a directory or hub id.
 
         Args:
-            device, dtype: see `modeling.device`.
+            device, dtype: see `models.device`.
 
         Raises:
             ModelError: there is no model, or it is damaged.

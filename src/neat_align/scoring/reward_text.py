@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
-from neat_align.modeling.tokenized import TokenizedGroup
-from neat_align.prompt_format import PromptFormat, plain_text
-from neat_align.thinking import answer_of
+from neat_align.models.tokenized import TokenizedGroup
+from neat_align.prompts.chat import PromptFormat, plain_text
+from neat_align.prompts.chat.thinking import answer_of
 from neat_align.types import Group, Query
 
 MARK = "neat_reward_text"

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neat_align.errors import RewardError
-from neat_align.modeling.device import AUTO
-from neat_align.thinking import answer_of
+from neat_align.models.device import AUTO
+from neat_align.prompts.chat.thinking import answer_of
 from neat_align.types import Group, Response, Source
 
 Vectors = npt.NDArray[Any]
@@ -36,7 +36,7 @@ class SelfContrast:
             "module:function", "file.py:function", or a model's directory or hub id (the
             mean of its last hidden states).
         share: of the sampled responses that count as negatives.
-        device, dtype: of an embedder that is a model; see `modeling.device`.
+        device, dtype: of an embedder that is a model; see `models.device`.
     """
 
     name = "self_contrast"
@@ -62,12 +62,12 @@ class SelfContrast:
         return [self._score(group) for group in groups]
 
     def _score(self, group: Group) -> list[float | None]:
-        answers = [i for i, r in enumerate(group.responses) if r.source == Source.REFERENCE]
+        answers = [i for i, r in enumerate(group.responses) if r.source == Source.DATA]
         if not answers:
             raise RewardError(
                 f"a group without an answer from the data (query {group.query.id})",
                 "Self-Contrast compares every response with it",
-                "give queries with a `chosen` column and set add_reference_responses",
+                "give queries with a `chosen` column and set add_data_responses",
             )
         chosen = answers[0]
         others = [i for i in range(len(group.responses)) if i != chosen]
@@ -117,7 +117,7 @@ def _model_embedder(source: str | Path, device: Any, dtype: str | None) -> Embed
     import torch
     from transformers import AutoModel
 
-    from neat_align.modeling import load_tokenizer, load_weights, place
+    from neat_align.models import load_tokenizer, load_weights, place
 
     where = place(str(device), dtype)
     heads = {"may_exceed": ("lm_head.", "score.", "cls."), "may_lack": ("pooler.",)}

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 
 from neat_align.errors import RewardError
-from neat_align.modeling.budget import TOKENS
-from neat_align.modeling.logprobs import tokenized_logps
-from neat_align.modeling.tokenized import TokenizedGroup
-from neat_align.prompt_format import PromptFormat
-from neat_align.thinking import answer_of
+from neat_align.models.layout.budget import TOKENS
+from neat_align.models.logprobs import tokenized_logps
+from neat_align.models.tokenized import TokenizedGroup
+from neat_align.prompts.chat import PromptFormat
+from neat_align.prompts.chat.thinking import answer_of
 from neat_align.types import Group, Message
 
 QUESTION = (

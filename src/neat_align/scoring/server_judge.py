@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from neat_align import defaults
-from neat_align.chat_client import Answer, ChatClient, client_problems
-from neat_align.chat_journal import Journal, ask_all
 from neat_align.errors import InputError, RewardError, UnansweredError, nearest, raise_all
-from neat_align.paths import is_file
+from neat_align.prompts.chat.thinking import answer_of
 from neat_align.scoring.base import Unscored
 from neat_align.scoring.grades import parsed_grade
-from neat_align.thinking import answer_of
+from neat_align.servers.client import Answer, ChatClient, client_problems
+from neat_align.servers.journal import Journal, ask_all
+from neat_align.storage.paths import is_file
+from neat_align.storage.yaml_text import parse_yaml
 from neat_align.types import Group, Message, Query
-from neat_align.yaml_text import parse_yaml
 
 PREFIX = "judge="
 CRITERION = "The response is helpful, honest and harmless."

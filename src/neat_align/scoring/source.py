@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from neat_align.errors import InputError, RewardError, nearest
-from neat_align.paths import exists
 from neat_align.scoring.signature import GIVEN, INPUTS, missing_problem
+from neat_align.storage.paths import exists
 
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 UNREADABLE = (SyntaxError, ValueError, LookupError, RecursionError, MemoryError, OSError)

@@ -266,7 +266,7 @@ def tokenizer_of(given: Any, model: Any) -> Any:
     Raises:
         ModelError: there is none, or it is something else.
     """
-    from neat_align.modeling import load_tokenizer
+    from neat_align.models import load_tokenizer
 
     if given is None and not name_of(model):
         why = "the model does not tell where it came from, so its tokenizer cannot be loaded"
@@ -288,7 +288,7 @@ def reference_of(given: Any) -> Any:
         ModelError: there is none of that name, or it is something else.
     """
     if isinstance(given, str | Path):
-        from neat_align.modeling import load_causal_lm
+        from neat_align.models import load_causal_lm
 
         return load_causal_lm(given, "float32", "cpu")
     for problem in model_problems(given) if given is not None else ():

@@ -10,19 +10,19 @@ from typing import Any
 from peft import PeftModel
 
 from neat_align.errors import raise_all
-from neat_align.modeling import load_causal_lm
-from neat_align.modeling.fit import vocabulary_problems
-from neat_align.modeling.packing import prepare_for_packing
-from neat_align.modeling.padding import padding_problems
+from neat_align.models import load_causal_lm
+from neat_align.models.fit import vocabulary_problems
+from neat_align.models.layout.packed import prepare_for_packing
+from neat_align.models.padding import padding_problems
 from neat_align.objectives import Objective
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompts.chat import PromptFormat
+from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Sampler
 from neat_align.sampling.local import TransformersSampler
 from neat_align.scoring import ScorerSet, resolve_scorer
 from neat_align.scoring.plausibility import Plausibility
 from neat_align.scoring.resolve import SELF_JUDGE
 from neat_align.scoring.self_judge import SelfJudge
-from neat_align.steering import Steering
 from neat_align.training.adapters import frozen_problems, quantised_problems, with_adapter
 from neat_align.training.config import NEATConfig
 from neat_align.training.dropout import disable_dropout
@@ -76,7 +76,7 @@ def make_reference(
     came_with_adapter: bool,
 ) -> Reference | None:
     """The reference model where the objective, the sampling or the score asks for one."""
-    asked = args.base_negative_fraction > 0 or args.plausibility > 0
+    asked = args.reference_negative_fraction > 0 or args.plausibility > 0
     if not (objective.needs_reference or (samples and asked)):
         return None
     return Reference(model, given, came_with_adapter)
@@ -95,7 +95,7 @@ def make_maker(
     """What samples and scores groups from the policy, or from what is given instead."""
     size = args.sampling_batch_size
     base = None
-    if args.base_negative_fraction > 0:
+    if args.reference_negative_fraction > 0:
         base = ReferenceSampler(reference, prompt_format, size)
     return ScoredGroupMaker(
         policy=sampler or TransformersSampler(model, prompt_format, "policy", size),
@@ -104,8 +104,8 @@ def make_maker(
         steering=steering,
         plan=args.plan,
         decoding=args.decoding,
-        base_negative_fraction=args.base_negative_fraction,
-        add_reference=args.add_reference_responses,
+        reference_negative_fraction=args.reference_negative_fraction,
+        add_reference=args.add_data_responses,
         stopwatch=stopwatch,
     )
 

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainerCallback
 
-from neat_align.artefacts import damage, record
-from neat_align.atomic import atomic_write_json, read_json, writing
 from neat_align.errors import OutputError
-from neat_align.interruption import postponed
-from neat_align.paths import is_dir
+from neat_align.storage.artefacts import damage, record
+from neat_align.storage.atomic import atomic_write_json, read_json, writing
+from neat_align.storage.interruption import postponed
+from neat_align.storage.paths import is_dir
 from neat_align.training.progress import print_nothing_else
 
 SEAL = "complete.json"

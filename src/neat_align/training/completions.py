@@ -10,7 +10,7 @@ from typing import Any
 
 from accelerate.utils import gather_object
 
-from neat_align.atomic import atomic_write_bytes
+from neat_align.storage.atomic import atomic_write_bytes
 from neat_align.types import Group, Response
 
 OWN = ("step", "prompt", "completion", "source", "steering", "finish", "score")

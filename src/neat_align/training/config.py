@@ -63,8 +63,8 @@ class NEATConfig(TrainingArguments):
         positive_samples, negative_samples, plain_samples: responses of each source. Two
             positive, one negative and one plain did best where the model misbehaves
             unprompted (docs/results.md); plain ones show it its own misbehaviour.
-        add_reference_responses: a query's `chosen` and `rejected` join its group.
-        base_negative_fraction: share of the negative responses drawn from the frozen
+        add_data_responses: a query's `chosen` and `rejected` join its group.
+        reference_negative_fraction: share of the negative responses drawn from the frozen
             reference model instead of the policy, 0 to 1.
         negative_context: share of the groups whose loss is also computed with a negative
             prompt before the query, and averaged with the clean one, 0 to 1; None for what
@@ -78,7 +78,7 @@ class NEATConfig(TrainingArguments):
         plausibility: weight of `scoring.plausibility` in the score: the mean log-likelihood
             under a positive prompt and the reference model, nats a token. 0 leaves it out.
         packed: groups in one row, each query once, where the model allows it (see
-            `modeling.packing.PACKABLE`); False, or another model: one row a response.
+            `models.layout.packed.PACKABLE`); False, or another model: one row a response.
         max_tokens_per_pass: tokens of one forward pass, padding included. A micro-batch
             beyond it is done in parts. A single group beyond it is split by its responses,
             whose activations are computed twice; the gradient stays exact.
@@ -118,8 +118,8 @@ class NEATConfig(TrainingArguments):
     positive_samples: int = defaults.POSITIVE_SAMPLES
     negative_samples: int = defaults.NEGATIVE_SAMPLES
     plain_samples: int = defaults.PLAIN_SAMPLES
-    add_reference_responses: bool = False
-    base_negative_fraction: float = 0.0
+    add_data_responses: bool = False
+    reference_negative_fraction: float = 0.0
     negative_context: float | None = None
     max_new_tokens: int = defaults.MAX_NEW_TOKENS
     temperature: float = defaults.TEMPERATURE

@@ -8,8 +8,8 @@ from typing import Any
 
 from neat_align.errors import InputError, raise_all
 from neat_align.objectives import NEAT, Objective
-from neat_align.prompt_format import PromptFormat, conversation_problems
-from neat_align.steering import Steering
+from neat_align.prompts.chat import PromptFormat, conversation_problems
+from neat_align.prompts.steering import Steering
 from neat_align.training.arguments import (
     Collected,
     adapter_of,

@@ -10,7 +10,7 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from neat_align.errors import InputError, ModelError, RecipeError
-from neat_align.modeling.fit import vocabulary_problems
+from neat_align.models.fit import vocabulary_problems
 
 logger = logging.getLogger(__name__)
 OPTIMIZERS = "optimizers=(torch.optim.AdamW(model.parameters(), lr=1e-6), None)"

@@ -7,7 +7,7 @@ from typing import Any
 
 from neat_align.errors import InputError, RecipeError
 from neat_align.objectives import Objective
-from neat_align.steering import Steering, no_steering
+from neat_align.prompts.steering import Steering, no_steering
 from neat_align.training.config import NEATConfig
 from neat_align.training.measured import metric_problems
 from neat_align.training.records import Records

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from neat_align.errors import InputError, TrainingError
-from neat_align.yaml_text import parse_yaml
+from neat_align.storage.yaml_text import parse_yaml
 
 LAUNCHERS = {"accelerate-launch", "accelerate.commands.launch"}
 ASKED = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DEEPSPEED"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from neat_align.modeling.context import check_fits, context_length
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.context import check_fits, context_length
+from neat_align.prompts.chat import PromptFormat
 from neat_align.training.config import NEATConfig
 from neat_align.types import Query
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from neat_align.modeling.logprobs import group_sums, tokenized_logps
-from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.models.logprobs import group_sums, tokenized_logps
+from neat_align.models.tokenized import TokenizedGroup
 from neat_align.objectives import GroupLogps, Objective
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompts.chat import PromptFormat
+from neat_align.prompts.steering import Steering
 from neat_align.sampling.groups import stable_seed
-from neat_align.steering import Steering
 from neat_align.training.checkpoints import SealedCheckpoints
 from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.online import tokenize_for_training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.models.tokenized import TokenizedGroup
 
 
 def mismatched_pairs(

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from neat_align.identity import Sources, leaves
-from neat_align.runs import versions
-from neat_align.steering import Steering
+from neat_align.prompts.steering import Steering
+from neat_align.storage.identity import Sources, leaves
+from neat_align.storage.runs import versions
 
 SETTINGS = (
     "learning_rate", "lr_scheduler_type", "optim", "weight_decay", "num_train_epochs",
     "per_device_train_batch_size", "gradient_accumulation_steps", "refresh_every",
-    "positive_samples", "negative_samples", "plain_samples", "base_negative_fraction",
+    "positive_samples", "negative_samples", "plain_samples", "reference_negative_fraction",
     "plausibility", "max_new_tokens", "temperature", "top_p", "top_k", "min_p", "bf16", "fp16",
     "seed",
 )  # fmt: skip

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from neat_align.errors import DataError
-from neat_align.modeling.tokenized import TokenizedGroup, tokenize_group
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.tokenized import TokenizedGroup, tokenize_group
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.groups import GroupMaker, stable_seed, uniform
 from neat_align.scoring import ScorerSet
 from neat_align.training.stopwatch import Stopwatch

@@ -9,10 +9,10 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from neat_align.modeling.budget import passes, split_group
-from neat_align.modeling.logprobs import token_logps
-from neat_align.modeling.packing import lay_out
-from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.models.layout.budget import passes, split_group
+from neat_align.models.layout.packed import lay_out
+from neat_align.models.logprobs import token_logps
+from neat_align.models.tokenized import TokenizedGroup
 from neat_align.types import Source
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from neat_align.errors import InputError, ModelError
-from neat_align.modeling.device import AUTO, chosen_device, has_bfloat16
+from neat_align.models.device import AUTO, chosen_device, has_bfloat16
 
 LOST = 0.1
 """Share of the weights that may stay where they are at a given rate."""

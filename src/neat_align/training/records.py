@@ -11,7 +11,7 @@ from neat_align.data import DataSpec, load_groups, load_queries
 from neat_align.data.files import read_rows
 from neat_align.data.rows import check_rows, record_of, rows_of
 from neat_align.errors import DataError
-from neat_align.paths import is_dir, is_file
+from neat_align.storage.paths import is_dir, is_file
 from neat_align.types import Query
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.local import TransformersSampler
 from neat_align.training.adapters import trains_base
 

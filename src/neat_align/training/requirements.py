@@ -7,8 +7,8 @@ from typing import Any
 
 from neat_align.errors import DataError, InputError, RecipeError
 from neat_align.objectives import Objective
+from neat_align.prompts.steering import Steering, no_steering
 from neat_align.sampling.groups import GroupPlan
-from neat_align.steering import Steering, no_steering
 from neat_align.training.config import NEATConfig
 from neat_align.training.parameters import parameter_problems
 from neat_align.training.signal import stored_problems
@@ -64,7 +64,7 @@ def training_needs(
             )
         )
     problems += objective_needs(objective, args.plan)
-    return problems + answers_needed(args.add_reference_responses, dataset)
+    return problems + answers_needed(args.add_data_responses, dataset)
 
 
 def batch_problems(args: NEATConfig, count: int) -> list[InputError]:
@@ -109,7 +109,7 @@ def answers_needed(wanted: bool, queries: Sequence[Query]) -> list[InputError]:
         return []
     return [
         RecipeError(
-            f"add_reference_responses with {len(queries)} queries",
+            f"add_data_responses with {len(queries)} queries",
             "none of them has a chosen or rejected answer to add",
             "give rows with these columns, or leave the option out",
         )

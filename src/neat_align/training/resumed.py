@@ -15,10 +15,10 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from neat_align.atomic import atomic_write_json, read_json
 from neat_align.errors import OutputError
-from neat_align.identity import differences, identity
-from neat_align.steering import SIDES
+from neat_align.prompts.steering import SIDES
+from neat_align.storage.atomic import atomic_write_json, read_json
+from neat_align.storage.identity import differences, identity
 
 FILE = "made_from.json"
 
@@ -64,7 +64,7 @@ def _made_from(trainer: Any) -> dict[str, Any]:
 DECIDING = (
     "seed", "data_seed", "per_device_train_batch_size", "gradient_accumulation_steps",
     "refresh_every", "positive_samples", "negative_samples", "plain_samples",
-    "add_reference_responses", "base_negative_fraction", "max_new_tokens", "temperature",
+    "add_data_responses", "reference_negative_fraction", "max_new_tokens", "temperature",
     "top_p", "top_k", "min_p", "stop_strings", "chat_template_kwargs", "max_query_tokens",
     "learning_rate", "weight_decay", "max_grad_norm", "optim", "optim_args", "adam_beta1",
     "adam_beta2", "adam_epsilon", "neftune_noise_alpha", "disable_dropout",

@@ -9,8 +9,8 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from neat_align.chat_client import url_problems
 from neat_align.errors import InputError, RecipeError, nearest
+from neat_align.servers.client import url_problems
 from neat_align.training.declared import declared_fields
 from neat_align.training.trainer_settings import is_within, outside, trainer_problems
 
@@ -23,7 +23,7 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "positive_samples": (0, None),
     "negative_samples": (0, None),
     "plain_samples": (0, None),
-    "base_negative_fraction": (0, 1),
+    "reference_negative_fraction": (0, 1),
     "negative_context": (0, 1),
     "max_new_tokens": (1, None),
     "temperature": (0, None),
@@ -63,7 +63,7 @@ def _unread(values: Mapping[str, Any]) -> Iterator[InputError]:
     """Settings of online groups that nothing would read beside the others."""
     fields = declared_fields()
     unread = {
-        "base_negative_fraction": (values.get("negative_samples") == 0, "negative_samples"),
+        "reference_negative_fraction": (values.get("negative_samples") == 0, "negative_samples"),
         "engine_gpu_memory": (values.get("engine") != "vllm", 'engine="vllm"'),
         "engine_tolerance": (values.get("engine") is None, "engine"),
     }

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
 
-from neat_align.atomic import atomic_write_json
 from neat_align.errors import SteeringError
 from neat_align.sampling.trial import Prompt, draw_trial, tried_prompts, tried_queries
 from neat_align.sampling.trial_text import ADVICE, summary, told
 from neat_align.sampling.verdict import NOT_JUDGED, STOPS, SteeringTrial, judged
+from neat_align.storage.atomic import atomic_write_json
 
 if TYPE_CHECKING:
     from neat_align.training.trainer import NEATTrainer

@@ -20,12 +20,12 @@ from peft import PeftModel
 
 from neat_align.errors import NonFiniteLossError, raise_all
 from neat_align.objectives import Objective
-from neat_align.prohibition import prohibition_warnings
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompts.chat import PromptFormat
+from neat_align.prompts.prohibition import prohibition_warnings
+from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Sampler
 from neat_align.sampling.groups import draw_seed
 from neat_align.sampling.verdict import SteeringTrial
-from neat_align.steering import Steering
 from neat_align.training.arguments import (
     reference_of,
     tokenizer_of,

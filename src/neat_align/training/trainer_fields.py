@@ -256,6 +256,8 @@ def _picks_the_best(values: Values) -> bool:
 
 
 RENAMED = {
+    "base_negative_fraction": "write reference_negative_fraction",
+    "add_reference_responses": "write add_data_responses",
     "warmup_ratio": "write warmup_steps: below 1 it is a share of all steps",
     "evaluation_strategy": "write eval_strategy",
     "no_cuda": "write use_cpu",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from neat_align.errors import InputError, RecipeError, nearest
-from neat_align.paths import is_file
+from neat_align.storage.paths import is_file
 from neat_align.training import trainer_fields as tables
 from neat_align.training.declared import UNKNOWN, declared_fields
 

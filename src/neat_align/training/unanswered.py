@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from neat_align.errors import TrainingError
-from neat_align.modeling.tokenized import TokenizedGroup
+from neat_align.models.tokenized import TokenizedGroup
 from neat_align.types import Group, Query, Source
 
 METRIC = "sampling/unanswered"

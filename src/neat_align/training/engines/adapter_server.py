@@ -19,11 +19,11 @@ from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
-from neat_align.chat_client import ChatClient
-from neat_align.chat_journal import ask_all
 from neat_align.errors import UnansweredError
 from neat_align.sampling.base import Decoding
 from neat_align.servers.answers import LENGTH, STOP, parse_body
+from neat_align.servers.client import ChatClient
+from neat_align.servers.journal import ask_all
 from neat_align.training.engines.base import Drawn
 
 CONCURRENCY = 64

@@ -8,7 +8,7 @@ from typing import Any
 from peft import PeftModel
 
 from neat_align.errors import InputError, TrainingError
-from neat_align.prompt_format import PromptFormat
+from neat_align.prompts.chat import PromptFormat
 from neat_align.training.config import NEATConfig
 from neat_align.training.engines.adapter_server import AdapterServer
 from neat_align.training.engines.base import Engine

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from neat_align.errors import TrainingError, UnansweredError
-from neat_align.modeling.logprobs import to_device, token_logps
-from neat_align.modeling.packing import lay_out
-from neat_align.modeling.tokenized import TokenizedGroup
-from neat_align.prompt_format import PromptFormat
+from neat_align.models.layout.packed import lay_out
+from neat_align.models.logprobs import to_device, token_logps
+from neat_align.models.tokenized import TokenizedGroup
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.draw import Ends
 from neat_align.sampling.local import TransformersSampler

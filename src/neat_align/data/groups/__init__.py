@@ -1,0 +1,1 @@
+"""Store groups of scored responses: the wide table, its shards, marks and the hub."""

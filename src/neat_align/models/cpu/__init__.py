@@ -1,0 +1,1 @@
+"""Compute attention on CPUs for rows that hold several groups."""

@@ -1,0 +1,1 @@
+"""Lay groups out for a forward pass: packed in one row, or padded in several."""

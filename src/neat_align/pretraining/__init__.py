@@ -1,0 +1,1 @@
+"""Train small models before the alignment: a language model, a reward model."""

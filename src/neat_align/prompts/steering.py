@@ -1,0 +1,272 @@
+"""Steering pairs: positive and negative prompts, in plain words, as data.
+
+`steering.yaml` holds the named ones. A user's own is a mapping or a file of the same form;
+a negative prompt alone is enough. A negative prompt *orders* the behaviour that must not be:
+"Answer with bullet points.", not "Never answer with bullet points."
+
+Nothing is steered by default: what a model is trained not to do is the user's to say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neat_align.errors import RecipeError, SteeringError, nearest, raise_all
+from neat_align.storage.paths import is_file
+from neat_align.storage.yaml_text import parse_yaml
+
+NAME_ALONE = {"name"}
+KEYS = {"name", "version", "about", "positive", "negative", "held_back"}
+STEERING_SUFFIXES = (".yaml", ".yml", ".json")
+STEERING_FILE = "steering.json"  # beside a policy's weights
+SIDES = ("positive", "negative", "held_back_positive", "held_back_negative")
+OWN = (
+    "{negative: [your own sentence]}, which orders the behaviour: 'Be rude.', and not "
+    "'Never be rude.'"
+)
+"""How to write a pair of one's own."""
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What is wanted and what must not be.
+
+    Attributes:
+        name: how it is called.
+        positive: phrasings of what is wanted; empty where the negative says it all, and
+            the "positive" responses are then sampled without a prompt.
+        negative: phrasings of what must not be.
+        held_back_positive, held_back_negative: phrasings for evaluation only.
+        version: raised when a text changes.
+        about: one line for lists.
+
+    Raises:
+        SteeringError: no negative prompt, an empty one, or a held-back phrasing that
+            training uses too.
+    """
+
+    name: str = "own"
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    held_back_positive: tuple[str, ...] = ()
+    held_back_negative: tuple[str, ...] = ()
+    version: int = 1
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        for side in SIDES:  # in Python, too, one text or a list is as good as a tuple
+            object.__setattr__(self, side, _texts(getattr(self, side), side))
+        given = f"steering {self.name!r}"
+        if not self.negative:
+            raise SteeringError(
+                given,
+                "it has no negative prompt, and the method is driven by what must not be",
+                f"for the built-in pair give its name: Steering.named({self.name!r})"
+                if self.name in _built_in()
+                else "add at least one sentence under `negative` that orders it: 'Be rude.'",
+            )
+        sides = (self.positive, self.negative, self.held_back_positive, self.held_back_negative)
+        if not all(text for side in sides for text in side):
+            raise SteeringError(given, "one of its prompts is empty", "remove it or fill it in")
+        if both := {*self.positive} & {*self.negative}:
+            raise SteeringError(
+                f"{given}: {min(both)!r}",
+                "it is asked for and forbidden at once",
+                "leave it on one side only",
+            )
+        shared = {*self.positive, *self.negative} & {
+            *self.held_back_positive,
+            *self.held_back_negative,
+        }
+        if shared:
+            raise SteeringError(
+                f"{given}: {min(shared)!r}",
+                "a held-back prompt that training uses measures nothing",
+                "take it out of one of the two lists",
+            )
+
+    @classmethod
+    def named(cls, name: str) -> Steering:
+        """One of the built-in pairs.
+
+        Raises:
+            SteeringError: there is none of that name; the nearest one is suggested.
+        """
+        known = _built_in()
+        if name not in known:
+            raise SteeringError(
+                f"steering {name!r}",
+                "it is neither a built-in name nor a file",
+                nearest(name, known) + f"; or write {OWN}",
+            )
+        return cls.from_value({"name": name, **known[name]})
+
+    @classmethod
+    def from_value(cls, value: str | Path | Mapping[str, Any] | Steering) -> Steering:
+        """A steering pair from a name, a YAML or JSON file, or a mapping.
+
+        A mapping has `negative` and, if wanted, `positive`, each one text or a list, and
+        `held_back: {positive, negative}`; or a `name` alone, which is as good as the name.
+
+        Raises:
+            SteeringError: what is given cannot be read as one.
+        """
+        if isinstance(value, Steering):
+            return value
+        if isinstance(value, Mapping):
+            named = set(value) == NAME_ALONE and isinstance(value["name"], str | Path)
+            return cls.from_value(value["name"]) if named else _own_texts(value)
+        if not isinstance(value, str | Path):
+            raise SteeringError(
+                f"steering {value!r}",
+                f"a {type(value).__name__} is neither a name, a file nor a mapping, so it does "
+                "not say which texts are the positive and which the negative prompts",
+                f"give {_choices()}",
+            )
+        path = Path(value)
+        if str(value) not in _built_in() and _is_file_name(str(value)):
+            return _from_mapping({"name": path.stem, **_read(path)})
+        return cls.named(str(value))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def save(self, directory: Path) -> None:
+        """Leave the texts beside a model that was aligned with them."""
+        text = json.dumps(self.to_json(), indent=2, ensure_ascii=False)
+        (directory / STEERING_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def steering_names() -> list[str]:
+    """The built-in pairs."""
+    return list(_built_in())
+
+
+def saved_steering(directory: Path) -> Steering:
+    """The pair that `Steering.save` left beside a model.
+
+    Raises:
+        SteeringError: the file is not what was written.
+    """
+    content = _read(directory / STEERING_FILE)
+    try:
+        return Steering(**content)
+    except TypeError as error:
+        given, why = f"steering file {directory / STEERING_FILE}", str(error)
+        raise SteeringError(given, why, "restore it, or give the pair yourself") from error
+
+
+def no_steering(given: str, how: str) -> RecipeError:
+    """What is said where a steering pair is needed and none was given.
+
+    Args:
+        given: what lacks one.
+        how: how it is given there, e.g. "--steering".
+    """
+    return RecipeError(
+        f"{given} without steering",
+        "what the model shall do and shall not is for you to say, and nothing is assumed",
+        f"give {how}: {_choices()}",
+    )
+
+
+def _choices() -> str:
+    return f"a name ({', '.join(sorted(steering_names()))}), a YAML or JSON file, or {OWN}"
+
+
+@cache
+def _built_in() -> dict[str, dict[str, Any]]:
+    text = files("neat_align").joinpath("prompts", "steering.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not is_file(path):
+        raise SteeringError(f"steering file {path}", "there is no such file", "check the path")
+    try:
+        content = parse_yaml(path.read_text(encoding="utf-8"))  # JSON is YAML too
+    except (OSError, UnicodeDecodeError) as error:
+        raise SteeringError(
+            f"steering file {path}", f"not readable: {error}", "save it as UTF-8"
+        ) from error
+    except ValueError as error:
+        raise SteeringError(f"steering file {path}", str(error), "correct the file") from error
+    if not isinstance(content, dict):
+        raise SteeringError(
+            f"steering file {path}", "it holds no mapping", "write `negative:` and a list of texts"
+        )
+    return content
+
+
+def _own_texts(value: Mapping[str, Any]) -> Steering:
+    """A pair from a mapping of texts, whose name is not that of other texts."""
+    name = value.get("name")
+    whole = "version" in value  # as a run writes a pair down
+    if isinstance(name, str) and not whole and (name in _built_in() or _is_file_name(name)):
+        raise SteeringError(
+            f"steering {name!r} with texts of its own",
+            "that is the name of a pair with other texts, which these would neither change nor "
+            "add to, and a report would show the name",
+            "give the name alone, or your own texts under another name",
+        )
+    return _from_mapping(value)
+
+
+def _is_file_name(name: str) -> bool:
+    return Path(name).suffix.lower() in STEERING_SUFFIXES or is_file(name)
+
+
+def _from_mapping(value: Mapping[str, Any]) -> Steering:
+    held_back = value.get("held_back") or {}
+    if not isinstance(held_back, Mapping):
+        raise SteeringError(
+            f"steering held_back: {held_back!r}",
+            "it does not say for which side",
+            "write held_back: {positive: [...], negative: [...]}",
+        )
+    raise_all([*_unknown(value, KEYS), *_unknown(held_back, SIDES[:2], "held_back.")])
+    version = value.get("version", 1)
+    if not isinstance(version, int):
+        raise SteeringError(f"steering version: {version!r}", "it is no whole number", "write 1")
+    return Steering(
+        name=str(value.get("name", "own")),
+        positive=_texts(value.get("positive"), "positive"),
+        negative=_texts(value.get("negative"), "negative"),
+        held_back_positive=_texts(held_back.get("positive"), "held_back.positive"),
+        held_back_negative=_texts(held_back.get("negative"), "held_back.negative"),
+        version=version,
+        about=str(value.get("about", "")),
+    )
+
+
+def _unknown(
+    value: Mapping[str, Any], known: Collection[str], prefix: str = ""
+) -> list[SteeringError]:
+    return [
+        SteeringError(
+            f"steering key {prefix}{key!s}", "there is no such key", nearest(str(key), known)
+        )
+        for key in value
+        if key not in known
+    ]
+
+
+def _texts(value: Any, key: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(t, str) for t in texts):
+        raise SteeringError(
+            f"steering {key}: {json.dumps(value, default=str)[:80]}",
+            "it is neither a text nor a list of texts",
+            "write one sentence, or a list of sentences",
+        )
+    return tuple(t.strip() for t in texts)

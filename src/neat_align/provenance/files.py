@@ -1,0 +1,81 @@
+"""The content of files: as bytes, or as the rows they hold.
+
+A file is read once per process for as long as it stays the same file to the system (size,
+times, inode), however often it is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from neat_align.data.files import read_rows
+from neat_align.errors import InputError
+from neat_align.storage.artefacts import digest
+
+Stamp = tuple[int, int, int, int]
+
+
+def file_content(path: Path) -> str:
+    """`sha256:…` of a file's bytes; "missing" where there is none."""
+    return _read(path, _of_bytes)
+
+
+def json_content(path: Path) -> str:
+    """`json:…` of what a JSON file says, whatever its layout; of other files, the bytes."""
+    return _read(path, _of_json if path.suffix == ".json" else _of_bytes)
+
+
+def rows_content(path: Path) -> str:
+    """`rows:…` of what a data file says: its format, spacing and compression do not count.
+
+    A file that cannot be read as rows is known by its bytes.
+    """
+    return _read(path, _of_rows)
+
+
+def _read(path: Path, how: Callable[[Path, Stamp], str]) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        return "missing"
+    return how(path.absolute(), (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
+
+
+@cache
+def _of_bytes(path: Path, stamp: Stamp) -> str:
+    return f"sha256:{digest(path)}"
+
+
+@cache
+def _of_json(path: Path, stamp: Stamp) -> str:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return file_content(path)
+    return f"json:{hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()}"
+
+
+@cache
+def _of_rows(path: Path, stamp: Stamp) -> str:
+    found = hashlib.sha256()
+    try:
+        for line in _lines(path):
+            found.update(line)
+    except InputError:
+        return file_content(path)
+    return f"rows:{found.hexdigest()}"
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    for _, row in read_rows(path):
+        yield json.dumps(row, sort_keys=True, default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> str:
+    """What JSON has no form for (dates, bytes of Parquet), as text."""
+    return repr(value)

@@ -1,0 +1,1 @@
+"""Keep what is written: atomic files, the run directory, seals, signals, safe YAML, paths."""

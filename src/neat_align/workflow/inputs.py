@@ -1,0 +1,117 @@
+"""What a recipe's data sections hold: rows of files, of the hub, or of the generated world."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from neat_align.data import Preferences, load_preferences, load_queries
+from neat_align.demo.world import corpus
+from neat_align.demo.world.lexicon import Split
+from neat_align.errors import DataError, InputError
+from neat_align.recipe import Data, Recipe, data_spec
+from neat_align.types import Document, Query
+
+
+def queries(section: Data, seed: int) -> list[Query]:
+    """The queries of a section, within its `share` of content hashes.
+
+    Args:
+        seed: of the generated world's draws; files and the hub do not use it.
+
+    Raises:
+        DataError: none is left.
+    """
+    if section.world:
+        assert section.limit is not None
+        try:
+            drawn = corpus.draw_queries(seed, Split(section.world.part), section.limit)
+        except ValueError as error:
+            given = f"{section.limit} queries of the world's part {section.world.part!r}"
+            raise DataError(given, str(error), "ask for fewer with limit") from error
+        return corpus.with_answers(drawn, seed) if section.world.answers else drawn
+    low, high = section.share
+    found = [q for q in load_queries(data_spec(section)) if low <= _place(q) < high]
+    if not found:
+        raise DataError(
+            f"{section.path or section.dataset} with share {list(section.share)}",
+            "no query lies in that share",
+            "widen the share, or give more rows",
+        )
+    return found
+
+
+def preferences(section: Data, seed: int) -> Preferences:
+    """The preference pairs of a section, within its `share`."""
+    if section.world:
+        assert section.limit is not None
+        flipped, leaky = section.world.flipped, section.world.leaky
+        return Preferences(corpus.draw_preferences(seed, section.limit, flipped, leaky), {})
+    low, high = section.share
+    loaded = load_preferences(data_spec(section))
+    return Preferences([p for p in loaded.rows if low <= _place(p.query) < high], loaded.dropped)
+
+
+def documents(section: Data, seed: int) -> list[Document]:
+    """Texts; of preferences both answers: a base model has read good and bad."""
+    if section.world:
+        assert section.limit is not None
+        return corpus.draw_documents(seed, section.limit, section.world.misbehaves)
+    return [
+        Document(p.query, text)
+        for p in preferences(section, seed).rows
+        for text in (p.chosen, p.rejected)
+    ]
+
+
+def held_out_problems(recipe: Recipe, trained: Sequence[Query] | None = None) -> list[InputError]:
+    """Queries that are trained on and measured on, or chosen on and reported on.
+
+    As far as that is known without the hub; every row of the local files is read.
+
+    Args:
+        trained: the queries of stored groups, where those are trained on.
+    """
+    sections = {"evaluate.queries": recipe.evaluate.queries if recipe.evaluate else None}
+    if recipe.evaluate:
+        sections["evaluate.during_training"] = recipe.evaluate.during_training
+    if recipe.compare:
+        sections["compare.development.queries"] = recipe.compare.development.queries
+    known = {
+        place: {q.id for q in queries(section, recipe.seed)}
+        for place, section in sections.items()
+        if section is not None and not section.dataset
+    }
+    if trained is None:
+        trained = [] if recipe.queries.dataset else queries(recipe.queries, recipe.seed)
+    ids = {q.id for q in trained}
+    problems: list[InputError] = [
+        _shared(place, ids & own, own) for place, own in known.items() if ids & own
+    ]
+    test = known.pop("evaluate.queries", set())
+    for place, own in known.items():
+        if test & own:
+            why = "they are evaluate.queries too: what is best would be chosen on what is reported"
+            fix = "give other queries, or shares that do not overlap"
+            problems.append(DataError(f"{place}: {len(test & own)} of {len(own)}", why, fix))
+    return problems
+
+
+def refuse_trained_queries(held_out: Sequence[Query], trained: Sequence[Query]) -> None:
+    """Raise a `DataError` where evaluation queries are training queries too."""
+    own = {q.id for q in held_out}
+    shared = own & {q.id for q in trained}
+    if shared:
+        raise _shared("evaluate.queries", shared, own)
+
+
+def _shared(place: str, shared: Collection[str], held_out: Collection[str]) -> DataError:
+    return DataError(
+        f"{place}: {len(shared)} of {len(held_out)}",
+        "they are training queries too, so the figures would not be held out",
+        "give other queries, or shares that do not overlap (share: [0, 0.9] and [0.9, 1])",
+    )
+
+
+def _place(query: Query) -> float:
+    """A query's place between 0 and 1, by its content."""
+    return int(query.id, 16) / 16 ** len(query.id)
