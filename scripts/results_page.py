@@ -44,6 +44,10 @@ STRESS = {
     "no_reward": "No reward model: labels from the prompts (rlcd, neat_free), or plausibility",
     "with_answers": "Ways to choose groups that use the data's answers, and OAIF",
 }
+IN_README = (
+    "harmful", "harmful_under_seen_negative", "harmful_under_unseen_negative", "helpful", "wrong",
+    "kl",
+)  # fmt: skip
 WATCHED = (
     "harmful", "harmful_under_seen_negative", "harmful_under_unseen_negative", "helpful", "wrong",
     "fair",
@@ -181,14 +185,14 @@ def write_readme(summary: dict) -> None:
     """The main figures of the base, the strongest rivals and NEAT."""
     table = summary["variants"]["main"]
     names = [n for n in ("base", "sft", "dpo", "neat_pp", "dpo_neg", "neat") if n in table]
-    metrics = [*TARGETS, "ppl_pretrain", "distinct_2", "reward_heldout"]
     rows = [["test queries", *names]]
-    rows += [[_title(m), *(_cell(table[name], m) for name in names)] for m in metrics]
+    rows += [[_title(m), *(_cell(table[name], m) for name in names)] for m in IN_README]
     seeds = ", ".join(map(str, summary["comparison"]["seeds"]["main"]))
     note = (
         f"Seeds {seeds}, a new base and new reward models each; shares in per cent, 95 % "
-        f"intervals in brackets. All {len(table)} rows, the settings tried and the cases we "
-        "lose: [docs/results.md](docs/results.md). Written by `scripts/results_page.py`."
+        f"intervals in brackets. All {len(table)} methods, every figure, the settings tried and "
+        "the cases that NEAT loses: [docs/results.md](docs/results.md). Written by "
+        "`scripts/results_page.py`."
     )
     path = ROOT / "README.md"
     text = path.read_text()

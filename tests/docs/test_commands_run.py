@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.conftest import CHAT_TEMPLATE, make_llama, make_tokenizer
-from tests.docs.test_commands import examples, lines
-from tests.docs.test_readme import SMALL, block, section
+from tests.docs.test_commands import blocks, examples, lines
+from tests.docs.test_readme import SMALL, block, run_python, section
 from tests.invariants.test_reward_model import reward_model
 from tests.unit.test_server_sampler import Stub
 from typer.testing import CliRunner
 
+from neat_align import Group, Query, Response, Source
 from neat_align.cli import app
+from neat_align.scoring import resolve_scorer
 
 HUB = "Qwen/Qwen3-0.6B"
 SERVER = "http://localhost:8000/v1"
@@ -86,6 +88,8 @@ def write_inputs(folder):
         rows = "".join(json.dumps({"prompt": text}) + "\n" for text in texts)
         (folder / f"{name}.jsonl").write_text(rows)
         (folder / f"{name}.txt").write_text("\n".join(texts))
+    for _, name, text in python_files():
+        (folder / name).write_text(text)
     own = section("Your own rule in five minutes")
     length = "\n\ndef score(completions, **kwargs):\n    return [*map(len, completions)]\n"
     code = block(own, "python", "# rewards.py") + length + "\npoliteness = score\n"
@@ -99,6 +103,21 @@ def write_inputs(folder):
     for name, values in SMALL.items():
         recipe[name] = {**recipe.get(name, {}), **values}
     (folder / "mine.yaml").write_text(yaml.safe_dump(recipe))
+
+
+def python_files():
+    """Yield (page, name, text) of each block that is a file, which its first line names."""
+    for page, text in blocks("python"):
+        head = text.splitlines()[0]
+        if head.startswith("# ") and head.endswith(".py"):
+            yield page, Path(head[2:]).name, text
+
+
+def scripts():
+    files = [text for _, _, text in python_files()]
+    for page, text in blocks("python"):
+        if page.parts[0] == "docs" and text not in files:
+            yield pytest.param(text, id=f"{page}: {text.splitlines()[0]}")
 
 
 def as_possible_here(words, url):
@@ -134,6 +153,24 @@ def test_a_command_is_run_as_it_is_written(words, prepared, tmp_path, monkeypatc
         stub.server.shutdown()
         stub.server.server_close()
     assert all(Path(target).exists() for target in written)
+
+
+@pytest.mark.parametrize("text", list(scripts()))
+def test_python_of_a_page_is_run(text, prepared, tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    shutil.copytree(prepared, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    run_python(text, "./model")
+
+
+@pytest.mark.parametrize("reward", ["length.py:short", "rank.py:Shortest"])
+def test_a_reward_of_a_page_scores(reward, prepared, monkeypatch):
+    monkeypatch.chdir(prepared)
+    query = Query.from_text("What is a lamp?")
+    responses = [Response(text, Source.PLAIN) for text in ("A light.", "A light on a table.")]
+    ((short, long),) = resolve_scorer(reward).score([Group(query, responses)])
+    assert short > long
 
 
 def write_preferences(path):

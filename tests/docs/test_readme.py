@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from neat_align.cli import app
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 HUB = "Qwen/Qwen3-0.6B"
 SMALL = {
     "sample": {"max_new_tokens": 6},
@@ -20,7 +21,12 @@ SMALL = {
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
+def page(name):
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
 def section(title):
+    """Return a section of README."""
     return README.partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
@@ -58,24 +64,27 @@ def test_your_own_rule_and_the_model_afterwards(folder, model_dir):
     for line in block(section("Your own rule in five minutes"), "bash").splitlines():
         told = neat(line, model_dir)
     assert "report: runs/mine/report.html" in told
-    after = section("Using the model afterwards")
     loaded = {}
-    exec(compile(block(after, "python"), "README.md", "exec"), loaded)
+    exec(compile(block(page("how-to/use-the-model.md"), "python"), "README.md", "exec"), loaded)
     assert loaded["model"].num_parameters()
-    for line in block(after, "bash").splitlines():
+    for line in block(page("how-to/evaluate.md"), "bash").replace("./model", HUB).splitlines():
         neat(line, model_dir)
     assert (folder / "figures" / "report.html").exists()
 
 
 def test_in_python(folder, model_dir):
-    text = block(section("In Python"), "python").replace(HUB, str(model_dir))
+    text = block(section("In Python"), "python")
+    assert run_python(text, model_dir)["trainer"].state.global_step == 1
+
+
+def run_python(text, model):
+    """Run Python of a page on a small model for one step; return its names."""
     small = "max_steps=1, max_new_tokens=6, use_cpu=True, steering_try_queries=0"
-    assert "max_steps=500" in text
     names = {}
-    text = text.replace("max_steps=500", small)
-    exec(compile(text, "README.md", "exec"), names)
-    assert names["trainer"].state.global_step == 1
+    text = text.replace(HUB, str(model)).replace("max_steps=500", small)
+    exec(compile(text, "page", "exec"), names)
+    return names
 
 
-def test_readme_can_be_read_at_once():
-    assert len(README.splitlines()) <= 230
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 120
