@@ -131,12 +131,13 @@ def recipe(**model):
 
 
 def test_a_run_reads_its_models_as_the_other_commands_do(folder, gpu):
-    from neat_align.workflow import pipeline, stages
+    from neat_align.evaluation.assembly import Place, loaded_models, outside_scorers
+    from neat_align.workflow import stages
 
     asked = recipe()
-    stages.evaluation_scorers(asked, ["reward"], "reward")
-    where = {"device": asked.device, "dtype": asked.model.dtype}
-    next(pipeline.loaded_models({"a": "model"}, 4, 0, **where))
+    place = Place(asked.device, asked.model.dtype, 4)
+    outside_scorers(["reward"], None, "reward", place)
+    next(loaded_models({"a": "model"}, place, 0))
     stages._training_scorers(asked, ["reward"])
     assert gpu == [("cuda:0", "bfloat16")] * 4
     assert stages.where(asked) == (

@@ -110,15 +110,12 @@ def test_names_are_checked_before_anything_is_loaded(tmp_path, name, words):
 
 
 def test_a_reward_named_twice_counts_twice_in_the_evaluation(groups, tmp_path, monkeypatch):
-    from neat_align.recipe import recipe_from
-    from neat_align.workflow import stages
+    from neat_align.evaluation.assembly import Place, outside_scorers
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(
         "def f(completions):\n    return [len(c) for c in completions]\n"
     )
     names = ["own.py:f", "own.py:f"]
-    reward = {"functions": names, "weights": [1, 2]}
-    sections = {"model": "m", "queries": "q", "steering": "harmless", "reward": reward}
-    scorer = stages.evaluation_scorers(recipe_from(sections), names, None)["train"]
+    scorer = outside_scorers(names, [1, 2], None, Place())["train"]
     assert scorer.score(groups)[0] == [3.0, 6.0, 9.0]

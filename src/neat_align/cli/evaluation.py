@@ -13,10 +13,12 @@ from neat_align.cli.drawing import steering_pair
 from neat_align.cli.report import evaluation_page
 from neat_align.cli.trained_queries import seen_in_training
 from neat_align.errors import InputError, RecipeError, SteeringError, raise_all
-from neat_align.evaluation import Evaluation, EvaluationSettings, evaluate, resolve_checker
+from neat_align.evaluation import Evaluation, EvaluationSettings
+from neat_align.evaluation.assembly import Assembly, Place
 from neat_align.evaluation.results import PROMPT
-from neat_align.evaluation.safety import check_kinds
-from neat_align.models import AUTO, check_model_source, place
+from neat_align.evaluation.safety import checker_for
+from neat_align.models import AUTO, check_model_source
+from neat_align.models import place as placement
 from neat_align.prompts.chat.chat_template import KWARGS, saved_template_problems
 from neat_align.prompts.steering import STEERING_FILE, Steering, no_steering, saved_steering
 from neat_align.provenance import Source, absolute_name, recorded
@@ -50,6 +52,7 @@ def evaluate_paths(
     """
     from neat_align.data import DataSpec, load_queries
     from neat_align.scoring import check_scorer_value, import_problems, resolve_scorer
+    from neat_align.workflow.evaluation import save_evaluation
 
     errors: list[InputError] = []
     arguments = chat_template_kwargs
@@ -67,22 +70,18 @@ def evaluate_paths(
     raise_all(import_problems([*named, checker] if checker else named))
     assert pair is not None
     found = load_queries(DataSpec(queries))
-    judge = resolve_checker(checker)
-    if judge is not None:
-        raise_all(check_kinds(found))
-
-    from neat_align.workflow.pipeline import loaded_models, save_evaluation
-
-    device, dtype = where
-    Console(soft_wrap=True, highlight=False).print(str(place(device, dtype)))
-    scorers = {
-        key: resolve_scorer(name, device=device, dtype=dtype)
+    judge = checker_for(found, checker)
+    Console(soft_wrap=True, highlight=False).print(str(placement(*where)))
+    place = Place(*where, batch_size, arguments)
+    named_scorers = {
+        key: resolve_scorer(name, device=place.device, dtype=place.dtype)
         for key, name in rewards.items()
         if name
     }
     prompts = pair.positive if prompt and PROMPT not in models else ()
-    loaded = loaded_models(models, batch_size, settings.seed, arguments, device, dtype, prompts)
-    evaluation = evaluate(loaded, found, pair, settings, scorers, judge)
+    evaluation = Assembly(
+        models, found, pair, settings, named_scorers, judge, place=place, prompts=prompts
+    ).evaluate()
     evaluation.about["seen_in_training"] = seen_in_training(models, found)
     evaluation.about["sources"] = recorded(_sources(models, queries, steering, rewards, checker))
     evaluation.about["asked"] = {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from neat_align.errors import InputError, RewardError
+from neat_align.errors import InputError, RewardError, raise_all
 from neat_align.types import Query
 
 VERDICTS = ("harmful", "helpful", "wrong", "refusal", "fair", "unhelpful", "garble")
@@ -80,6 +80,17 @@ def resolve_checker(value: Any) -> Checker | None:
     from neat_align.scoring import load_function
 
     return load_function(value)
+
+
+def checker_for(queries: Iterable[Query], value: Any) -> Checker | None:
+    """Resolve a checker and refuse queries that it could not judge.
+
+    Raises:
+        InputError: there is no such checker, or queries have no kind that is known.
+    """
+    checker = resolve_checker(value)
+    raise_all(check_kinds(queries) if checker is not None else [])
+    return checker
 
 
 def check_kinds(queries: Iterable[Query]) -> list[InputError]:

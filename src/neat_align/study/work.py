@@ -26,10 +26,11 @@ from neat_align.storage.identity import Sources
 from neat_align.storage.runs import RunDirectory
 from neat_align.study.grid import Cell, Grid, artefacts
 from neat_align.study.memory import PeakMemory
-from neat_align.study.methods import BASE, PROMPT, UNTRAINED
+from neat_align.study.methods import PROMPT, UNTRAINED
 from neat_align.study.store import Store
 from neat_align.study.summary import chosen_setting
-from neat_align.workflow import inputs, stages
+from neat_align.workflow import stages
+from neat_align.workflow.evaluation import assembly
 from neat_align.workflow.stages import HELD_OUT
 
 MANIFEST = {"kind": "comparison"}
@@ -229,21 +230,14 @@ def run_cell(cell: Cell, store: Store) -> None:
 
 def _aligned(
     cell: Cell, base: str, rewards: Sequence[str], folder: Path
-) -> tuple[Any, dict[str, float]]:
-    """The aligned model, and the responses and tokens it was trained on.
-
-    It is saved and read again, so that it is evaluated as `neat run` does.
-    """
-    from neat_align.models import load_causal_lm
-
-    recipe = cell.recipe
-    dtype, device = recipe.model.dtype, recipe.device
+) -> tuple[Path, dict[str, float]]:
+    """Align and save; the model's directory, and the responses and tokens it was trained on."""
     if cell.method in UNTRAINED:
-        return load_causal_lm(base, dtype, device), {"responses": 0, "tokens": 0}
-    trainer = stages.align(recipe, base, rewards, folder, trial="off")
+        return Path(base), {"responses": 0, "tokens": 0}
+    trainer = stages.align(cell.recipe, base, rewards, folder, trial="off")
     totals = trainer.stopwatch.total_tokens
     stages.save_policy(trainer, folder / "policy")
-    return load_causal_lm(folder / "policy", dtype, device), {
+    return folder / "policy", {
         "responses": trainer.maker.responses,
         "tokens": totals.get("sampling", 0),
     }
@@ -251,61 +245,22 @@ def _aligned(
 
 def _evaluated(
     cell: Cell,
-    model: Any,
+    model: Path,
     base: str,
     rewards: Sequence[str],
     names: Mapping[str, str],
     store: Store,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Figures and samples on the cell's evaluation queries."""
-    from neat_align.evaluation import Evaluated, evaluate, resolve_checker
-    from neat_align.evaluation.local import evaluated_model
-    from neat_align.evaluation.prompted import prompted_model
-    from neat_align.models import load_causal_lm, load_tokenizer
-
     recipe = cell.recipe
-    section = recipe.evaluate
-    assert section is not None
-    heldout = section.heldout_reward
+    assert recipe.evaluate is not None
+    heldout = recipe.evaluate.heldout_reward
     if isinstance(heldout, RewardTraining):
         heldout = str(store.model(names["heldout"]))
-    held_out = inputs.queries(section.queries, recipe.seed)
-    inputs.refuse_trained_queries(held_out, inputs.queries(recipe.queries, recipe.seed))
-    tokenizer, size = load_tokenizer(base), section.batch_size
-    reference = load_causal_lm(base, recipe.model.dtype, recipe.device)
-    arguments = recipe.model.chat_template_kwargs
-    own: Evaluated
-    if cell.method == PROMPT:
-        own = prompted_model(
-            model,
-            tokenizer,
-            recipe.pair.positive,
-            PROMPT,
-            size,
-            chat_template_kwargs=arguments,
-        )
-    else:
-        own = evaluated_model(
-            model,
-            tokenizer,
-            cell.method,
-            size,
-            recipe.seed,
-            chat_template_kwargs=arguments,
-        )
-    evaluation = evaluate(
-        {cell.method: own},
-        held_out,
-        recipe.pair,
-        stages.evaluation_settings(recipe),
-        stages.evaluation_scorers(recipe, rewards, heldout),
-        resolve_checker(section.checker),
-        inputs.documents(section.perplexity, recipe.seed + HELD_OUT) if section.perplexity else (),
-        evaluated_model(
-            reference, tokenizer, BASE, size, recipe.seed, chat_template_kwargs=arguments
-        ).log_probability,
-    )
-    result = evaluation.models[cell.method]
+    prompts = recipe.pair.positive if cell.method == PROMPT else ()
+    models = {cell.method: model}
+    asked = assembly(recipe, models, rewards, heldout, prompts, against=Path(base))
+    result = asked.evaluate().models[cell.method]
     return {name: x.to_json() for name, x in result.figures.items()}, result.samples
 
 

@@ -18,13 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from neat_align.data import load_groups
 from neat_align.errors import OutputError, RecipeError, raise_all
-from neat_align.evaluation import Evaluated, Evaluation, evaluate, resolve_checker
-from neat_align.evaluation.results import BASE, PROMPT
-from neat_align.evaluation.safety import check_kinds
+from neat_align.evaluation import Evaluation
 from neat_align.prompts.steering import Steering
 from neat_align.provenance import Source, keep, recorded, refuse_changes
 from neat_align.recipe import (
@@ -35,12 +31,12 @@ from neat_align.recipe import (
     reward_imports,
 )
 from neat_align.report import build_report, saved_data
-from neat_align.report.card import figure_lines
 from neat_align.sampling.trial_text import summary
-from neat_align.storage.atomic import atomic_write_json, atomic_write_text, read_json
+from neat_align.storage.atomic import read_json
 from neat_align.storage.runs import RunDirectory
 from neat_align.training.launch import leave_together
 from neat_align.workflow import inputs, stages
+from neat_align.workflow.evaluation import assembly, complete_card, save_evaluation
 from neat_align.workflow.stages import HELD_OUT, Trial, policy_name
 
 Say = Callable[[str], None]
@@ -283,52 +279,18 @@ def evaluate_models(
 ) -> Mapping[str, Any]:
     """Models on the recipe's held-out queries; base and policy when no others are named."""
     assert recipe.evaluate is not None
-    section, seed = recipe.evaluate, recipe.seed
-    held_out = inputs.queries(section.queries, seed)
-    inputs.refuse_trained_queries(held_out, inputs.queries(recipe.queries, seed))
-    checker = resolve_checker(section.checker)
-    if checker is not None:
-        raise_all(check_kinds(held_out))
+    section = recipe.evaluate
     heldout = section.heldout_reward
     if isinstance(heldout, RewardTraining):
         heldout = str(run.path("heldout_reward"))
     prompts = recipe.pair.positive if paths is None and section.prompt else ()
     if paths is None:
         paths = {"base": Path(base_source(recipe, run)), policy_name(recipe): run.path("policy")}
-    evaluation = evaluate(
-        loaded_models(
-            paths,
-            section.batch_size,
-            seed,
-            recipe.model.chat_template_kwargs,
-            recipe.device,
-            recipe.model.dtype,
-            prompts,
-        ),
-        held_out,
-        recipe.pair,
-        stages.evaluation_settings(recipe),
-        stages.evaluation_scorers(recipe, training_rewards(recipe, run), heldout),
-        checker,
-        inputs.documents(section.perplexity, seed + HELD_OUT) if section.perplexity else (),
-        progress=progress,
-    )
-    save_evaluation(run, evaluation)
+    asked = assembly(recipe, paths, training_rewards(recipe, run), heldout, prompts)
+    save_evaluation(run, asked.evaluate(progress))
     for name, path in paths.items():
-        _complete_card(run, name, path)
-    return {"queries": len(held_out)}
-
-
-def _complete_card(run: RunDirectory, name: str, path: Path) -> None:
-    """Put a model's figures on its card, where it is one that this run has aligned."""
-    from neat_align.training.model_card import with_figures
-
-    card = path / "README.md"
-    if name == "base" or not path.is_relative_to(run.directory) or not card.exists():
-        return
-    lines = figure_lines(read_json(run.path("evaluation.json")), name)
-    atomic_write_text(card, with_figures(card.read_text(encoding="utf-8"), lines))
-    run.rewritten(str(card.relative_to(run.directory)))
+        complete_card(run, name, path)
+    return {"queries": len(asked.queries)}
 
 
 def report(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:
@@ -348,43 +310,6 @@ def base_source(recipe: Recipe, run: RunDirectory) -> str:
 def training_rewards(recipe: Recipe, run: RunDirectory) -> list[str]:
     """The recipe's scorers, the one trained here included."""
     return recipe.reward.names + ([str(run.path("reward"))] if recipe.reward.train else [])
-
-
-def loaded_models(
-    paths: Mapping[str, Path],
-    batch_size: int,
-    seed: int,
-    chat_template_kwargs: Mapping[str, Any] | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
-    prompts: Sequence[str] = (),
-) -> Iterator[tuple[str, Evaluated]]:
-    """Models one at a time, ready to be evaluated.
-
-    Args:
-        prompts: with some, the one named "base" comes again as "prompt", under them.
-    """
-    from neat_align.evaluation.local import evaluated_model
-    from neat_align.evaluation.prompted import prompted_model
-    from neat_align.models import load_causal_lm, load_tokenizer
-
-    for name, path in paths.items():
-        model, tokenizer = load_causal_lm(path, dtype, device), load_tokenizer(path)
-        with tqdm(desc=f"evaluating {name}", unit=" responses", delay=2, leave=False) as bar:
-            options = (name, batch_size, seed, bar.update, chat_template_kwargs)
-            yield name, evaluated_model(model, tokenizer, *options)
-        if name == BASE and prompts:
-            with tqdm(desc=f"evaluating {PROMPT}", unit=" responses", delay=2, leave=False) as bar:
-                own = (prompts, PROMPT, batch_size, bar.update, chat_template_kwargs)
-                yield PROMPT, prompted_model(model, tokenizer, *own)
-
-
-def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:
-    """evaluation.json with intervals, samples/, and the flat results.json."""
-    evaluation.save(run.directory)
-    seconds = sum(stage.get("seconds", 0.0) for stage in run.stages().values())
-    results = {"seed": evaluation.seed, "seconds": seconds, "models": evaluation.flat()}
-    atomic_write_json(run.path("results.json"), results)
 
 
 def write_report(

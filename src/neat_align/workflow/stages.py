@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from neat_align import defaults
 from neat_align.errors import InputError, SeveralErrors, raise_all
-from neat_align.evaluation import EvaluationSettings
 from neat_align.recipe import Recipe, RewardTraining, objective_arguments
 from neat_align.sampling.base import Decoding
 from neat_align.storage.atomic import atomic_directory
@@ -204,38 +203,6 @@ def training_arguments(recipe: Recipe, output_dir: Path, trial: Trial = "stops")
     return args
 
 
-def evaluation_settings(recipe: Recipe) -> EvaluationSettings:
-    """Decoding, seed and draws of the recipe's evaluation."""
-    assert recipe.evaluate is not None
-    return EvaluationSettings(decoding(recipe), recipe.seed, recipe.evaluate.samples_per_query)
-
-
-def evaluation_scorers(
-    recipe: Recipe, rewards: Sequence[str], heldout: str | None
-) -> dict[str, Any]:
-    """The training scorers as one under "train", the one training never saw under "heldout".
-
-    What is the model's own opinion (plausibility, self-judgement) is left out, and so is
-    what needs the data's answers: the figure is an outside reward.
-    """
-    from neat_align.scoring import ScorerSet, resolve_scorer
-
-    place: dict[str, Any] = {"device": recipe.device, "dtype": recipe.model.dtype}
-    scorers: dict[str, Any] = {}
-    weights = recipe.reward.weights or [1.0] * len(rewards)
-    outside = [
-        (name, weight)
-        for name, weight in zip(rewards, weights, strict=True)
-        if name.partition("=")[0] not in ("self_judge", "self_contrast")
-    ]
-    if outside:
-        training = [resolve_scorer(name, **place) for name, _ in outside]
-        scorers["train"] = _Combined(ScorerSet(training, [weight for _, weight in outside]))
-    if heldout is not None:
-        scorers["heldout"] = resolve_scorer(heldout, **place)
-    return scorers
-
-
 def save_policy(trainer: Any, path: Path, sources: Sources | None = None) -> None:
     """Model, tokenizer and card as an ordinary model directory, by the first of all ranks.
 
@@ -291,22 +258,6 @@ def _stop_at_turns_end(model: Any, prompt_format: Any) -> None:
     if config is not None and missing:
         known = [i for i in listed if i is not None]
         config.eos_token_id = [*known, *sorted(missing)]
-
-
-class _Combined:
-    """Several scorers as one, by their weighted sum."""
-
-    name = "train"
-
-    def __init__(self, scorers: Any) -> None:
-        self.scorers = scorers
-
-    def score(self, groups: Any) -> list[list[float | None]]:
-        scored = zip(groups, self.scorers.score_each(groups), strict=True)
-        return [
-            [None] * len(given.responses) if group is None else [r.score for r in group.responses]
-            for given, group in scored
-        ]
 
 
 def _lora(section: Mapping[str, Any] | None) -> Any:

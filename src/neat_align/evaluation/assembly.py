@@ -1,0 +1,161 @@
+"""The one assembly of an evaluation: models, scorers, checker, prompts and precision.
+
+`neat run`, `neat evaluate` and `neat compare` fill in an `Assembly` and call `evaluate`; the
+models are then loaded one at a time, all in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from neat_align import defaults
+from neat_align.evaluation.results import BASE, PROMPT, Evaluation, EvaluationSettings
+from neat_align.evaluation.safety import Checker
+from neat_align.evaluation.suite import Evaluated, evaluate
+from neat_align.prompts.steering import Steering
+from neat_align.scoring import ScorerSet, resolve_scorer
+from neat_align.scoring.base import Scorer
+from neat_align.types import Document, Group, Query
+
+OWN_OPINION = ("self_judge", "self_contrast")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where models and scorers run, and how exactly.
+
+    Attributes:
+        device, dtype: see `models.device`; the same for models and scorers.
+        batch_size: responses sampled together.
+        chat_template_kwargs: arguments of the chat templates.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int = defaults.SAMPLING_BATCH_SIZE
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Everything that an evaluation is made of.
+
+    Attributes:
+        models: directories by name; "prompt" is the base under the pair's positive prompts.
+        queries: held out.
+        steering: its negative prompts are the seen ones, its held-back the unseen ones.
+        settings: decoding, seed and draws, the same for every model.
+        scorers: see `outside_scorers`.
+        checker: see `safety.checker_for`.
+        texts: for perplexity.
+        place: where it runs.
+        prompts: with some, the model named "base" comes again as "prompt", under them.
+        against: the model that KL is measured against; the one named "base" when None.
+    """
+
+    models: Mapping[str, Path]
+    queries: Sequence[Query]
+    steering: Steering
+    settings: EvaluationSettings
+    scorers: Mapping[str, Scorer] = field(default_factory=dict)
+    checker: Checker | None = None
+    texts: Sequence[Document] = ()
+    place: Place = field(default_factory=Place)
+    prompts: Sequence[str] = ()
+    against: Path | None = None
+
+    def evaluate(self, progress: Callable[[str, Evaluation], None] | None = None) -> Evaluation:
+        """Load and evaluate each model, one at a time."""
+        return evaluate(
+            loaded_models(self.models, self.place, self.settings.seed, self.prompts),
+            self.queries,
+            self.steering,
+            self.settings,
+            self.scorers,
+            self.checker,
+            self.texts,
+            self._reference(),
+            progress,
+        )
+
+    def _reference(self) -> Any:
+        """Load the model that KL is measured against, where it is none of the evaluated."""
+        if self.against is None:
+            return None
+        models = loaded_models({BASE: self.against}, self.place, self.settings.seed)
+        return next(models)[1].log_probability
+
+
+def loaded_models(
+    paths: Mapping[str, Path], place: Place, seed: int, prompts: Sequence[str] = ()
+) -> Iterator[tuple[str, Evaluated]]:
+    """Load models one at a time, ready to be evaluated.
+
+    Args:
+        prompts: with some, the one named "base" comes again as "prompt", under them, and one
+            that is named "prompt" comes only so.
+    """
+    from neat_align.evaluation.local import evaluated_model
+    from neat_align.evaluation.prompted import prompted_model
+    from neat_align.models import load_causal_lm, load_tokenizer
+
+    size, arguments = place.batch_size, place.chat_template_kwargs
+    for name, path in paths.items():
+        model = load_causal_lm(path, place.dtype, place.device)
+        tokenizer = load_tokenizer(path)
+        if not (name == PROMPT and prompts):
+            with _bar(name) as bar:
+                options = (name, size, seed, bar.update, arguments)
+                yield name, evaluated_model(model, tokenizer, *options)
+        if name in (BASE, PROMPT) and prompts:
+            with _bar(PROMPT) as bar:
+                own = (prompts, PROMPT, size, bar.update, arguments)
+                yield PROMPT, prompted_model(model, tokenizer, *own)
+
+
+def _bar(name: str) -> Any:
+    return tqdm(desc=f"evaluating {name}", unit=" responses", delay=2, leave=False)
+
+
+def outside_scorers(
+    rewards: Sequence[str], weights: Sequence[float] | None, heldout: str | None, place: Place
+) -> dict[str, Scorer]:
+    """Resolve the training scorers as one, "train", and the one training never saw, "heldout".
+
+    What is the model's own opinion (plausibility, self-judgement) is left out, and so is
+    what needs the data's answers: the figure is an outside reward.
+    """
+    where: dict[str, Any] = {"device": place.device, "dtype": place.dtype}
+    outside = [
+        (name, weight)
+        for name, weight in zip(rewards, weights or [1.0] * len(rewards), strict=True)
+        if name.partition("=")[0] not in OWN_OPINION
+    ]
+    scorers: dict[str, Scorer] = {}
+    if outside:
+        training = [resolve_scorer(name, **where) for name, _ in outside]
+        scorers["train"] = _Combined(ScorerSet(training, [weight for _, weight in outside]))
+    if heldout is not None:
+        scorers["heldout"] = resolve_scorer(heldout, **where)
+    return scorers
+
+
+class _Combined:
+    """Several scorers as one, by their weighted sum."""
+
+    name = "train"
+
+    def __init__(self, scorers: ScorerSet) -> None:
+        self.scorers = scorers
+
+    def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        scored = zip(groups, self.scorers.score_each(groups), strict=True)
+        return [
+            [None] * len(given.responses) if group is None else [r.score for r in group.responses]
+            for given, group in scored
+        ]

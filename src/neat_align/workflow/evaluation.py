@@ -1,0 +1,76 @@
+"""The evaluation that a recipe asks for, and what it leaves in a run's directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from neat_align.evaluation import Evaluation, EvaluationSettings
+from neat_align.evaluation.assembly import Assembly, Place, outside_scorers
+from neat_align.evaluation.safety import checker_for
+from neat_align.recipe import Recipe
+from neat_align.report.card import figure_lines
+from neat_align.storage.atomic import atomic_write_json, atomic_write_text, read_json
+from neat_align.storage.runs import RunDirectory
+from neat_align.workflow import inputs
+from neat_align.workflow.stages import HELD_OUT, decoding
+
+
+def assembly(
+    recipe: Recipe,
+    models: Mapping[str, Path],
+    rewards: Sequence[str],
+    heldout: str | None,
+    prompts: Sequence[str] = (),
+    against: Path | None = None,
+) -> Assembly:
+    """Fill in an evaluation from a recipe.
+
+    Args:
+        models: directories by name.
+        rewards: named scorers of the training, in the order of the recipe's weights.
+        heldout: the scorer that training never saw.
+        prompts: under which the base is evaluated once more.
+        against: the model that KL is measured against, where it is not evaluated.
+
+    Raises:
+        DataError: an evaluation query is a training query too.
+    """
+    assert recipe.evaluate is not None
+    section, seed, model = recipe.evaluate, recipe.seed, recipe.model
+    held_out = inputs.queries(section.queries, seed)
+    inputs.refuse_trained_queries(held_out, inputs.queries(recipe.queries, seed))
+    checker = checker_for(held_out, section.checker)
+    place = Place(recipe.device, model.dtype, section.batch_size, model.chat_template_kwargs)
+    perplexity = section.perplexity
+    return Assembly(
+        models=models,
+        queries=held_out,
+        steering=recipe.pair,
+        settings=EvaluationSettings(decoding(recipe), seed, section.samples_per_query),
+        scorers=outside_scorers(rewards, recipe.reward.weights, heldout, place),
+        checker=checker,
+        texts=inputs.documents(perplexity, seed + HELD_OUT) if perplexity else (),
+        place=place,
+        prompts=prompts,
+        against=against,
+    )
+
+
+def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:
+    """Write evaluation.json with intervals, samples/, and the flat results.json."""
+    evaluation.save(run.directory)
+    seconds = sum(stage.get("seconds", 0.0) for stage in run.stages().values())
+    atomic_write_json(run.path("results.json"), evaluation.results(seconds))
+
+
+def complete_card(run: RunDirectory, name: str, path: Path) -> None:
+    """Put a model's figures on its card, where it is one that this run has aligned."""
+    from neat_align.training.model_card import with_figures
+
+    card = path / "README.md"
+    if name == "base" or not path.is_relative_to(run.directory) or not card.exists():
+        return
+    lines = figure_lines(read_json(run.path("evaluation.json")), name)
+    atomic_write_text(card, with_figures(card.read_text(encoding="utf-8"), lines))
+    run.rewritten(str(card.relative_to(run.directory)))
