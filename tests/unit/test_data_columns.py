@@ -6,7 +6,7 @@ import pytest
 
 from neat_align.data import DataSpec, load_groups, load_queries, save_groups
 from neat_align.data.datasets import save_queries
-from neat_align.data.formats import preference_of, query_of
+from neat_align.data.reading import preference_of, query_of
 from neat_align.errors import InputError
 from neat_align.types import Group, Message, Query, Response, Source
 

@@ -2,14 +2,9 @@
 
 import pytest
 
-from neat_align.data.formats import (
-    Diverging,
-    NoPreference,
-    parse_transcript,
-    preference_of,
-    query_of,
-    split_transcript,
-)
+from neat_align.data.format import Diverging, NoPreference
+from neat_align.data.reading import preference_of, query_of
+from neat_align.data.transcripts import parse_transcript, split_transcript
 from neat_align.errors import DataError
 from neat_align.types import Message
 

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
-from neat_align.data.formats import ANSWER_COLUMNS, PROMPT_COLUMNS, SHAREGPT_COLUMNS
+from neat_align.data.format import Format
+from neat_align.data.formats import formats
 from neat_align.errors import DataError
-
-CONVERSATIONS = ("messages", *SHAREGPT_COLUMNS)
-MAYBE = tuple(name for name in (*PROMPT_COLUMNS, *ANSWER_COLUMNS) if name not in CONVERSATIONS)
-"""Columns that hold a text, or a conversation."""
-NAMES = (*PROMPT_COLUMNS, *ANSWER_COLUMNS, *SHAREGPT_COLUMNS)
 
 
 def understood(row: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -25,20 +22,29 @@ def understood(row: Mapping[str, Any], place: str) -> dict[str, Any]:
     Raises:
         DataError: a column of conversations holds broken JSON.
     """
-    renamed = {_our_name(name, row): value for name, value in row.items()}
-    for name in CONVERSATIONS:
-        if _looks_encoded(renamed.get(name)):
+    known = _known_columns(formats())
+    renamed = {_our_name(name, row, known): value for name, value in row.items()}
+    for name, is_conversation in known.items():
+        if not _looks_encoded(renamed.get(name)):
+            continue
+        if is_conversation:
             renamed[name] = _conversation(renamed[name], name, place)
-    for name in MAYBE:
-        if _looks_encoded(renamed.get(name)) and (turns := _turns(renamed[name])):
+        elif turns := _turns(renamed[name]):
             renamed[name] = turns
     return renamed
 
 
-def _our_name(name: str, row: Mapping[str, Any]) -> str:
+@cache
+def _known_columns(found: tuple[Format, ...]) -> dict[str, bool]:
+    """Map the columns of the formats to whether they hold conversations alone."""
+    alone = {name for format in found for name in format.conversations}
+    return {name: name in alone for format in found for name in format.columns}
+
+
+def _our_name(name: str, row: Mapping[str, Any], known: Collection[str]) -> str:
     """`Prompt` and ` PROMPT ` are `prompt`, unless the row has that, too."""
     lower = name.strip().lower()
-    return lower if lower in NAMES and lower not in row else name
+    return lower if lower in known and lower not in row else name
 
 
 def _looks_encoded(value: Any) -> bool:

@@ -1,72 +1,25 @@
-"""Queries, preferences, texts and groups, from files and from hub data sets."""
+"""Queries, preferences and texts, from files and from hub data sets."""
 
 from __future__ import annotations
 
-import gzip
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from neat_align.data.cells import understood
-from neat_align.data.files import read_rows
-from neat_align.data.formats import NoPreference, Preference, preference_of, query_or_chosen
-from neat_align.data.groups.finished import check_finished
+from neat_align.data.format import NoPreference
 from neat_align.data.groups.seen import SeenIds
-from neat_align.data.groups.shards import group_files
-from neat_align.data.groups.wide import check_wide, group_of_wide, json_text, wide_bytes
-from neat_align.data.json_rows import Row
+from neat_align.data.groups.wide import json_text
+from neat_align.data.reading import Preference, preference_of, query_or_chosen, text_of
 from neat_align.data.rows import check_rows, record_of, rows_of
-from neat_align.errors import (
-    DataError,
-    InputError,
-    OutputError,
-    SeveralErrors,
-    first_line,
-    nearest,
-    not_a_group,
-    raise_all,
-)
-from neat_align.storage.atomic import atomic_write_bytes, atomic_write_text
-from neat_align.storage.paths import is_file
+from neat_align.data.source import DataSpec, each_row, rows_from
+from neat_align.errors import DataError
+from neat_align.storage.atomic import atomic_write_text
 from neat_align.types import Group, Query
 
 T = TypeVar("T")
-SHOWN_ERRORS = 5
-GROUP_SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """Where rows come from.
-
-    Attributes:
-        path: a local file …
-        dataset: … or a hub id; exactly one of the two.
-        config, split: of the hub data set.
-        columns: our names (prompt, chosen, rejected, text) to the data's.
-        limit: rows to read at most.
-    """
-
-    path: str | Path | None = None
-    dataset: str | None = None
-    config: str | None = None
-    split: str = "train"
-    columns: Mapping[str, str] = field(default_factory=dict)
-    limit: int | None = None
-
-    def __post_init__(self) -> None:
-        if (self.path is None) == (self.dataset is None):
-            raise DataError(
-                f"path={self.path!r} and dataset={self.dataset!r}",
-                "rows come from one place",
-                "give exactly one of path and dataset",
-            )
-        if self.limit is not None and self.limit < 1:
-            raise DataError(f"limit={self.limit}", "it leaves no row", "give 1 or more, or none")
 
 
 @dataclass(frozen=True)
@@ -78,7 +31,7 @@ class Preferences:
 
 
 def load_queries(source: DataSpec | str | Path | Any) -> list[Query]:
-    """The queries of a data set, each once (the first of equal ones).
+    """Read the queries of a data set, each once (the first of equal ones).
 
     HH-RLHF rows whose two transcripts diverge still hold a query: the chosen one's.
 
@@ -97,15 +50,8 @@ def load_queries(source: DataSpec | str | Path | Any) -> list[Query]:
     return list(queries.values())
 
 
-def _own_queries(data: Any) -> list[Query]:
-    rows = rows_of(data, "queries", sys.maxsize)
-    check_rows(rows, "queries")
-    records = [record_of(row) for row in rows]
-    return [r.query if isinstance(r, Group) else r for r in records]
-
-
 def load_preferences(spec: DataSpec) -> Preferences:
-    """The preference pairs of a data set.
+    """Read the preference pairs of a data set.
 
     Dropped, and counted by reason: rows in good form that prefer nothing (`NoPreference`).
 
@@ -132,94 +78,12 @@ def load_preferences(spec: DataSpec) -> Preferences:
 
 
 def load_texts(spec: DataSpec) -> list[str]:
-    """One text a row: its `text`, or the chosen transcript of HH-RLHF."""
-
-    def text(row: Mapping[str, Any]) -> str:
-        value = row.get("text") or row.get("chosen")
-        if not isinstance(value, str) or not value.strip():
-            raise DataError(
-                f"a row with the columns {', '.join(map(repr, row))}",
-                "it has no text",
-                "map the column with columns={'text': …}",
-            )
-        return value
-
-    return _collect(spec, text)
-
-
-def save_groups(
-    path: Path | str, groups: Sequence[Group], notes: Mapping[str, Any] | None = None
-) -> None:
-    """Groups as JSONL (also .gz) or Parquet, by the suffix; whole or not at all.
-
-    Args:
-        notes: kept in a Parquet file's metadata; the other formats have no place for them.
-
-    Raises:
-        OutputError: the suffix is none of these, or the file cannot be written.
-    """
-    path = Path(path)
-    check_groups_path(path)
-    if path.suffix == ".parquet":
-        atomic_write_bytes(path, wide_bytes(groups, notes))
-        return
-    lines = [_json_line(group.to_json()) for group in groups]
-    if path.suffix == ".gz":
-        atomic_write_bytes(path, gzip.compress("".join(lines).encode(), mtime=0))
-    else:
-        atomic_write_text(path, "".join(lines))
-
-
-def check_groups_path(path: Path | str) -> None:
-    """Raise what `save_groups` would say of the suffix; for before the work is done."""
-    name = Path(path).name
-    if not name.endswith(GROUP_SUFFIXES):
-        raise OutputError(
-            f"output {path}",
-            "its suffix does not tell a format for groups",
-            f"end it with {', '.join(GROUP_SUFFIXES)}",
-        )
-
-
-def load_groups(path: Path | str) -> list[Group]:
-    """All groups at `path`; see `read_groups`."""
-    return list(read_groups(path))
-
-
-def read_groups(path: Path | str, unfinished: bool = False) -> Iterator[Group]:
-    """The groups of a file that `save_groups` wrote, or of a directory of parts, one by one.
-
-    Args:
-        unfinished: take a directory as it is, too, of which shards are still being written.
-
-    Raises:
-        DataError: it is missing, holds something else, or is not the whole data set.
-    """
-    files = group_files(Path(path))
-    if not unfinished and files != [Path(path)]:
-        check_finished(files[0].parent)
-    for file in files:
-        convert: Callable[[Mapping[str, Any]], Group] = Group.from_json
-        if file.suffix == ".parquet" and is_file(file):
-            rows = check_wide(file)
-            convert = group_of_wide
-            if not rows and file != Path(path):
-                continue  # a part of which nothing was kept
-        for place, row in read_rows(file):
-            try:
-                yield convert(row)
-            except DataError as error:
-                raise DataError(f"{place}: {error.given}", error.why, error.fix) from error
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise DataError(
-                    place,
-                    not_a_group(error),
-                    "give what `neat sample` or `neat score` wrote",
-                ) from error
+    """Read one text per row: its `text`, or the chosen transcript of HH-RLHF."""
+    return _collect(spec, text_of)
 
 
 def check_queries(spec: DataSpec, wanted: Callable[[Query], bool]) -> int:
-    """How many different queries are wanted; every row is looked at, none is kept.
+    """Count the different queries that are wanted; look at every row and keep none.
 
     Raises:
         DataError: rows that cannot be used; the first few are reported together.
@@ -231,17 +95,17 @@ def check_queries(spec: DataSpec, wanted: Callable[[Query], bool]) -> int:
         if wanted(query):
             seen.add(query.id)
 
-    _each(spec, look)
+    each_row(spec, look)
     return len(seen)
 
 
 def read_queries(spec: DataSpec) -> Iterator[Query]:
-    """The queries of a data set, one by one; equal ones are not told apart.
+    """Yield the queries of a data set, one by one; equal ones are not told apart.
 
     Raises:
         DataError: at the first row that cannot be used.
     """
-    for place, row in _rows(spec):
+    for place, row in rows_from(spec):
         try:
             yield _placed(query_or_chosen(row), place)
         except DataError as error:
@@ -249,8 +113,9 @@ def read_queries(spec: DataSpec) -> Iterator[Query]:
 
 
 def save_queries(path: Path | str, queries: Sequence[Query]) -> None:
-    """Queries as JSONL with `prompt` (TRL's formats) and their meta; `load_queries` reads them."""
-    atomic_write_text(Path(path), "".join(_json_line(_query_row(query)) for query in queries))
+    """Write queries as JSONL with `prompt` (TRL's formats) and their meta, for `load_queries`."""
+    lines = [json_text(_query_row(query)) + "\n" for query in queries]
+    atomic_write_text(Path(path), "".join(lines))
 
 
 def _query_row(query: Query) -> dict[str, Any]:
@@ -263,80 +128,20 @@ def _query_row(query: Query) -> dict[str, Any]:
     return {**beside, "prompt": messages, "conversational": False}
 
 
+def _own_queries(data: Any) -> list[Query]:
+    rows = rows_of(data, "queries", sys.maxsize)
+    check_rows(rows, "queries")
+    records = [record_of(row) for row in rows]
+    return [r.query if isinstance(r, Group) else r for r in records]
+
+
 def _collect(spec: DataSpec, convert: Callable[[Mapping[str, Any]], T]) -> list[T]:
-    """Every row converted; the first few that fail are reported together."""
+    """Convert every row; report the first few that fail together."""
     found: list[T] = []
-    _each(spec, lambda row, place: found.append(_placed(convert(row), place)))
+    each_row(spec, lambda row, place: found.append(_placed(convert(row), place)))
     return found
 
 
 def _placed(value: T, place: str) -> T:
-    """A query with its place in the data; anything else as it is."""
+    """Give a query its place in the data; anything else stays as it is."""
     return replace(value, place=place) if isinstance(value, Query) else value
-
-
-def _each(spec: DataSpec, do: Callable[[Mapping[str, Any], str], None]) -> None:
-    """Do something with every row and its place; the first few that fail are reported together."""
-    errors: list[InputError] = []
-    try:
-        for place, row in _rows(spec):
-            try:
-                do(row, place)
-            except DataError as error:
-                errors.append(DataError(f"{place}: {error.given}", error.why, error.fix))
-                if len(errors) == SHOWN_ERRORS:
-                    break
-    except InputError as error:  # the file cannot be read on; what was wrong before counts too
-        errors += error.errors if isinstance(error, SeveralErrors) else [error]
-    raise_all(errors)
-
-
-def _rows(spec: DataSpec) -> Iterator[Row]:
-    """Rows under our column names, `limit` at most."""
-    source = read_rows(Path(spec.path)) if spec.path is not None else _hub_rows(spec)
-    for number, (place, row) in enumerate(islice(source, spec.limit)):
-        _check_columns(row, spec, place if number else str(spec.path or spec.dataset))
-        yield place, understood(_renamed(row, spec), place)
-
-
-def _check_columns(row: Mapping[str, Any], spec: DataSpec, place: str) -> None:
-    raise_all(
-        [
-            DataError(
-                f"{place}: columns {ours} = {theirs!r}", "no such column", nearest(theirs, row)
-            )
-            for ours, theirs in spec.columns.items()
-            if theirs not in row
-        ]
-    )
-
-
-def _renamed(row: dict[str, Any], spec: DataSpec) -> dict[str, Any]:
-    """What is mapped to one of our names wins over a column that happens to have it."""
-    moved = {*spec.columns, *spec.columns.values()}
-    rest = {name: value for name, value in row.items() if name not in moved}
-    return {**{ours: row[theirs] for ours, theirs in spec.columns.items()}, **rest}
-
-
-def _hub_rows(spec: DataSpec) -> Iterator[Row]:
-    import datasets
-
-    assert spec.dataset is not None
-    try:
-        rows = datasets.load_dataset(spec.dataset, spec.config, split=spec.split)
-    except Exception as error:  # the hub client raises many unrelated types
-        raise DataError(
-            f"data set {spec.dataset!r} ({spec.split})",
-            first_line(error),
-            "check the id, the split and the network, or give a local path",
-        ) from error
-    if len(rows) == 0:
-        raise DataError(
-            f"data set {spec.dataset!r} ({spec.split})", "no rows", "name another split"
-        )
-    for number, row in enumerate(rows, 1):
-        yield f"{spec.dataset}, row {number}", dict(row)
-
-
-def _json_line(value: Any) -> str:
-    return json_text(value) + "\n"

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from neat_align.data.formats import query_or_chosen
 from neat_align.data.groups.wide import group_of_wide
+from neat_align.data.reading import query_or_chosen
 from neat_align.errors import DataError, InputError, not_a_group, raise_all
 from neat_align.types import Group, Query
 

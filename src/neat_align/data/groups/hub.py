@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from neat_align.data.datasets import read_groups
+from neat_align.data.groups.files import read_groups
 from neat_align.data.groups.finished import check_finished
 from neat_align.data.groups.flags import TIE
 from neat_align.data.groups.shards import group_files
