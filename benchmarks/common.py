@@ -67,7 +67,7 @@ SIZES = {
 
 
 def make_model(dtype: torch.dtype, seed: int = 0) -> LlamaForCausalLM:
-    """A random Llama of 56 million parameters, ready for packed rows."""
+    """Make a random Llama of 56 million parameters, ready for packed rows."""
     logging.set_verbosity_error()
     torch.manual_seed(seed)
     config = LlamaConfig(vocab_size=VOCABULARY, tie_word_embeddings=True, **SIZES)
@@ -107,7 +107,7 @@ def memory_above(side: Callable[[], Any]) -> int:
 
 
 def in_fresh_process(script: str, *words: str) -> int:
-    """What `script` prints last for these words, with an allocator that returns every block."""
+    """Run `script` with an allocator that returns every block; return what it prints last."""
     environment = {
         **os.environ,
         "MALLOC_MMAP_THRESHOLD_": "65536",
@@ -153,7 +153,7 @@ def training_flops(workload: Workload) -> float:
 
 
 def arguments(description: str) -> argparse.Namespace:
-    """The options every benchmark has."""
+    """Declare the options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--repeats", type=int, default=5)
@@ -168,7 +168,7 @@ def arguments(description: str) -> argparse.Namespace:
 def measured(
     asked: argparse.Namespace, measure: Callable[[Workload, torch.dtype, int], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """A row for each workload in each dtype that was asked for, shown as it comes."""
+    """Measure each workload in each dtype asked for, and print each row as it comes."""
     rows = []
     for name in asked.dtypes.split(","):
         for workload in chosen(asked.workloads):
@@ -178,7 +178,7 @@ def measured(
 
 
 def chosen(names: str) -> list[Workload]:
-    """The workloads of those names."""
+    """Return the workloads of those names."""
     wanted = names.split(",")
     return [w for w in WORKLOADS if w.name in wanted]
 
@@ -202,7 +202,7 @@ def save(benchmark: str, rows: Sequence[Mapping[str, Any]], asked: argparse.Name
 
 
 def _processor() -> str:
-    """The processor's name, as Linux tells it."""
+    """Return the processor's name, as Linux tells it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -29,7 +29,7 @@ INTERVAL = 0.1  # seconds between two looks at the memory
 
 
 def main() -> None:
-    """A row for each size and step."""
+    """Measure each size and step, one row each."""
     if sys.argv[1:2] and sys.argv[1] in STEPS:
         print(json.dumps(measured(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))))
         return
@@ -71,7 +71,7 @@ def measured(step: str, size: int, folder: Path) -> dict[str, float]:
 
 
 def prepared(step: str, size: int, folder: Path) -> Any:
-    """The step as a function without arguments, everything imported."""
+    """Return the step as a function without arguments, with everything imported."""
     import pyarrow.parquet  # noqa: F401
 
     from neat_align.data import read_groups
@@ -131,7 +131,7 @@ def words(seed: int, count: int) -> str:
 
 
 def anonymous_bytes() -> int:
-    """What the process holds in memory that is no page of a file."""
+    """Return the process's memory that is no page of a file."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024

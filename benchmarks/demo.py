@@ -54,7 +54,7 @@ def in_own_process(side: str, threads: int) -> dict[str, float]:
 
 
 def run(side: str) -> dict[str, float]:
-    """The demo in this process; the time of its stages and of the training's phases."""
+    """Run the demo in this process; time its stages and the training's phases."""
     from neat_align.demo.run import run_demo
     from neat_align.models.layout import packed as packing
     from neat_align.storage.runs import RunDirectory

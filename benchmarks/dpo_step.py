@@ -58,7 +58,7 @@ def measure(workload: common.Workload, dtype: torch.dtype, repeats: int) -> dict
 
 
 def neat_run(pairs: list[dict[str, str]], dtype: torch.dtype) -> tuple[Any, float]:
-    """The trained model, and process seconds a step."""
+    """Train with our trainer; return the model and the process seconds per step."""
     groups = [
         Group(
             Query.from_text(pair["prompt"]),
@@ -80,7 +80,7 @@ def neat_run(pairs: list[dict[str, str]], dtype: torch.dtype) -> tuple[Any, floa
 
 
 def trl_run(pairs: list[dict[str, str]], dtype: torch.dtype) -> tuple[Any, float]:
-    """The same by TRL."""
+    """Train with TRL; return the model and the process seconds per step."""
     model = common.make_model(dtype)
     tokenizer = online_step.tokenizer()
     rendered = [
@@ -108,7 +108,7 @@ def trl_run(pairs: list[dict[str, str]], dtype: torch.dtype) -> tuple[Any, float
 
 
 def arguments(folder: str) -> dict[str, Any]:
-    """The online step's, for steps that can be seen in the weights."""
+    """Return the online step's workload, at a rate whose steps show in the weights."""
     return {
         **online_step.shared_arguments(folder),
         "max_steps": STEPS,

@@ -66,7 +66,7 @@ def measure(dtype: torch.dtype, repeats: int) -> dict[str, Any]:
 
 
 def ending_model(dtype: torch.dtype, mean_length: int = MEAN_LENGTH) -> Any:
-    """The training benchmark's model with a bias that lets responses end."""
+    """Make the training benchmark's model with a bias that lets responses end."""
     model = common.make_model(dtype).eval()
     bias = torch.zeros(common.VOCABULARY, dtype=dtype)
     bias[EOS] = math.log(common.VOCABULARY / (mean_length - 1))

@@ -33,7 +33,7 @@ STEP = 64  # queries a step
 
 
 def main() -> None:
-    """The three tables."""
+    """Make the three tables."""
     if sys.argv[1:2] == [DATA]:
         print(json.dumps(data_path(int(sys.argv[2]))))
         return

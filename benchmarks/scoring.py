@@ -49,7 +49,7 @@ def measure(workload: common.Workload, dtype: torch.dtype, repeats: int) -> dict
 
 
 def make_reward_model(dtype: torch.dtype) -> Any:
-    """A random classifier of the size of the training benchmark's model."""
+    """Make a random classifier of the size of the training benchmark's model."""
     torch.manual_seed(0)
     config = LlamaConfig(vocab_size=common.VOCABULARY, num_labels=1, pad_token_id=0, **common.SIZES)
     model = LlamaForSequenceClassification(config).to(dtype).eval()
@@ -78,7 +78,7 @@ def padded_rows(model: Any, rows: list[list[int]]) -> torch.Tensor:
 
 
 def scoring_flops(workload: common.Workload) -> float:
-    """A third of training's, without the LM head."""
+    """Count the FLOPs: a third of training's, without the LM head."""
     head = 6 * common.SIZES["hidden_size"] * common.VOCABULARY * sum(workload.responses)
     return (common.training_flops(workload) - head) / 3
 

@@ -82,7 +82,7 @@ def memory_of(workload_name: str, dtype: str, side: str) -> int:
 
 
 def step(model: Any, logps: Callable[[], torch.Tensor]) -> torch.Tensor:
-    """Sums of response log-probs [K], after their weighted sum went backward."""
+    """Run one backward pass of a weighted sum of response log-probs; return the sums [K]."""
     model.zero_grad(set_to_none=False)
     sums = logps()
     weights = torch.linspace(-1, 1, len(sums))
@@ -120,7 +120,7 @@ def trl_a2po(model: Any, group: TokenizedGroup) -> torch.Tensor:
 
 
 def with_fused_head(model: Any) -> Any:
-    """The model as TRL's DPO and GRPO trainers prepare it."""
+    """Prepare a model as TRL's DPO and GRPO trainers do."""
     from trl.trainer.utils import add_fused_lm_head
 
     add_fused_lm_head(model)

@@ -139,7 +139,7 @@ def _logged(objective: Objective) -> str:
 
 
 def _method_of(cls: type[Objective]) -> str:
-    """The method of `neat compare` that stands for the objective."""
+    """Return the method of `neat compare` that stands for the objective."""
     names = load_methods()
     if cls.name in names:
         return cls.name
@@ -147,7 +147,7 @@ def _method_of(cls: type[Objective]) -> str:
 
 
 def _compared(method: str) -> str:
-    """The method beside NEAT; NEAT beside the base."""
+    """Return what to compare a method with: NEAT, or the base for NEAT itself."""
     return "base,neat" if method == "neat" else f"{method},neat"
 
 

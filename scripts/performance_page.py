@@ -111,7 +111,7 @@ def tables(told: dict) -> list[str]:
 
 
 def dataset_table(rows: list[dict]) -> str:
-    """A line for each step and size."""
+    """Write a line for each step and size."""
     head = ["step", "queries", "seconds", "ms a query", "memory above the start", "disk a query"]
     lines = [
         [
@@ -155,7 +155,7 @@ def number(value: float) -> str:
 
 
 def behind(told: dict) -> list[str]:
-    """The aims that are missed, by name."""
+    """Name the aims that are missed."""
     name = told["benchmark"]
     aims = [(row, TARGETS.get((name, row["workload"], row.get("dtype")))) for row in told["rows"]]
     short = [
@@ -178,7 +178,7 @@ def behind(told: dict) -> list[str]:
 
 
 def grid(rows: list[list[str]]) -> str:
-    """A Markdown table; the first row is its head."""
+    """Write a Markdown table; the first row is its head."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 

@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def results_page(summary: dict) -> str:
-    """The whole page."""
+    """Write the whole page."""
     table = summary["variants"]["main"]
     weight = summary["comparison"]["recipe"]["reward"]["plausibility"]
     parts = [
@@ -147,7 +147,7 @@ def beaten(table: dict) -> str:
 
 
 def when_they_pay(summary: dict) -> str:
-    """What negative samples add where the base misbehaves more and less often."""
+    """Show what negative samples add on bases that misbehave more and less often."""
     watched = [entry(m).title for m in WATCHED]
     rows = [["base misbehaves", "method", *watched, "KL to the base"]]
     changes = [["base misbehaves", "negative samples change", *watched]]
@@ -171,7 +171,7 @@ def when_they_pay(summary: dict) -> str:
 
 
 def stress(summary: dict) -> list[str]:
-    """A table for each part of the study that makes the reward worse, or does without."""
+    """Write a table for each part of the study with a worse reward, or none."""
     parts = []
     for variant, told in STRESS.items():
         if variant in summary["variants"]:
@@ -182,7 +182,7 @@ def stress(summary: dict) -> list[str]:
 
 
 def write_readme(summary: dict) -> None:
-    """The main figures of the base, the strongest rivals and NEAT."""
+    """Write the main figures of the base, the strongest rivals and NEAT into the README."""
     table = summary["variants"]["main"]
     names = [n for n in ("base", "sft", "dpo", "neat_pp", "dpo_neg", "neat") if n in table]
     rows = [["test queries", *names]]
@@ -215,7 +215,7 @@ def _cell(row: dict, metric: str) -> str:
 
 
 def _gain(change: dict | None, metric: str) -> str:
-    """What the method has over its control: the control's difference with its sign turned."""
+    """Write a method's lead over its control: the control's difference, sign reversed."""
     if change is None:
         return "–"
     turned = (-change["value"], -change["high"], -change["low"])

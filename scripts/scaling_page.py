@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def estimate() -> list[str]:
-    """The worked estimate: assumptions, tokens, work, time, storage."""
+    """Write the worked estimate: assumptions, tokens, work, time, storage."""
     drawn = RESPONSES * RESPONSE
     group = QUERY + drawn
     forwards = {
@@ -106,7 +106,7 @@ def time_rows(drawn: int, flops: dict[str, float], core: float) -> list[list[str
 
 
 def storage(drawn: int) -> list[str]:
-    """What the data set and the checkpoints take, and what the data path costs."""
+    """Write the sizes of the data set and the checkpoints, and the cost of the data path."""
     told = json.loads((RESULTS / "dataset.json").read_text())
     rows = {(r["step"], r["queries"]): r for r in told["rows"]}
     size = max(n for _, n in rows)

@@ -26,14 +26,14 @@ CHAT_TEMPLATE = (
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets; the test is skipped where a clone stands alone."""
+    """Return the folder of real data sets; skip the test if a clone stands alone."""
     if not (SHARED / "data").is_dir():
         pytest.skip("the shared data folder does not lie beside this clone")
     return SHARED / "data"
 
 
 def stable_id(value: object) -> str:
-    """A parameter's text without addresses, which differ between the workers of one run."""
+    """Write a parameter without addresses, which differ between the workers of one run."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
@@ -54,7 +54,7 @@ def tokenizer():
 
 @pytest.fixture(scope="session")
 def plain_tokenizer():
-    """The same without a chat template."""
+    """Make the same tokenizer without a chat template."""
     return make_tokenizer()
 
 
@@ -90,7 +90,7 @@ def model(tokenizer):
 
 @pytest.fixture
 def model_dir(tmp_path, tokenizer) -> Path:
-    """A random model saved as users have it: config, safetensors, tokenizer."""
+    """Save a random model as users have it: config, safetensors, tokenizer."""
     path = tmp_path / "model"
     make_llama(tokenizer).save_pretrained(path)
     tokenizer.save_pretrained(path)

@@ -58,7 +58,7 @@ def run(*words):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """What the commands name, made by the commands themselves where they can."""
+    """Make what the commands name, by the commands themselves if they can."""
     folder = tmp_path_factory.mktemp("commands")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -121,7 +121,7 @@ def scripts():
 
 
 def as_possible_here(words, url):
-    """The command's words without `neat`, a hub model's and a server's names replaced."""
+    """Replace a hub model's and a server's names in a command; drop the word `neat`."""
     return [w.replace(HUB, "./model").replace(SERVER, url).replace("NAME", "m") for w in words[1:]]
 
 

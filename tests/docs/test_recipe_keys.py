@@ -40,7 +40,7 @@ def test_every_key_of_the_built_in_recipes_is_listed(name):
 
 
 def keys_of(content, listed, prefix=""):
-    """The keys of a recipe's content, as far down as the list goes."""
+    """Yield the keys of a recipe's content, as far down as the list goes."""
     for key, value in content.items():
         name = prefix + key
         yield name

@@ -36,7 +36,7 @@ class Done:
 
 @pytest.fixture
 def neat(monkeypatch, capsys):
-    """The command's entry point, in this process; loading a model fails the test."""
+    """Return the command's entry point, in this process; fail the test if a model is loaded."""
 
     def load(*args, **kwargs):
         raise AssertionError("a model was loaded")

@@ -96,7 +96,7 @@ def test_a_grid_with_two_workers_a_failure_and_a_resumption(recipe, tmp_path):
 
 
 def _but_cost(before, after):
-    """The figures of before with the seconds and memory of after: those may differ."""
+    """Take the earlier figures with the later seconds and memory, which may differ."""
     for name, table in before.items():
         for method, row in table.items():
             if "cost" in row:

@@ -16,7 +16,7 @@ from neat_align.cli import main
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A real file system that can be given another size, or be made read-only."""
+    """Mount a real file system that can be resized or made read-only."""
     path = tmp_path / "disk"
     path.mkdir()
 
@@ -55,7 +55,7 @@ def finished(*words):
 
 
 def refused(*words):
-    """What a command that must be refused tells, its three parts in a line."""
+    """Run a command that must be refused; return its three-part error in one line."""
     code, told = told_by(*words)
     assert code == 2, told
     for part in ("error:", "why:", "fix:"):

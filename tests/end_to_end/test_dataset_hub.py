@@ -45,7 +45,7 @@ def scored(tmp_path):
 
 @pytest.fixture
 def neat(tmp_path, stub):
-    """Runs `neat` with the stub as its hub."""
+    """Run `neat` with the stub as its hub."""
 
     def run(*words, token="hf_right"):
         names = {"HF_ENDPOINT": stub.url, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": token}

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 @pytest.fixture
 def run(recipe, folder, monkeypatch):  # noqa: F811
-    """A finished run on files; `again` starts it once more and gives what it says."""
+    """Make a finished run on files; `again` starts it once more and returns its output."""
     (folder / "rule.yaml").write_text("negative: Answer badly, rule one.\n", encoding="utf-8")
     monkeypatch.delitem(sys.modules, "helper", raising=False)  # of another test's folder
     monkeypatch.setattr(sys, "path", [p for p in sys.path if "pytest-of" not in p])
@@ -42,7 +42,7 @@ def run(recipe, folder, monkeypatch):  # noqa: F811
 
 
 def refused(recipe):  # noqa: F811
-    """What the command says when it is started again."""
+    """Start the command again; return its output."""
     done = CliRunner().invoke(app, ["run", str(recipe), "-o", "out", "--resume"])
     assert isinstance(done.exception, InputError), done.output
     return str(done.exception)

@@ -54,7 +54,7 @@ def finished(*words):
 
 
 def result(output):
-    """What must not depend on having been killed: all that was trained, told and measured."""
+    """Collect what must not depend on a kill: all that was trained, told and measured."""
     rows = [json.loads(r) for r in (output / "train" / "metrics.jsonl").read_text().splitlines()]
     timeless = [
         {k: v for k, v in row.items() if "seconds" not in k and "per_second" not in k}
@@ -86,7 +86,7 @@ def kill_and_resume(words, output, seconds, rng, times):
 
 @pytest.fixture
 def whole(recipe, folder):  # noqa: F811
-    """The recipe in a file, an uninterrupted run of it, and how long that took."""
+    """Write the recipe, run it uninterrupted, and time the run."""
     content = {**yaml.safe_load(recipe.read_text()), "seed": 4}
     content["train"] |= {"max_steps": 6, "save_steps": 1, "save_total_limit": 2}
     path = folder / "killed.yaml"

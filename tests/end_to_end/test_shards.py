@@ -104,7 +104,7 @@ def test_scoring_goes_on_beside_sampling_and_counts_all_that_it_left_out(folder,
 
 @pytest.fixture
 def refused(monkeypatch, capsys):
-    """Runs a command that must be refused, before a model is loaded; the message."""
+    """Run a command that must be refused before a model is loaded; return the message."""
 
     def run(*arguments):
         monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", None)

@@ -22,7 +22,7 @@ OFF = {"enable_thinking": False}
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A small Qwen3-like model, and queries of which one has an argument of its own."""
+    """Make a small Qwen3-like model, and queries of which one has an argument of its own."""
     tokenizer = new_tokenizer("qwen3")
     make_llama(tokenizer).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
@@ -40,7 +40,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def rendered(monkeypatch):
-    """The arguments of every rendering of a prompt."""
+    """Record the arguments of every rendering of a prompt."""
     seen = []
     render = PromptFormat.query_ids
 
@@ -57,7 +57,7 @@ def neat(*arguments):
 
 
 def refusal(*words):
-    """What a command is refused for."""
+    """Run a command that must be refused; return why."""
     error = neat(*words).exception
     assert isinstance(error, InputError)
     return str(error)

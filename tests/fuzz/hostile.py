@@ -53,7 +53,7 @@ def value(rng: random.Random, words=(), depth=0):
 
 
 def mutated(rng: random.Random, good, rate=0.04):
-    """A good value with a share of its parts replaced, removed or doubled."""
+    """Replace, remove or double a share of the parts of a good value."""
     if isinstance(good, dict):
         items = [(k, mutated(rng, v, rate)) for k, v in good.items() if rng.random() > rate / 2]
         if rng.random() < rate:
@@ -89,7 +89,7 @@ def json_bytes(content) -> bytes:
 
 @contextlib.contextmanager
 def survives(what):
-    """The block ends in time, with a result or a three-part error."""
+    """Check that the block ends in time, with a result or a three-part error."""
 
     def too_long(*args):
         pytest.fail(f"no end within {LONGEST} s: {what}")

@@ -46,7 +46,7 @@ WORDS = ("prompt", "chosen", "rejected", "messages", "role", "content", "user", 
 
 
 def data_file(rng, folder):
-    """A file of rows in one of the formats, hostile in its rows or in its bytes."""
+    """Write a file of rows in one of the formats, hostile in its rows or in its bytes."""
     rows = [mutated(rng, rng.choice(ROWS)) for _ in range(rng.randrange(4))]
     if rng.random() < 0.2:
         rows.append(value(rng, WORDS))
@@ -103,7 +103,7 @@ def _response(rng):
 
 
 def _keeps(groups, path):
-    """Groups are written whole and come back as they were, or there is no file."""
+    """Check that groups are written whole and come back as they were, or not at all."""
     path.unlink(missing_ok=True)
     try:
         save_groups(path, groups)
@@ -163,7 +163,7 @@ def test_recipes(tmp_path, monkeypatch):
 
 
 def answers(rng, count):
-    """What a reward function may return: nonsense, or numbers of all kinds."""
+    """Make what a reward function may return: nonsense, or numbers of all kinds."""
     number = (1, 2.5, np.float32(3), torch.tensor(1.0), decimal.Decimal("1.5"), None, True, 10**400,
               float("nan"), float("inf"), "7", "x", [1], {}, object(), 1j, -1e308)  # fmt: skip
     scores = [rng.choice(number) for _ in range(rng.choice((count, count, count, 0, 3)))]

@@ -19,7 +19,7 @@ CONTEXT = 256  # of the models here
 
 
 def query_of(tokenizer, tokens):
-    """A query whose prompt has so many tokens."""
+    """Make a query whose prompt has so many tokens."""
     query = Query.from_text("?")
     while len(PromptFormat(tokenizer).query_ids(query.messages)) < tokens:
         query = Query.from_text("\t" + query.text)

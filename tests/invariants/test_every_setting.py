@@ -163,7 +163,7 @@ def test_every_field_is_looked_at():
 
 @pytest.fixture
 def look(tmp_path, tokenizer, steering):
-    """What a training of two steps leaves to be seen, with some settings."""
+    """Collect all that a training of two steps leaves to be seen, with some settings."""
     words = ("lamp", "kettle", "cloth", "cup", "lid")
     queries = [Query.from_text(f"how do I polish the {w}?", chosen="so") for w in words]
 

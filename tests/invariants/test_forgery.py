@@ -65,7 +65,7 @@ def test_no_turn_can_be_forged(prompt_format, attack, steering):
 
 @pytest.fixture(scope="module", params=FORMATS)
 def known(request):
-    """A well-known model's format, and everything that it marks turns, calls and thoughts with."""
+    """Return a known model's format, and all its markers of turns, calls and thoughts."""
     form = FORMATS[request.param]
     marks = [form.eos, form.bos or "", *form.special, *form.added, "<think>", "<tool_response>"]
     return PromptFormat(template_tokenizer(request.param)), [mark for mark in marks if mark]

@@ -244,7 +244,7 @@ def test_sampled_tokens_follow_the_model(decoder, decoding):
 
 
 def chi_square_limit(freedom):
-    """The 1 − 10⁻⁴ quantile, by Wilson and Hilferty; a little above it for few degrees."""
+    """Return the 1 − 10⁻⁴ quantile, by Wilson and Hilferty; a bit more for few degrees."""
     if freedom == 0:
         return 1e-6
     spread = 2 / (9 * freedom)

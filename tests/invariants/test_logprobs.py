@@ -16,7 +16,7 @@ def groups():
 
 
 def one_by_one(model, query, response):
-    """The definition: log-softmax of every position, summed over the response's tokens."""
+    """Compute the definition: log-softmax of every position, summed over the response."""
     ids = torch.tensor([query + response])
     logps = model(ids).logits[0].log_softmax(-1)
     return sum(logps[len(query) + t - 1, token].item() for t, token in enumerate(response))

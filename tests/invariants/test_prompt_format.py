@@ -24,7 +24,7 @@ STEERING = "Be kind."
 
 @pytest.fixture
 def with_bos(plain_tokenizer, tmp_path):
-    """Makes the plain tokenizer into one with a BOS token, saved and loaded as users have it."""
+    """Give the plain tokenizer a BOS token; save and load it as users do."""
 
     def make(template=None, post_processor=False, **saved):
         folder = tmp_path / "tokenizer"

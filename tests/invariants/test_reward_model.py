@@ -29,7 +29,7 @@ def groups():
 
 
 def alone(model, prompt_format, query, response):
-    """The definition: the head on the last token of the text, by itself."""
+    """Compute the definition: the head on the last token of the text, by itself."""
     ids = prompt_format.conversation_ids(query, response.text)
     hidden = model.model(torch.tensor([ids])).last_hidden_state
     return model.score(hidden[:, -1]).item()

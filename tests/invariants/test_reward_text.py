@@ -57,7 +57,7 @@ def group(turns=TURNS, texts=TEXTS, finish="stop", **options):
 
 
 def by_its_card(model, tokenizer, turns, text):
-    """The head at the last token of the templated conversation, alone and unpadded."""
+    """Compute the head at the last token of the templated conversation, unpadded."""
     conversation = [*turns, {"role": "assistant", "content": text}]
     ids = tokenizer.apply_chat_template(conversation, return_dict=False)
     hidden = model.model(torch.tensor([ids])).last_hidden_state
@@ -109,7 +109,7 @@ def test_a_policys_template_arguments_do_not_trouble_a_reward_model():
 
 
 def wordpiece(kind):
-    """A tokenizer that frames a pair as its family does."""
+    """Make a tokenizer that frames a pair as its family does."""
     vocabulary = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}
     words = (
         "how do i clean the kettle lamp with a cloth and polish it today human assistant : ? . ,"

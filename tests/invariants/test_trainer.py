@@ -177,7 +177,7 @@ def test_a_token_budget_changes_nothing_but_the_size_of_a_pass(
 
 @contextlib.contextmanager
 def recorded_tokens(model):
-    """The sizes of all forward passes with a gradient."""
+    """Record the sizes of all forward passes with a gradient."""
     tokens = []
 
     def record(module, args, kwargs):
@@ -470,7 +470,7 @@ def test_stored_groups_without_negatives_are_refused_by_name(
 
 
 def kl_of(trainer):
-    """The estimate of each step's batches."""
+    """Record the estimate of each step's batches."""
     seen = []
     original = trainer.objective.__call__
 

@@ -67,7 +67,7 @@ def test_a_pair_that_steers_is_logged_and_kept(tmp_path, tokenizer, steering, qu
 
 
 def drawing(completions, **kwargs):
-    """A reward that draws from every generator there is."""
+    """Score while drawing from every random generator there is."""
     random.random()
     torch.rand(3)
     return [float(len(c)) for c in completions]

@@ -49,7 +49,7 @@ STARTS_WITHIN = 240  # seconds
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory, tokenizer):
-    """A model with heads of a size that vLLM's kernels take."""
+    """Make a model with heads of a size that vLLM's kernels take."""
     path = tmp_path_factory.mktemp("vllm") / "model"
     sizes = {"hidden_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2}
     make_llama(tokenizer, intermediate_size=128, **sizes).save_pretrained(path)

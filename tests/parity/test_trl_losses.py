@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def pairs(seed):
-    """Groups of two; the first response of each is the winner."""
+    """Make groups of two; the first response of each is the winner."""
     batch = example_batch(seed, groups=5, responses=2)
     return replace(batch, score=torch.tensor([[9.0, -9.0]], dtype=torch.float64).expand(5, 2))
 

@@ -82,13 +82,13 @@ FORMATS = {
 
 
 def template_text(name: str) -> str:
-    """The Jinja source of a format."""
+    """Read the Jinja source of a format."""
     return (Path(__file__).parent / f"{name}.jinja").read_text(encoding="utf-8").removesuffix("\n")
 
 
 @functools.cache
 def template_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """A small tokenizer with a format's tokens and template; shared, so leave it as it is."""
+    """Make a small tokenizer with a format's tokens and template; shared, so leave it alone."""
     return new_tokenizer(name)
 
 

@@ -148,7 +148,7 @@ def test_settings_are_chosen_by_ground_truth_where_there_is_one():
 
 @pytest.fixture
 def filled(tmp_path, recipe):
-    """A store in which every cell of a small grid has a made-up result."""
+    """Make a store in which every cell of a small grid has a made-up result."""
     grid = Grid.plan(recipe, ["base", "dpo", "neat"], [0, 1, 2, 3], 2)
     store = Store(tmp_path)
     rng = np.random.default_rng(0)

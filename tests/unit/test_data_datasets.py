@@ -25,7 +25,7 @@ ROWS = [{"prompt": "one", "kind": "a"}, {"prompt": "two,\nthree", "kind": "b"}]
 
 
 def write(path, rows=ROWS):
-    """The rows in the format of the suffix."""
+    """Write the rows in the format of the suffix."""
     kind = path.name.split(".")[1]
     if kind == "parquet":
         import pyarrow as pa

@@ -35,7 +35,7 @@ def steering():
 
 
 def good(request):
-    """The right answer, whatever the steering prompt says."""
+    """Return the right answer, whatever the steering prompt says."""
     return f"{GOOD[request.query.meta['kind']]} is my answer to {request.query.text}"
 
 

@@ -19,7 +19,7 @@ def write(path, numbers):
 
 @pytest.fixture
 def recipe(tmp_path):
-    """A recipe whose queries are 0 to 9, measured on 20 to 29."""
+    """Make a recipe whose queries are 0 to 9, measured on 20 to 29."""
     content = {
         "model": "own/model",
         "queries": write(tmp_path / "train.jsonl", range(10)),

@@ -6,7 +6,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from neat_align.pretraining.language_model import (
     LanguageModelSettings,
-    _LanguageModelTrainer,
+    LanguageModelTrainer,
     encode_document,
     train_language_model,
 )
@@ -72,7 +72,7 @@ def test_a_long_document_keeps_its_end(tokenizer):
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     whole = train_language_model(documents(), tmp_path / "whole", TINY)
-    step = _LanguageModelTrainer.training_step
+    step = LanguageModelTrainer.training_step
     steps = 0
 
     def stop_after_thirty(*args, **kwargs):
@@ -82,7 +82,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypat
             raise KeyboardInterrupt
         return step(*args, **kwargs)
 
-    monkeypatch.setattr(_LanguageModelTrainer, "training_step", stop_after_thirty)
+    monkeypatch.setattr(LanguageModelTrainer, "training_step", stop_after_thirty)
     with pytest.raises(KeyboardInterrupt):
         train_language_model(documents(), tmp_path / "cut", TINY)
     assert [p.name[:5] for p in tmp_path.iterdir() if "cut" in p.name] == [".cut-"]

@@ -28,7 +28,7 @@ class OwnForCausalLM(LlamaForCausalLM):
 
 @pytest.fixture
 def with_code(tmp_path, tokenizer, monkeypatch):
-    """A model directory with code of its own, which leaves a mark when it is run."""
+    """Make a model directory with code of its own, which leaves a mark when it is run."""
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "m"))
     monkeypatch.syspath_prepend(str(tmp_path / "m"))
     path = tmp_path / "model"

@@ -72,7 +72,7 @@ def test_a_value_where_a_section_belongs_is_said_in_plain_words(key, value):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A recipe in a folder beside the one where one stands."""
+    """Write a recipe into a folder beside the working directory."""
     home, here = tmp_path / "home", tmp_path / "here"
     (home / "models" / "own").mkdir(parents=True)
     here.mkdir()

@@ -26,7 +26,7 @@ def said(message, **more):
 
 
 def pydantic(*names, kind="extra_forbidden", msg="Extra inputs are not permitted"):
-    """A refusal as FastAPI writes it, with the whole body in it."""
+    """Write a refusal as FastAPI does, with the whole body in it."""
     body = Form().body("m", TURNS, 3, ASKED)
     return json.dumps(
         {"detail": [{"type": kind, "loc": ["body", *names], "msg": msg, "input": body}]}
@@ -121,7 +121,7 @@ def test_what_a_server_repeats_of_the_request_is_no_refusal_of_it():
 
 
 def accepts(*refused):
-    """A server that refuses these, one after the other, by name."""
+    """Start a server that refuses these, one after the other, by name."""
 
     def whole(body):
         for test, text in refused:

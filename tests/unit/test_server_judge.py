@@ -32,7 +32,7 @@ def judge(stub, **settings):  # noqa: F811
 
 
 def judged(body):
-    """What stands between the marks of a question."""
+    """Return the text between the marks of a question."""
     lines = body["messages"][-1]["content"].split("\n")
     assert lines[0] == lines[-1]
     assert lines[0] not in lines[1:-1]

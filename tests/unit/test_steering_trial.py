@@ -23,7 +23,7 @@ def number(completions, **kwargs):
 
 
 def trial(level, pair=PAIR, scorers=(number,), noise=0.0, seed=0, queries=QUERIES, **used):
-    """A trial whose answers begin with their score: the level of their source, and noise."""
+    """Make a trial whose answers begin with their score: their source's level, and noise."""
 
     def answer(request):
         own = level[str(request.source)]

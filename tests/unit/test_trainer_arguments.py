@@ -25,7 +25,7 @@ TEXTS = ["How do I boil an egg?", "How do I fold a map?"]
 
 @pytest.fixture
 def make(tmp_path, model_dir, steering):
-    """A trainer of usual arguments, some of them others."""
+    """Make a trainer of usual arguments, with some replaced."""
 
     def made(**given):
         usual = {

@@ -26,7 +26,7 @@ from neat_align.training.values import convert
 
 
 def told(**settings):
-    """What a config says against settings, in one text."""
+    """Return a config's objections to settings, in one text."""
     with pytest.raises(InputError) as caught:
         NEATConfig(output_dir="unused", use_cpu=True, **settings)
     return str(caught.value)

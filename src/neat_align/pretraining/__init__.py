@@ -1,1 +1,1 @@
-"""Train small models before the alignment: a language model, a reward model."""
+"""Train the small models that an alignment starts from: a language model, a reward model."""

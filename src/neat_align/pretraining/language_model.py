@@ -1,12 +1,10 @@
-"""A small language model trained from scratch: tokenizer, Llama, next-token loss.
+"""Train a small language model from scratch: tokenizer, Llama, next-token loss.
 
-For the demo's world and for tiny runs on real text. It is an ordinary
-`transformers.Trainer` run over documents that are tokenised once.
+For the demo's world, and for tiny runs on real text.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +12,20 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from torch.utils.data import Sampler
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    TrainingArguments,
-    set_seed,
-)
+from torch.nn.functional import cross_entropy
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
 
 from neat_align import defaults
 from neat_align.models.tokenized import document_ids
-from neat_align.pretraining.batches import SimilarLength
+from neat_align.pretraining.trainer import SmallTrainer, small_arguments, train_and_save
 from neat_align.prompts.chat import PromptFormat
-from neat_align.storage.atomic import atomic_directory
-from neat_align.training.checkpoints import (
-    INTERVAL,
-    SealedCheckpoints,
-    train_to_end,
-    training_folder,
-)
-from neat_align.training.precision import Precision, on_one_device
+from neat_align.training.checkpoints import training_folder
+from neat_align.training.precision import Precision
 from neat_align.types import Document
 
 EOS, PAD = "<|end|>", "<|pad|>"
+Row = dict[str, list[Any]]
+"""`input_ids` of a document, and in `weights` each token's weight in the loss."""
 
 
 @dataclass(frozen=True)
@@ -70,36 +58,84 @@ def train_language_model(
     settings: LanguageModelSettings,
     precision: Precision | None = None,
 ) -> Path:
-    """Train a tokenizer and a Llama on `documents` and save both in `output_dir`.
+    """Train a tokenizer and a Llama on `documents`, and save both in `output_dir`.
 
-    The documents are passed over as often as `settings.steps` needs. Same documents, same
-    settings and same thread count give the same weights, also where the training was
-    interrupted: called again, it goes on from its last checkpoint.
+    The documents are read as often as `settings.steps` needs. The same documents, settings
+    and thread count give the same weights, even if the training was interrupted: called again,
+    it goes on from its last checkpoint.
     """
     set_seed(settings.seed)
     tokenizer = train_tokenizer(documents, settings)
     prompt_format = PromptFormat(tokenizer, quiet=True)
     rows = [encode_document(d, prompt_format, settings) for d in documents]
-    model = LlamaForCausalLM(_config(tokenizer, settings))
-    checkpoints = training_folder(output_dir, settings, rows)
-    trainer = _LanguageModelTrainer(
-        model=model,
-        args=_arguments(checkpoints, settings, precision or Precision.of()),
+    trainer = LanguageModelTrainer(
+        lengths=[len(row["input_ids"]) for row in rows],
+        model=LlamaForCausalLM(_llama(tokenizer, settings)),
+        args=small_arguments(
+            training_folder(output_dir, settings, rows),
+            precision or Precision.of(),
+            max_steps=settings.steps,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=settings.steps // 20,
+            adam_beta2=0.99,
+            weight_decay=0.0,
+            seed=settings.seed,
+        ),
         train_dataset=rows,
-        data_collator=_collate,
+        data_collator=pad_rows,
     )
-    train_to_end(trainer, checkpoints)
-    with atomic_directory(output_dir) as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    train_and_save(trainer, tokenizer, output_dir)
     return output_dir
+
+
+class LanguageModelTrainer(SmallTrainer):
+    """A next-token loss with a weight per token."""
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Return the mean negative log-likelihood per unit of weight, in nats.
+
+        Args:
+            model: the language model.
+            inputs: `input_ids` and `weights`, [B, L] each.
+        """
+        ids, weights = inputs["input_ids"], inputs["weights"][:, 1:]
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+        nll = cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        return (nll * weights.flatten()).sum() / weights.sum()
+
+
+def encode_document(
+    document: Document, prompt_format: PromptFormat, settings: LanguageModelSettings
+) -> Row:
+    """Tokenise a document, and weigh each token in the loss."""
+    prompt, answer = document_ids(document, prompt_format)
+    ids = (prompt + answer)[-settings.max_length :]
+    weights = ([settings.prompt_weight] * len(prompt) + [1.0] * len(answer))[-len(ids) :]
+    return {"input_ids": ids, "weights": weights}
+
+
+def pad_rows(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+    """Pad rows on the right to `input_ids` and `weights`, [B, L] each.
+
+    Padding has weight 0, and causal attention never looks ahead to it.
+    """
+    width = max(len(row["input_ids"]) for row in rows)
+    ids = torch.zeros((len(rows), width), dtype=torch.long)
+    weights = torch.zeros((len(rows), width))
+    for i, row in enumerate(rows):
+        ids[i, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
+        weights[i, : len(row["weights"])] = torch.tensor(row["weights"])
+    return {"input_ids": ids, "weights": weights}
 
 
 def train_tokenizer(
     documents: Sequence[Document], settings: LanguageModelSettings
 ) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer with one EOS and one PAD token, trained on `documents`.
+    """Train a byte-level BPE tokenizer with one EOS and one PAD token on `documents`.
 
     It learns from the text as models will see it, prompt format included.
     """
@@ -132,47 +168,7 @@ def _rendered(document: Document, prompt_format: PromptFormat) -> str:
     return prompt + prompt_format.response_prefix + document.text
 
 
-def encode_document(
-    document: Document, prompt_format: PromptFormat, settings: LanguageModelSettings
-) -> dict[str, list[Any]]:
-    """Token ids of a document and each token's weight in the loss."""
-    prompt, answer = document_ids(document, prompt_format)
-    ids = (prompt + answer)[-settings.max_length :]
-    weights = ([settings.prompt_weight] * len(prompt) + [1.0] * len(answer))[-len(ids) :]
-    return {"input_ids": ids, "weights": weights}
-
-
-class _LanguageModelTrainer(SealedCheckpoints):
-    """Next-token loss with a weight for each token; batches of similar length."""
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
-        lengths = [len(row["input_ids"]) for row in self.train_dataset]
-        return SimilarLength(lengths, self.args.train_batch_size, self.args.seed)
-
-    def compute_loss(
-        self, model: Any, inputs: dict[str, torch.Tensor], *args: Any, **kwargs: Any
-    ) -> torch.Tensor:
-        """Mean negative log-likelihood a weighted token, in nats."""
-        ids, weights = inputs["input_ids"], inputs["weights"][:, 1:]
-        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-        nll = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
-        )
-        return (nll * weights.flatten()).sum() / weights.sum()
-
-
-def _collate(rows: list[dict[str, list[Any]]]) -> dict[str, torch.Tensor]:
-    """Right-padded; padding weighs nothing, and causal attention never looks ahead to it."""
-    width = max(len(row["input_ids"]) for row in rows)
-    ids = torch.zeros((len(rows), width), dtype=torch.long)
-    weights = torch.zeros((len(rows), width))
-    for i, row in enumerate(rows):
-        ids[i, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
-        weights[i, : len(row["weights"])] = torch.tensor(row["weights"])
-    return {"input_ids": ids, "weights": weights}
-
-
-def _config(tokenizer: PreTrainedTokenizerFast, settings: LanguageModelSettings) -> LlamaConfig:
+def _llama(tokenizer: PreTrainedTokenizerFast, settings: LanguageModelSettings) -> LlamaConfig:
     return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden_size,
@@ -187,29 +183,3 @@ def _config(tokenizer: PreTrainedTokenizerFast, settings: LanguageModelSettings)
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-
-
-def _arguments(
-    output_dir: Path, settings: LanguageModelSettings, precision: Precision
-) -> TrainingArguments:
-    args = TrainingArguments(
-        output_dir=str(output_dir),
-        max_steps=settings.steps,
-        per_device_train_batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=settings.steps // 20,
-        adam_beta2=0.99,
-        weight_decay=0.0,
-        save_strategy="steps",
-        save_steps=INTERVAL,
-        save_total_limit=1,
-        logging_strategy="no",
-        report_to="none",
-        remove_unused_columns=False,
-        seed=settings.seed,
-        dataloader_pin_memory=False,
-        **precision.flags,  # type: ignore[arg-type]
-    )
-    on_one_device(args, precision.device)
-    return args

@@ -1,50 +1,40 @@
-"""A sequence-classification reward model from preference pairs.
+"""Train a reward model on preference pairs.
 
 Bradley–Terry: the loss of a pair is −log σ(r(chosen) − r(rejected)). The model starts from
-a causal language model's weights with a new one-score head.
+a causal language model's weights, with a new head of one score.
 """
 
 from __future__ import annotations
 
 import random
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.functional import softplus
-from torch.utils.data import Sampler
-from transformers import (
-    AutoModelForSequenceClassification,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import AutoModelForSequenceClassification, set_seed
 
 from neat_align import defaults
 from neat_align.data import Preference
 from neat_align.errors import DataError
 from neat_align.models import load_tokenizer, load_weights
-from neat_align.pretraining.batches import SimilarLength
+from neat_align.pretraining.trainer import SmallTrainer, small_arguments, train_and_save
 from neat_align.provenance.models import model_content
 from neat_align.scoring.reward_text import CONVERSATION, MARK, ConversationRows
-from neat_align.storage.atomic import atomic_directory
-from neat_align.training.checkpoints import (
-    INTERVAL,
-    SealedCheckpoints,
-    train_to_end,
-    training_folder,
-)
-from neat_align.training.precision import Precision, on_one_device
+from neat_align.training.checkpoints import training_folder
+from neat_align.training.precision import Precision
 
 Pair = tuple[list[int], list[int]]
+"""Token ids of a chosen and of a rejected conversation."""
 NEW_HEAD: dict[str, Any] = {
     "may_lack": ("score.", "classifier."),
     "may_exceed": ("lm_head.", "embed_out."),
 }
-"""Weights that a language model lacks as a reward model, and that it has in vain."""
+"""Weights that a language model lacks as a reward model, and those it does not need as one."""
 
 
 @dataclass(frozen=True)
@@ -95,87 +85,92 @@ def train_reward_model(
     """
     start = time.perf_counter()
     set_seed(settings.seed)
-    train, heldout = _split(preferences, settings)
+    parts = split_by_query(preferences, settings)
     tokenizer = load_tokenizer(source)
-    conversations = ConversationRows(tokenizer)
-    model = load_weights(  # in float32, as all that is trained
-        AutoModelForSequenceClassification, source, num_labels=1, **NEW_HEAD
-    )
-    model.config.get_text_config().pad_token_id = _pad_id(tokenizer)
-    setattr(model.config, MARK, CONVERSATION)
-    train_rows, heldout_rows = (
-        [_encode(p, conversations, settings) for p in part] for part in (train, heldout)
-    )
-    checkpoints = training_folder(output_dir, model_content(str(source)), settings, train_rows)
-    trainer = _RewardTrainer(
+    encode = partial(_encode, ConversationRows(tokenizer), settings.max_length)
+    model, pad_id = _with_new_head(source, tokenizer), _pad_id(tokenizer)
+    train, heldout = ([encode(preference) for preference in part] for part in parts)
+    trainer = RewardTrainer(
+        lengths=[max(map(len, pair)) for pair in train],
         model=model,
-        args=_arguments(checkpoints, settings, precision or Precision.of()),
-        train_dataset=train_rows,
-        data_collator=_Collator(_pad_id(tokenizer)),
+        args=small_arguments(
+            training_folder(output_dir, model_content(str(source)), settings, train),
+            precision or Precision.of(),
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            warmup_steps=settings.warmup_ratio,
+            lr_scheduler_type="linear",
+            seed=settings.seed,
+        ),
+        train_dataset=train,
+        data_collator=partial(pad_pairs, pad_id=pad_id),
     )
     trainer.center_weight = settings.center_weight
-    train_to_end(trainer, checkpoints)
-    with atomic_directory(output_dir) as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    train_and_save(trainer, tokenizer, output_dir)
     return RewardModelReport(
-        accuracy_train=_accuracy(trainer, train_rows[: len(heldout_rows)]),
-        accuracy_heldout=_accuracy(trainer, heldout_rows),
-        n_train=len(train_rows),
-        n_heldout=len(heldout_rows),
+        accuracy_train=trainer.accuracy(train[: len(heldout)]),
+        accuracy_heldout=trainer.accuracy(heldout),
+        n_train=len(train),
+        n_heldout=len(heldout),
         seconds=time.perf_counter() - start,
     )
 
 
-class _RewardTrainer(SealedCheckpoints):
-    """Chosen and rejected of a batch in one forward pass, chosen first."""
+class RewardTrainer(SmallTrainer):
+    """The Bradley–Terry loss, with chosen and rejected texts in one forward pass."""
 
     center_weight = 0.0
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
-        lengths = [max(map(len, pair)) for pair in self.train_dataset]
-        return SimilarLength(lengths, self.args.train_batch_size, self.args.seed)
+    data_collator: Callable[[Sequence[Pair]], dict[str, torch.Tensor]]
 
     def compute_loss(
         self, model: Any, inputs: dict[str, torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Mean over pairs of −log σ(r_chosen − r_rejected), plus the centring term."""
+        """Return the mean over pairs of −log σ(r_chosen − r_rejected), plus the centring term.
+
+        Args:
+            model: the reward model.
+            inputs: as `pad_pairs` makes them.
+        """
         rewards = model(**inputs).logits[:, 0].float()
         chosen, rejected = rewards.chunk(2)
         return softplus(rejected - chosen).mean() + self.center_weight * rewards.mean() ** 2
 
-
-class _Collator:
-    """Right-pads the chosen, then the rejected texts of a batch."""
-
-    def __init__(self, pad_id: int) -> None:
-        self.pad_id = pad_id
-
-    def __call__(self, pairs: Sequence[Pair]) -> dict[str, torch.Tensor]:
-        rows = [chosen for chosen, _ in pairs] + [rejected for _, rejected in pairs]
-        width = max(map(len, rows))
-        return {
-            "input_ids": torch.tensor([r + [self.pad_id] * (width - len(r)) for r in rows]),
-            "attention_mask": torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows]),
-        }
+    @torch.no_grad()
+    def accuracy(self, pairs: Sequence[Pair]) -> float:
+        """Return the share of pairs whose chosen text scores higher."""
+        model, right = self.model.eval(), 0
+        for start in range(0, len(pairs), 64):
+            batch = self.data_collator(pairs[start : start + 64])
+            inputs = {name: tensor.to(self.args.device) for name, tensor in batch.items()}
+            chosen, rejected = model(**inputs).logits[:, 0].chunk(2)
+            right += int((chosen > rejected).sum())
+        return right / len(pairs)
 
 
-@torch.no_grad()
-def _accuracy(trainer: _RewardTrainer, pairs: Sequence[Pair]) -> float:
-    """Share of pairs whose chosen text scores higher."""
-    model, right = trainer.model.eval(), 0
-    for start in range(0, len(pairs), 64):
-        batch = trainer.data_collator(list(pairs[start : start + 64]))
-        inputs = {name: tensor.to(trainer.args.device) for name, tensor in batch.items()}
-        chosen, rejected = model(**inputs).logits[:, 0].chunk(2)
-        right += int((chosen > rejected).sum())
-    return right / len(pairs)
+def pad_pairs(pairs: Sequence[Pair], pad_id: int) -> dict[str, torch.Tensor]:
+    """Pad the chosen, then the rejected texts of P pairs on the right.
+
+    Returns:
+        `input_ids` and `attention_mask`, [2P, L] each.
+    """
+    rows = [chosen for chosen, _ in pairs] + [rejected for _, rejected in pairs]
+    width = max(map(len, rows))
+    return {
+        "input_ids": torch.tensor([r + [pad_id] * (width - len(r)) for r in rows]),
+        "attention_mask": torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows]),
+    }
 
 
-def _split(
+def split_by_query(
     preferences: Sequence[Preference], settings: RewardModelSettings
 ) -> tuple[list[Preference], list[Preference]]:
+    """Split pairs into those to train on and those held out, without sharing a query.
+
+    Raises:
+        DataError: one of the two parts would be empty.
+    """
     ids = sorted({p.query.id for p in preferences})
     random.Random(settings.seed).shuffle(ids)
     held_out = set(ids[: round(settings.holdout * len(ids))])
@@ -190,18 +185,24 @@ def _split(
     return train, heldout
 
 
-def _encode(
-    preference: Preference, conversations: ConversationRows, settings: RewardModelSettings
-) -> Pair:
+def _encode(conversations: ConversationRows, max_length: int, preference: Preference) -> Pair:
     chosen, rejected = (
-        conversations.row(preference.query, text)[-settings.max_length :]
+        conversations.row(preference.query, text)[-max_length:]
         for text in (preference.chosen, preference.rejected)
     )
     return chosen, rejected
 
 
+def _with_new_head(source: str | Path, tokenizer: Any) -> Any:
+    """Load a language model as a classifier of one score, in float32 since all of it is trained."""
+    model = load_weights(AutoModelForSequenceClassification, source, num_labels=1, **NEW_HEAD)
+    model.config.get_text_config().pad_token_id = _pad_id(tokenizer)
+    setattr(model.config, MARK, CONVERSATION)
+    return model
+
+
 def _pad_id(tokenizer: Any) -> int:
-    """A pad id that ends no text: transformers reads the score at the last other token."""
+    """Choose a pad id that ends no text: the score is read at the last token that is not it."""
     pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
     if pad is not None and pad != eos:
         return int(pad)
@@ -212,28 +213,3 @@ def _pad_id(tokenizer: Any) -> int:
         "its pad token is its EOS token, so the end of a text cannot be told from padding",
         "set tokenizer.pad_token to another token and save it",
     )
-
-
-def _arguments(
-    output_dir: Path, settings: RewardModelSettings, precision: Precision
-) -> TrainingArguments:
-    args = TrainingArguments(
-        output_dir=str(output_dir),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup_ratio,
-        lr_scheduler_type="linear",
-        save_strategy="steps",
-        save_steps=INTERVAL,
-        save_total_limit=1,
-        logging_strategy="no",
-        report_to="none",
-        remove_unused_columns=False,
-        seed=settings.seed,
-        dataloader_pin_memory=False,
-        **precision.flags,  # type: ignore[arg-type]
-    )
-    on_one_device(args, precision.device)
-    return args

@@ -1,4 +1,4 @@
-"""What a run is made from, by content: a name may stay while what it names changes."""
+"""Record what a run is made from, by content: a file may change under the same name."""
 
 from neat_align.provenance.changes import changes, refuse_changed, refuse_changes
 from neat_align.provenance.kept import keep

@@ -1,4 +1,4 @@
-"""What has become, since, of the things that a run was made from."""
+"""Find what has changed among the things that a run was made from."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from neat_align.provenance.kinds import Source
 from neat_align.storage.identity import Sources, differences, leaves
 from neat_align.storage.runs import RunDirectory
 
-HELD = "steering"  # of which a run keeps the texts, and goes on with them
+HELD = "steering"  # a run keeps its texts, and goes on with them
 
 
 def changes(sources: Sources) -> dict[str, list[str]]:
-    """By place, what differs now from what a run recorded, in words; [] where nothing does."""
+    """Describe, by place, how each source differs from its record; [] if it does not."""
     return {place: _changes(place, source) for place, source in sources.items()}
 
 
 def refuse_changes(run: RunDirectory) -> None:
-    """Stop a run whose inputs were changed while it was going.
+    """Stop a run whose inputs have changed since it began.
 
     Raises:
-        OutputError: they are not what the run began with.
+        OutputError: an input differs from its record.
     """
     refuse_changed(f"what the run in {run.directory} is made from", run.manifest()["sources"])
 
 
 def refuse_changed(given: str, sources: Sources) -> None:
-    """Stop before work on sources that are not what they were; see `refuse_changes`."""
+    """Raise an OutputError if any source, steering aside, differs from its record."""
     looked_at = {place: s for place, s in sources.items() if s["kind"] != HELD}
     found = [line for lines in changes(looked_at).values() for line in lines]
     if found:

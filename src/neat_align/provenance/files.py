@@ -1,7 +1,6 @@
-"""The content of files: as bytes, or as the rows they hold.
+"""Identify a file's content, by its bytes or by the rows that it holds.
 
-A file is read once per process for as long as it stays the same file to the system (size,
-times, inode), however often it is asked for.
+A process reads a file once, and again only after its size, times or inode have changed.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ Stamp = tuple[int, int, int, int]
 
 
 def file_content(path: Path) -> str:
-    """`sha256:…` of a file's bytes; "missing" where there is none."""
+    """Return `sha256:…` of a file's bytes; "missing" if there is no file."""
     return _read(path, _of_bytes)
 
 
 def json_content(path: Path) -> str:
-    """`json:…` of what a JSON file says, whatever its layout; of other files, the bytes."""
+    """Return `json:…` of a JSON file's value, whatever its layout; for other files the bytes'."""
     return _read(path, _of_json if path.suffix == ".json" else _of_bytes)
 
 
 def rows_content(path: Path) -> str:
-    """`rows:…` of what a data file says: its format, spacing and compression do not count.
+    """Return `rows:…` of a data file's rows, whatever its format, spacing and compression.
 
-    A file that cannot be read as rows is known by its bytes.
+    A file that cannot be read as rows is identified by its bytes.
     """
     return _read(path, _of_rows)
 
@@ -77,5 +76,5 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _plain(value: Any) -> str:
-    """What JSON has no form for (dates, bytes of Parquet), as text."""
+    """Write values that JSON lacks (dates, bytes of Parquet) as text."""
     return repr(value)

@@ -1,4 +1,4 @@
-"""Copies of the small texts that a run is made from: to be quoted, and to be restored."""
+"""Copy the small texts that a run is made from, to quote and to restore them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def keep(run: RunDirectory, sources: Mapping[str, Source]) -> None:
 
 
 def _texts(source: Source) -> Iterator[tuple[str, Path]]:
-    """Files of a source that are texts, by the names that their copies get."""
+    """Yield the text files of a source, each with the name for its copy."""
     path = _named_file(source)
     if path is None:
         return

@@ -1,4 +1,4 @@
-"""Named things that a run is made from, each with the content that its name has now."""
+"""Look up the present content of each named thing that a run is made from."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ Kind = Literal["data", "dataset", "model", "scorer", "steering", "file", "groups
 
 @dataclass(frozen=True)
 class Source:
-    """A name that a setting holds.
+    """A named thing that a setting refers to.
 
     Attributes:
-        kind: what the name is of.
-        name: a path, a hub id, a built-in's name; of steering also the texts themselves.
+        kind: the kind of thing that is named.
+        name: a path, a hub id or a built-in's name; for steering also the texts themselves.
     """
 
     kind: Kind
     name: Any
 
     def content(self) -> Any:
-        """What the name stands for now: digests, texts, a revision."""
+        """Return the present content of what is named: digests, texts, or a revision."""
         return CONTENT[self.kind](self.name)
 
 
 def absolute_name(name: str) -> str:
-    """A name on the command line, a path in it made absolute: it may be looked up elsewhere."""
+    """Make the path in a command-line name absolute, so that other folders can use it."""
     kind, equals, rest = name.rpartition("=")
     where, _, function = rest.rpartition(":")
     path = where if where.endswith(".py") else rest
@@ -47,12 +47,12 @@ def absolute_name(name: str) -> str:
 
 
 def contents(sources: Mapping[str, Source]) -> dict[str, Any]:
-    """The content of each source, by its place."""
+    """Return the content of each source, by its place."""
     return {place: source.content() for place, source in sources.items()}
 
 
 def recorded(sources: Mapping[str, Source]) -> dict[str, dict[str, Any]]:
-    """Sources as a run keeps them: kind, name and content, by place; a pair with its texts."""
+    """Return the records that a run keeps of its sources: kind, name, content; texts of a pair."""
     return {place: _record(source) for place, source in sources.items()}
 
 
@@ -64,7 +64,7 @@ def _record(source: Source) -> dict[str, Any]:
 
 
 def steering_content(value: Any) -> Any:
-    """The texts of a pair: its name and the form of its file do not count."""
+    """Return a pair's texts; its name and the form of its file do not count."""
     try:
         pair = Steering.from_value(value)
     except InputError:
@@ -73,7 +73,7 @@ def steering_content(value: Any) -> Any:
 
 
 def _groups(name: str) -> Any:
-    """Stored groups: one file, or the parts of a directory."""
+    """Return the digests of stored groups: of one file, or of a directory's parts."""
     path = Path(name)
     if not path.is_dir():
         return file_content(path)

@@ -1,4 +1,4 @@
-"""The content of a model: what is read of its directory, or its revision on the hub."""
+"""Identify a model's content: the files that decide its answers, or its hub revision."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ BASE = "base_model_name_or_path"  # in an adapter's configuration
 
 
 def model_content(source: str) -> Any:
-    """Digests of a model directory's files by name; of a hub id the revision that is cached.
+    """Return the digests of a model directory's files by name, or a hub id's cached revision.
 
-    Of an adapter the base model counts, too.
+    For an adapter, the model that it adapts counts, too.
     """
     if not looks_local(source):
         return hub_content("models", source)
@@ -37,7 +37,7 @@ def model_content(source: str) -> Any:
 
 
 def hub_content(kind: str, name: str) -> dict[str, str]:
-    """A hub id, with the commit of its main branch where this machine's cache knows it."""
+    """Return a hub id, with its main branch's commit if this machine's cache has it."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     main = cache / f"{kind}--{name.replace('/', '--')}" / "refs" / "main"
@@ -52,7 +52,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _adapted(folder: Path) -> str | None:
-    """The base model that an adapter's configuration names."""
+    """Return the model that an adapter's configuration names as the one it adapts."""
     try:
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""Files that Python code names, to be read: whole names, and names put together of parts.
+"""Find the files that Python code reads, by the file names in its text.
 
 `Path(__file__).parent / "data" / "words.csv"`, `os.path.join(HERE, "data", "words.csv")` and
-`f"{HERE}/data/{language}.csv"` are found by their parts: folders the code names are looked
-into, and what they hold by the names and patterns that it names, too.
+`f"{HERE}/data/{language}.csv"` are found by their parts: in every folder that the code names,
+files are looked up by every name and pattern that the code holds.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ PATTERN = re.compile(r"\S*\*\S*\.\w{1,10}")  # of file names: "*.csv", "words_*.
 
 
 def named_files(tree: ast.Module, path: Path) -> set[Path]:
-    """What a file's code names and does not write, as far as it is there.
+    """Find the existing files that a file's code names and does not write.
 
     Args:
-        path: of the code; looked beside it, and in the folder that the process stands in.
+        path: of the code. Names are looked up beside it and in the working directory.
     """
     texts, written = set(_texts(ast.walk(tree))), set(_texts(_written(tree)))
     folders = _folders({part for text in texts for part in _parts(text)}, path.parent)
@@ -43,7 +43,7 @@ def named_files(tree: ast.Module, path: Path) -> set[Path]:
 
 
 def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """Texts that may be a file's name; those with gaps as patterns."""
+    """Yield the texts that may be file names, f-strings as patterns."""
     for node in nodes:
         text = _constant(node)
         if isinstance(node, ast.JoinedStr):
@@ -62,7 +62,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _folders(names: set[str], home: Path) -> set[Path]:
-    """Folders reached by the names that the code holds, from its own, the next and ours."""
+    """Find the folders that the names lead to, from the code's, its parent or the working one."""
     found: set[Path] = set()
     waiting = [home, home.parent, Path.cwd()]
     while waiting:
@@ -74,7 +74,7 @@ def _folders(names: set[str], home: Path) -> set[Path]:
 
 
 def _matching(folders: Iterable[Path], texts: set[str]) -> Iterator[Path]:
-    """Files that fit a text with gaps, in the folder that it names or else in any."""
+    """Yield the files that match a pattern, in the folder that the pattern names, else in any."""
     for text in texts:
         *above, pattern = _parts(text) or [""]
         inside = above[-1] if above and "*" not in above[-1] else ""
@@ -92,12 +92,12 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _lists(tree: ast.Module) -> bool:
-    """Whether the code asks what a folder holds."""
+    """Tell whether the code lists a folder's content."""
     return any(_name(call) in LISTS for call in _calls(tree))
 
 
 def _written(tree: ast.Module) -> Iterator[ast.AST]:
-    """Nodes of calls that write, and of what the names in them were set to."""
+    """Yield the nodes of writing calls, and of the values of the names in them."""
     calls = [call for call in _calls(tree) if _writes(call)]
     writers = {name for function in _functions(tree) for name in _writes_argument(function)}
     calls += [call for call in _calls(tree) if _name(call) in writers]
@@ -110,7 +110,7 @@ def _written(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _writes_argument(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
-    """The function's name, if it writes to a file that it is given."""
+    """Yield the function's name if it writes to a file that it gets as an argument."""
     given = {argument.arg for argument in ast.walk(function) if isinstance(argument, ast.arg)}
     for call in _calls(function):
         to = call.args[:1] + ([call.func.value] if isinstance(call.func, ast.Attribute) else [])
@@ -127,7 +127,7 @@ def _writes(call: ast.Call) -> bool:
 
 
 def _variable(node: ast.AST) -> str:
-    """The name of a variable or an attribute."""
+    """Return the name of a variable or an attribute; "" for another node."""
     return str(getattr(node, "id", getattr(node, "attr", "")))
 
 

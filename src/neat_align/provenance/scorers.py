@@ -1,4 +1,4 @@
-"""The content of a reward, a checker or an embedder, by its name."""
+"""Identify the content of a reward, a checker or an embedder by its name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNSEEN = ("journal", "concurrency", "key_variable")  # judge settings that decid
 
 
 def scorer_content(name: str) -> Any:
-    """What a named scorer is; see `scoring.resolve_scorer` for the names."""
+    """Return the content of a named scorer; see `scoring.resolve_scorer` for the names."""
     if name in BY_NAME:
         return {"name": name}
     kind, equals, rest = name.partition("=")
@@ -35,7 +35,7 @@ def scorer_content(name: str) -> Any:
 
 
 def _judge(value: str) -> dict[str, Any]:
-    """A judge's settings; of a file that holds none, its bytes."""
+    """Return a judge's settings; the digest of its file if that holds none."""
     text = value
     if not value.lstrip().startswith("{"):
         if not is_file(value):

@@ -1,6 +1,6 @@
-"""The content of Python that users bring: what it does, and the files that it uses.
+"""Identify users' Python code by its syntax tree and by the files that it uses.
 
-Comments and layout do not count; a docstring does, since code may read it.
+Comments and layout do not count. Docstrings do, since code may read them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ INSTALLED = {"site-packages", "dist-packages"}
 
 
 def code_content(path: Path) -> dict[str, str]:
-    """`source` of a Python file, and of each file that it uses, by name."""
+    """Return the content of a Python file as `source`, and of each file it uses by name."""
     used = {name: _content(file) for name, file in named(path).items()}
     return {"source": _content(path), **used}
 
 
 def named(path: Path) -> dict[str, Path]:
-    """The files that a Python file uses, by names that do not depend on where all of it lies."""
+    """Find the files that a Python file uses, by names that do not depend on its place."""
     home, found = package_root(path), dict[str, Path]()
     for file in sorted(used_files(path)):
         inside = file.is_relative_to(home)
@@ -40,7 +40,7 @@ def named(path: Path) -> dict[str, Path]:
 
 
 def module_content(name: str) -> dict[str, str]:
-    """The content of "package.module", found without importing it."""
+    """Return the content of "package.module" without importing it."""
     path = module_file(name)
     if path is None:
         return {"source": "missing"}
@@ -48,7 +48,7 @@ def module_content(name: str) -> dict[str, str]:
 
 
 def module_file(name: str) -> Path | None:
-    """The file of a module; None where there is none (or it is built in)."""
+    """Find a module's file; None if there is none, or if the module is built in."""
     first, *others = name.split(".")
     try:
         spec = importlib.util.find_spec(first)
@@ -64,13 +64,13 @@ def module_file(name: str) -> Path | None:
 
 
 def own_module_file(name: str) -> Path | None:
-    """The file of a module that is the user's own; None for an installed one."""
+    """Find the file of a user's own module; None for an installed one."""
     path = module_file(name)
     return None if path is None or _is_installed(path) else path
 
 
 def package_root(path: Path) -> Path:
-    """The folder that a file is imported from: above all packages that it lies in."""
+    """Find the folder that a file is imported from, above all its packages."""
     folder = path.absolute().parent
     while is_file(folder / "__init__.py") and folder != folder.parent:
         folder = folder.parent
@@ -78,7 +78,7 @@ def package_root(path: Path) -> Path:
 
 
 def used_files(path: Path) -> set[Path]:
-    """Files that a Python file imports or names, and those that they do; not itself."""
+    """Find the files that a Python file imports or names, directly or through other files."""
     path = path.absolute()
     found: set[Path] = set()
     waiting = [path]
@@ -106,7 +106,7 @@ def _directly_used(path: Path, home: Path) -> Iterator[Path]:
 
 
 def _packages(path: Path) -> Iterator[Path]:
-    """What importing a file of a package runs first."""
+    """Yield the `__init__.py` files that importing a file runs first."""
     for folder in path.parents:
         if not is_file(folder / "__init__.py"):
             return
@@ -114,7 +114,7 @@ def _packages(path: Path) -> Iterator[Path]:
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Imported modules, with their dots; of `from a import b`, both a and a.b."""
+    """Yield imported modules with their number of dots; for `from a import b`, a and a.b."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
@@ -126,7 +126,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _module_files(folder: Path, module: str) -> Iterator[Path]:
-    """The files that importing a module from a folder runs: its packages' and its own."""
+    """Yield the files that importing a module from a folder runs: packages' and its own."""
     parts = module.split(".")
     if not all(part.isidentifier() for part in parts) or parts[0] in sys.stdlib_module_names:
         return
@@ -138,7 +138,7 @@ def _module_files(folder: Path, module: str) -> Iterator[Path]:
 
 
 def _search_path() -> list[Path]:
-    """Where Python looks for modules, without what is installed."""
+    """List the folders that Python imports from, without those of installed packages."""
     return [p for p in _absolute(tuple(sys.path)) if not _is_installed(p)]
 
 

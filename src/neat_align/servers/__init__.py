@@ -1,1 +1,1 @@
-"""What is known of OpenAI-compatible servers: addresses, keys, dialects and their answers."""
+"""Ask OpenAI-compatible servers: addresses, keys, retries, and what each answer means."""

@@ -1,4 +1,4 @@
-"""Addresses of servers: what is wrong with one, and where its questions go."""
+"""Check a server's address, and build the URLs that requests go to."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ KNOWN_QUERY = frozenset({"api-version", "api_version"})
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server's questions go: `base` + "/" + what is asked for + `query`."""
+    """A server's address: requests go to `base` + "/" + endpoint + `query`."""
 
     base: str
     query: str = ""
 
     @classmethod
     def of(cls, url: str) -> Address:
-        """The address of a URL that may end in a slash, or in the endpoint itself."""
+        """Make an address from a URL that may end in a slash, or in an endpoint."""
         base, mark, query = url.strip().partition("?")
         base = base.rstrip("/")
         for endpoint in ENDPOINTS:
@@ -37,14 +37,14 @@ class Address:
 
     @property
     def versioned(self) -> Address | None:
-        """The same below /v1; None where a version is already named."""
+        """This address with /v1 appended; None if it names a version already."""
         if VERSIONED.search(httpx.URL(self.base).path):
             return None
         return Address(f"{self.base}/v1", self.query)
 
 
 def url_problems(url: str) -> list[InputError]:
-    """What is wrong with an endpoint's address; a key in it would end up in logs and runs."""
+    """Return what is wrong with an address; secrets in it would end up in logs and runs."""
     url = url.strip()
     try:
         parts = httpx.URL(url)
@@ -67,6 +67,6 @@ def url_problems(url: str) -> list[InputError]:
 
 
 def _without_secrets(url: str) -> str:
-    """A URL without user, query and fragment, whether or not it can be parsed."""
+    """Remove user, query and fragment from a URL, even from one that cannot be parsed."""
     plain = re.split(r"[?#]", url, maxsplit=1)[0]
     return re.sub(r"(//)?[^/]*@", r"\1", plain)

@@ -1,8 +1,8 @@
-"""What becomes of each answer of a chat endpoint: one table.
+"""Decide what each answer of a chat endpoint counts as, by one table.
 
-Only a text that the server calls finished ("stop") or cut ("length") is an answer. All else
-is no answer: it is asked again, and then counted as missing. `docs/servers.md` shows the
-same table, and a test compares them.
+Only a text that the server calls finished ("stop") or cut ("length") is an answer. Anything
+else is asked for again, and then counted as missing. `docs/servers.md` shows the same table,
+and a test compares the two.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ CHANNEL, FINAL = "<|channel|>", "<|channel|>final<|message|>"
 
 @dataclass(frozen=True)
 class Answer:
-    """One choice of a completion.
+    """One usable choice of a completion.
 
     Attributes:
         text: the answer, without thoughts.
         finish: whether the model ended it, or it was cut.
-        note: how the question differed from what was wanted, "" where it did not.
-        model: what the server says answered; "" where it does not say.
+        note: how the request had to differ from the one wanted; "" if it did not.
+        model: the name under which the server answered; "" if it gave none.
     """
 
     text: str
@@ -41,12 +41,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Completion:
-    """What one request brought.
+    """The outcome of one request.
 
     Attributes:
         answers: those that can be used.
-        refused: why each other choice is none.
-        model: what the server says answered; "" where it does not say.
+        refused: for each other choice, why it cannot be used.
+        model: the name under which the server answered; "" if it gave none.
     """
 
     answers: list[Answer]
@@ -56,14 +56,14 @@ class Completion:
 
 @dataclass(frozen=True)
 class Seen:
-    """A choice as the table looks at it."""
+    """A choice, as the tests of the table read it."""
 
     finish: Any
     message: Any
     choice: Mapping[str, Any]
 
     def of(self, name: str) -> Any:
-        """A field of the message; None where it, or the message, is not there."""
+        """Return a field of the message; None if the field or the message is missing."""
         return self.message.get(name) if isinstance(self.message, Mapping) else None
 
     @property
@@ -72,17 +72,17 @@ class Seen:
 
     @property
     def text(self) -> str | None:
-        """The content without thoughts; None where nothing but thoughts came."""
+        """The content without thoughts; None if it is nothing but thoughts."""
         return without_thoughts(self.content) if isinstance(self.content, str) else None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table: the first whose test holds says what becomes of a choice.
+    """One row of the table. The first row whose test holds decides about a choice.
 
     Attributes:
-        came: in words; part of the error, and of the documentation.
-        becomes: "stop" and "length" are answers; None is none.
+        came: what the server sent, in words, for errors and the documentation.
+        becomes: "stop" or "length" for an answer, None for anything else.
     """
 
     came: str
@@ -118,7 +118,7 @@ TABLE = (
 
 
 def read_choice(choice: Any) -> Answer | str:
-    """The answer that a choice is, or why it is none."""
+    """Return a choice as an answer, or the reason why it is none."""
     if not isinstance(choice, Mapping):
         return "a choice that is no object"
     seen = Seen(choice.get("finish_reason"), choice.get("message"), choice)
@@ -129,10 +129,10 @@ def read_choice(choice: Any) -> Answer | str:
 
 
 def read_completion(content: bytes) -> Completion:
-    """The choices of a chat completion.
+    """Read the choices of a chat completion.
 
     Raises:
-        ValueError: it is none: no JSON, a page, a stream, an error, without choices.
+        ValueError: the body is no completion, but a page, a stream, an error or broken JSON.
     """
     body = parse_body(content)
     choices = body.get("choices")
@@ -149,7 +149,7 @@ def read_completion(content: bytes) -> Completion:
 
 
 def parse_body(content: bytes) -> dict[str, Any]:
-    """A body of JSON: UTF-8, an object, and no key twice.
+    """Parse a body as JSON: UTF-8, an object, and no key twice.
 
     Raises:
         ValueError: it is something else.
@@ -169,7 +169,7 @@ def parse_body(content: bytes) -> dict[str, Any]:
 
 
 def page_text(content: bytes) -> str:
-    """The title of a page, or the beginning of its text."""
+    """Return the title of an HTML page, or the beginning of its text."""
     text = content[:4096].decode(errors="replace")
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     plain = title[1] if title else re.sub(r"<[^>]*>", " ", text)
@@ -177,9 +177,9 @@ def page_text(content: bytes) -> str:
 
 
 def without_thoughts(text: str) -> str | None:
-    """The text after a model's thoughts; None where they do not end.
+    """Return the text after a model's thoughts; None if the thoughts do not end.
 
-    A template may open the thoughts itself, so that only their end is in the text.
+    A template may open the thoughts itself. Then only their closing tag is in the text.
     """
     if text.lstrip().startswith(CHANNEL):
         return text.rpartition(FINAL)[2].partition("<|")[0] if FINAL in text else None
@@ -195,9 +195,9 @@ def without_thoughts(text: str) -> str | None:
 
 
 def before_stops(answer: Answer, stops: Sequence[str]) -> Answer | None:
-    """The answer up to the first stop string; None where that leaves no text.
+    """Cut an answer at the first stop string; None if that leaves no text.
 
-    Servers cut there themselves, but for those that do not take the field.
+    Servers cut there themselves, except those that do not accept the field.
     """
     cuts = [answer.text.find(stop) for stop in stops if stop in answer.text]
     if not cuts:
@@ -207,7 +207,7 @@ def before_stops(answer: Answer, stops: Sequence[str]) -> Answer | None:
 
 
 def _detail(seen: Seen) -> str:
-    """What is worth knowing of a choice that is no answer."""
+    """Return the detail of an unusable choice that its error should mention."""
     if seen.finish not in (STOP, LENGTH, None):
         return f": {_short(seen.finish)}"
     if seen.choice.get("error") or seen.of("refusal"):
@@ -231,5 +231,5 @@ def _short(value: Any) -> str:
 
 
 def _whole(text: str) -> str:
-    """The text with half characters, which no file can hold, as "?"."""
+    """Replace half surrogate pairs, which no file can hold, by "?"."""
     return text.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""What is wrong with an endpoint and its surroundings, before anything is asked of it."""
+"""Check an endpoint's settings and environment before anything is asked of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESERVED = frozenset(
 def client_problems(
     url: str, key_variable: str, extra_body: Mapping[str, Any] | None = None
 ) -> list[InputError]:
-    """What is wrong with an endpoint and its surroundings; nothing is asked of it."""
+    """Return what is wrong with an endpoint's settings and environment; ask it nothing."""
     problems = url_problems(url) + key_problems(key_variable) + environment_problems()
     extra = extra_body or {}
     for name in sorted(RESERVED & extra.keys()):

@@ -1,11 +1,11 @@
 """A client of any OpenAI-compatible chat endpoint: vLLM, SGLang, llama.cpp, Ollama, hosted ones.
 
-What fails in passing (429, 5xx, a timeout, a broken answer, a dropped connection) is asked
-again with growing pauses, or after what `Retry-After` says. What a server does not take is
-asked for in another form (`servers.dialect`); what is no answer (`servers.answers`) is asked
-again. A question that stays unanswered stops no other; a server that is not there, or takes
-no question, is an error. The key comes from the environment, and is in no message, file or
-log of ours.
+A request that fails for a passing reason (429, 5xx, a timeout, a broken answer, a dropped
+connection) is repeated after growing pauses, or after `Retry-After`. A request that the server
+refuses for its form is put differently (`servers.dialect`). An answer that cannot be used is
+asked for again (`servers.answers`). One unanswered question does not stop the others; a server
+that cannot be reached, or refuses every question, is an error. The key is read from the
+environment and never appears in a message, file or log of ours.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = ["Answer", "ChatClient", "client_problems", "url_problems"]
 
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 ROUNDS = 3
-"""How often a question is asked whose answer is none."""
+"""Times that a question is asked whose answers cannot be used."""
 SHOWN = 300  # characters of a server's answer in an error
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class ChatClient:
     def ask(
         self, messages: Sequence[Message], count: int, options: Mapping[str, Any]
     ) -> list[Answer]:
-        """The answers of one request: at least one, and `count` where the server heeds `n`.
+        """Ask one question; return at least one answer, and `count` if the server supports `n`.
 
         Args:
             options: further fields of the request, e.g. max_tokens.
@@ -122,11 +122,12 @@ class ChatClient:
         )
 
     def post(self, path: str, body: Mapping[str, Any], read: Callable[[str], Result]) -> Result:
-        """What `read` makes of the server's answer to one request.
+        """Send one request, and return what `read` makes of its answer.
 
         Args:
             path: below the client's address.
-            read: takes the answer's text; an error in it is the answer's, which is asked again.
+            read: gets the answer's text. If it raises, the answer counts as broken, and the
+                request is repeated.
 
         Raises:
             UnansweredError: this question was refused, or had no proper answer in all attempts.
@@ -137,7 +138,7 @@ class ChatClient:
     def _completion(
         self, messages: Sequence[Message], count: int, options: Mapping[str, Any]
     ) -> tuple[Completion, str]:
-        """What one request brought, and how its form differed from what was wanted."""
+        """Return the outcome of one request, and how its form differed from the one wanted."""
         forms: list[Form] = []
         extra = {key: value for key, value in self.extra_body.items() if key not in options}
 
@@ -153,7 +154,7 @@ class ChatClient:
         return found, forms[-1].note
 
     def _adapt(self, sent_in: Form, reply: Reply, body: Mapping[str, Any]) -> bool:
-        """Put questions in another form after a refusal; False where none would help."""
+        """Change the form of all requests after a refusal; False if no form would help."""
         if reply.status not in (400, 422, 500, 501):
             return False
         with self._lock:
@@ -219,7 +220,7 @@ class ChatClient:
         raise self._error(why, fix, UnansweredError)
 
     def _moves(self, asked: Address, reply: Reply) -> bool:
-        """Whether the address without a version is to be tried with /v1, after this reply."""
+        """Tell whether to repeat the request at another address: with /v1, or one set since."""
         page = reply.content.lstrip()[:1] == b"<"
         if asked != self._address:  # another question has moved it already
             return True
@@ -244,7 +245,7 @@ class ChatClient:
         return {"Authorization": f"Bearer {key}", **azure}
 
     def _refused(self, reply: Reply, problem: str) -> NoReturn:
-        """Raise what a refusal is: this question's alone, or the server's."""
+        """Raise the error of a refusal: of this question alone, or of the server."""
         if is_of_one_question(reply):
             self._unanswered(
                 problem, "correct what the server names; other questions are asked all the same"
@@ -254,7 +255,7 @@ class ChatClient:
         raise self._error(problem, self._safe(fix))
 
     def _models(self) -> list[str]:
-        """The names of the server's models; empty where it does not tell."""
+        """List the names of the server's models; empty if it does not tell."""
         try:
             reply = self._exchange("GET", self._address.to("models"), None)
             listed = parse_body(reply.content)["data"]
@@ -273,7 +274,7 @@ class ChatClient:
         return strike(text, self.key_variable)
 
     def _clean(self, answer: Answer, note: str, model: str) -> Answer:
-        """An answer without the key, should a server have put it there, and where it is from."""
+        """Strike the key out of an answer, and record how and by whom it was answered."""
         text, name = (strike(t, self.key_variable, SHORTEST) for t in (answer.text, model))
         return replace(answer, text=text, note=note, model=name)
 

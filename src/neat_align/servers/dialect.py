@@ -1,8 +1,8 @@
-"""What one server takes of a question, learnt from its refusals.
+"""Learn from a server's refusals which request fields it accepts.
 
-Everything is asked for as it is wanted, in full. Where a server refuses a field by name, or
-the system role, the question is put in another form once; from then on every question is.
-What is asked for differently is in the form's `note`, and so in the record of each response.
+The first request holds every field that is wanted. If the server refuses a field by name, or
+the system role, that request and all later ones are sent without it or in another form. The
+form's `note` says what differs, and each response records the note.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ NAMED = ("param", "loc", "field", "parameter")
 
 @dataclass(frozen=True)
 class Form:
-    """How questions are put to a server.
+    """The form of a server's requests.
 
     Attributes:
         system: the system role is used; else its text stands before the first user turn.
@@ -74,14 +74,14 @@ class Form:
 
     @property
     def note(self) -> str:
-        """What of a response's record would else not be so."""
+        """How requests in this form differ from what was wanted; part of a response's record."""
         left_out = f"without {', '.join(sorted(self.without))}" if self.without else ""
         return "; ".join(filter(None, (left_out, "" if self.system else "no system role")))
 
     def body(
         self, model: str, messages: Sequence[Message], count: int, options: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The request's fields.
+        """Build the body of a request.
 
         Args:
             options: with max_tokens, and top_k as `Decoding` has it.
@@ -99,7 +99,7 @@ class Form:
     def adapted(
         self, refusal: bytes, sent: Mapping[str, Any], extra: frozenset[str] = frozenset()
     ) -> tuple[Form, str] | None:
-        """Another form after a refusal, with what it does in words; None where none helps.
+        """Return another form to try after a refusal, and its change in words; None if none helps.
 
         Args:
             refusal: the server's answer.
@@ -143,7 +143,7 @@ class Form:
 
 
 def what_it_says(refusal: bytes) -> tuple[str, frozenset[str]]:
-    """A refusal's words, and the names of fields in it; what it repeats of the request left out."""
+    """Return a refusal's words and the field names in it, without what it quotes."""
     text = refusal.decode(errors="replace")
     try:
         content = json.loads(text)
@@ -155,7 +155,7 @@ def what_it_says(refusal: bytes) -> tuple[str, frozenset[str]]:
 
 
 def system_as_user(messages: Sequence[Message]) -> list[Message]:
-    """The system messages' text before that of the first user turn."""
+    """Move the text of system messages to the head of the first user turn."""
     system = "\n\n".join(m.content for m in messages if m.role == "system")
     others = [m for m in messages if m.role != "system"]
     if not system:
@@ -168,7 +168,7 @@ def system_as_user(messages: Sequence[Message]) -> list[Message]:
 
 
 def _said(value: Any, depth: int = 0) -> Iterator[tuple[str, bool]]:
-    """The texts of an error, each with whether it names a field."""
+    """Yield each text of an error, with whether it names a field."""
     if depth > 8:
         return
     if isinstance(value, str):
@@ -191,7 +191,7 @@ def _is_named(name: str, text: str, names: frozenset[str]) -> bool:
 
 
 def _is_off(name: str, value: Any) -> bool:
-    """Whether a field asks for nothing that another server could do otherwise by itself."""
+    """Tell whether a field's value changes nothing, so that it can be dropped safely."""
     return name == "seed" or (name == "top_k" and value <= 0) or OFF.get(name, ...) == value
 
 

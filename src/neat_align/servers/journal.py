@@ -1,4 +1,4 @@
-"""Answers of servers, kept as they come: what was paid for is not asked again."""
+"""Keep the answers of servers as they arrive, so that none is paid for twice."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Result = TypeVar("Result")
 
 
 class Journal:
-    """Answers by question, in memory and, where a path is given, in a file, one per line.
+    """Answers by question, in memory and, if a path is given, in a file, one per line.
 
-    What is no answer (`servers.answers`) is not kept, so that it is asked again.
+    Unusable answers (`servers.answers`) are not kept, so they are asked for again.
 
-    Lines are handed to the system at once, so they outlive the process, killed or not; a
-    machine that loses power may lose the last ones. Several processes may share a file.
+    Lines are written at once, so they survive a killed process. If the machine loses power,
+    the last ones may be lost. Several processes may share a file.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -69,10 +69,10 @@ class Journal:
 def ask_all(
     ask: Callable[[Key], Result], keys: Iterable[Key], concurrency: int
 ) -> dict[Key, Result]:
-    """What `ask` finds for each key, so many at a time.
+    """Call `ask` for each key, `concurrency` at a time, and return the results by key.
 
-    After a failure those under way are waited for, since they are paid for, and no more are
-    begun; then the failure is raised.
+    After a failure no more calls begin, but those under way are finished, since they are paid
+    for. Then the failure is raised.
     """
     with ThreadPoolExecutor(concurrency) as pool:
         asked = {key: pool.submit(ask, key) for key in keys}

@@ -1,17 +1,17 @@
-"""When to stop asking a server that answers nothing."""
+"""Decide when to give up on a server that answers nothing."""
 
 from __future__ import annotations
 
 import threading
 
 BROKEN = 8
-"""Questions one after the other that ran out of attempts: the server is not well."""
+"""Consecutive questions that ran out of attempts before the server is given up."""
 REFUSED = 32
-"""Questions that are refused before any was answered: something is wrong with all of them."""
+"""Questions refused before the first answer, after which all are taken to be wrong."""
 
 
 class Patience:
-    """Counts what goes unanswered; one refused question, or many among good ones, is no reason.
+    """Count unanswered questions; some refusals among answered questions are no reason to stop.
 
     Safe to use from several threads.
     """
@@ -21,15 +21,15 @@ class Patience:
         self.broken = self.refused = 0
 
     def answered(self) -> None:
-        """Note that a question has an answer, now or from an earlier start."""
+        """Record that a question has an answer, now or from an earlier start."""
         with self.lock:
             self.answered_once, self.broken = True, 0
 
     def is_out_after(self, broken: bool) -> bool:
-        """Note a question without an answer, and say whether no more should be asked.
+        """Record an unanswered question, and tell whether to stop asking.
 
         Args:
-            broken: it ran out of attempts; else it was refused.
+            broken: True if it ran out of attempts, False if it was refused.
         """
         with self.lock:
             if broken:

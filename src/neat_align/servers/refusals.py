@@ -1,4 +1,4 @@
-"""What a refusal means: one question was not to the server's taste, or none will be."""
+"""Tell refusals of one question from refusals of every question, and say what to do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LISTED = 20  # models
 
 
 def is_of_one_question(reply: Reply) -> bool:
-    """Whether other questions may be answered although this one is refused."""
+    """Tell whether a refusal concerns this question alone."""
     flagged = reply.status == 403 and FLAGGED.search(reply.content)
     return reply.status in OF_ONE_QUESTION or bool(flagged)
 
@@ -25,7 +25,7 @@ def is_of_one_question(reply: Reply) -> bool:
 def fix_of(
     reply: Reply, variable: str, key: str, model: str, models: Callable[[], list[str]]
 ) -> str:
-    """What to do about a refusal that meets every question.
+    """Say what to do about a refusal that every question would get.
 
     Args:
         key: "" where none was sent.

@@ -1,4 +1,4 @@
-"""Keys of servers: read from the environment, checked before use, and struck out of any text."""
+"""Read servers' keys from the environment, check them, and strike them out of texts."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SECRET_NAME = re.compile(r"(^|[-_])(api[-_]?key|key|token|secret|password|author
 
 
 def read_key(variable: str) -> str:
-    """The key in an environment variable without blanks around it; "" where there is none."""
+    """Read the key from an environment variable, without blanks around it; "" if unset."""
     return os.environ.get(variable, "").strip()
 
 
 def key_problems(variable: str) -> list[InputError]:
-    """Why a key cannot be sent, or its variable is none; the key itself is not shown."""
+    """Return what is wrong with a key or its variable's name, without showing the key."""
     if not VARIABLE.fullmatch(variable) or LOOKS_LIKE_A_KEY.match(variable):
         return [
             RecipeError(
@@ -50,7 +50,7 @@ def key_problems(variable: str) -> list[InputError]:
 
 
 def secret_names(value: Any) -> list[str]:
-    """The names in nested settings that speak of a key, a token or a password."""
+    """List the names in nested settings that suggest a key, a token or a password."""
     if isinstance(value, Mapping):
         own = [str(key) for key in value if SECRET_NAME.search(str(key))]
         return own + [name for child in value.values() for name in secret_names(child)]
@@ -60,7 +60,7 @@ def secret_names(value: Any) -> list[str]:
 
 
 def strike(text: str, variable: str, shortest: int = 1) -> str:
-    """The text without the key, however it is written: plain, escaped, quoted or in base64."""
+    """Remove the key from a text in every form: plain, escaped, quoted or in base64."""
     key = read_key(variable)
     if len(key) < shortest:
         return text
@@ -82,7 +82,7 @@ def _forms(key: str) -> Iterator[str]:
 
 
 def _base64(content: bytes) -> Iterator[str]:
-    """What is sure to stand in the base64 of a text that holds this: the rest shifts it."""
+    """Yield the parts of this content's base64 that stay the same whatever surrounds it."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for shift in range(3):
             start = (0, 2, 3)[shift]  # characters that the bytes before take part in
@@ -92,7 +92,7 @@ def _base64(content: bytes) -> Iterator[str]:
 
 
 def _kind(character: str) -> str:
-    """What is wrong with a character in a header's value; "" for nothing."""
+    """Name what is wrong with a character of a header's value; "" if nothing is."""
     if character in "\r\n":
         return "a line end"
     if character.isspace():

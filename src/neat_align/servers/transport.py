@@ -1,4 +1,4 @@
-"""One HTTP exchange with a server, bounded in time and size; broken surroundings told early."""
+"""Exchange one HTTP request for its answer, bounded in time and size."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Reply:
 
     @property
     def retry_after(self) -> float:
-        """Seconds that the server asks to wait; 0 where it does not say."""
+        """Seconds that the server asks to wait; 0 if it does not say."""
         value = self.headers.get("retry-after", "")
         try:
             seconds = float(value)
@@ -45,7 +45,7 @@ class Reply:
 
 
 def open_http(timeout: float) -> httpx.Client:
-    """A client; no question needs a cookie, and httpx stumbles over those that are no ASCII.
+    """Open an HTTP client that refuses cookies: none is needed, and httpx fails on odd ones.
 
     Raises:
         RecipeError: the environment's variables for proxies or certificates cannot be used.
@@ -65,7 +65,7 @@ def open_http(timeout: float) -> httpx.Client:
 
 
 def environment_problems() -> list[InputError]:
-    """What is wrong with the environment's proxies and certificates."""
+    """Return what is wrong with the environment's proxies and certificates."""
     try:
         open_http(1.0).close()
     except RecipeError as error:
@@ -76,10 +76,10 @@ def environment_problems() -> list[InputError]:
 def exchange(
     http: httpx.Client, method: str, url: str, body: Any, headers: Mapping[str, str], limit: float
 ) -> Reply:
-    """One whole answer; its time is bounded also where it comes drop by drop.
+    """Send a request and return its whole answer within `limit` seconds, however slowly it comes.
 
     Raises:
-        httpx.RequestError: there was none.
+        httpx.RequestError: no whole answer came.
     """
     deadline, content = time.monotonic() + limit, bytearray()
     more = {} if body is None else {"json": body}
@@ -95,7 +95,7 @@ def exchange(
 
 
 def used_proxies() -> list[str]:
-    """Names of the proxy variables that are set; their values may hold passwords."""
+    """List the proxy variables that are set, without values, which may hold passwords."""
     return [name for name in _set(PROXIES) if "NO_PROXY" not in name.upper()]
 
 
