@@ -138,7 +138,7 @@ def trl_fused_head(model: Any, group: TokenizedGroup) -> torch.Tensor:
 
 
 def check_same(model: Any, fused: Any, group: TokenizedGroup, tolerance: float) -> float:
-    """The largest relative difference of log-probs and gradients between the sides.
+    """Return the largest relative difference of log-probs and gradients between the sides.
 
     Raises:
         AssertionError: they did not compute the same.

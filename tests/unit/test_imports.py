@@ -18,7 +18,7 @@ MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
 def imports(tree):
-    """The modules of ours that are imported when a module is: not those within functions."""
+    """List our modules that importing a module imports, without those within functions."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module in MODULES:
             within = {f"{node.module}.{alias.name}" for alias in node.names}

@@ -32,7 +32,7 @@ ROW = {"Asked": "What is a lamp?", "better_reply": "A light.", "worse_reply": "N
 
 @pytest.fixture
 def interview(tmp_path, monkeypatch):
-    """A format in a file of the folder of formats, and rows that have it."""
+    """Add a format in a file of the folder of formats, and rows that have it."""
     folder = tmp_path / "dropped_in"
     folder.mkdir()
     (folder / "interview.py").write_text(textwrap.dedent(INTERVIEW), encoding="utf-8")
