@@ -21,7 +21,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging
 
-from neat_align.models.layout.packed import prepare_for_packing
+from neat_align.models.layout.packable import prepare_for_packing
 from neat_align.models.tokenized import TokenizedGroup
 from neat_align.storage.runs import versions
 from neat_align.study.memory import PeakMemory

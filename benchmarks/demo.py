@@ -56,12 +56,12 @@ def in_own_process(side: str, threads: int) -> dict[str, float]:
 def run(side: str) -> dict[str, float]:
     """Run the demo in this process; time its stages and the training's phases."""
     from neat_align.demo.run import run_demo
-    from neat_align.models.layout import packed as packing
+    from neat_align.models.layout import packable
     from neat_align.storage.runs import RunDirectory
 
     if side == "portable":
         without: Any = lambda config: "switched off for a benchmark"  # noqa: E731
-        packing._obstacle = without
+        packable._obstacle = without
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         run_demo(Path(folder) / "demo")

@@ -14,8 +14,8 @@ import common
 import torch
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
-from neat_align.models.layout.packed import lay_out, prepare_for_packing
-from neat_align.models.logprobs import forward_arguments
+from neat_align.models.layout import layout_of
+from neat_align.models.layout.packable import prepare_for_packing
 from neat_align.models.tokenized import TokenizedGroup
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 6e-2}
@@ -59,9 +59,9 @@ def make_reward_model(dtype: torch.dtype) -> Any:
 
 def packed(model: Any, group: TokenizedGroup) -> torch.Tensor:
     """As `RewardModelScorer` scores groups."""
-    batch = lay_out(model, [group], 0)
-    hidden = model.model(**forward_arguments(model, batch)).last_hidden_state
-    return model.score(hidden[batch["response_row"], batch["ends_at"]])[:, 0].float()
+    rows = layout_of(model, 0).rows([group])
+    hidden = model.model(**rows.forward_arguments(model)).last_hidden_state
+    return model.score(hidden[rows.response_row, rows.ends_at])[:, 0].float()
 
 
 def padded(model: Any, group: TokenizedGroup) -> torch.Tensor:

@@ -18,9 +18,10 @@ from typing import Any
 import common
 import torch
 
-from neat_align.models.layout.packed import lay_out
-from neat_align.models.logprobs import token_logps
-from neat_align.models.tokenized import TokenizedGroup, padded_batch
+from neat_align.models.layout import layout_of
+from neat_align.models.layout.padded import padded_rows
+from neat_align.models.layout.rows import token_logps
+from neat_align.models.tokenized import TokenizedGroup
 
 MEMORY = "--memory-of"  # what a process that measures memory is started with
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 6e-2}
@@ -91,11 +92,11 @@ def step(model: Any, logps: Callable[[], torch.Tensor]) -> torch.Tensor:
 
 
 def neat_logps(model: Any, group: TokenizedGroup) -> torch.Tensor:
-    return token_logps(model, lay_out(model, [group], 0)).sum(-1)
+    return token_logps(model, layout_of(model, 0).rows([group])).sum(-1)
 
 
 def padded_logps(model: Any, group: TokenizedGroup) -> torch.Tensor:
-    return token_logps(model, dict(padded_batch([group], 0))).sum(-1)
+    return token_logps(model, padded_rows([group], 0)).sum(-1)
 
 
 def trl_rows(group: TokenizedGroup) -> tuple[torch.Tensor, torch.Tensor, int]:

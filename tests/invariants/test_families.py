@@ -7,7 +7,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from neat_align.errors import ModelError
 from neat_align.evaluation.local import evaluated_model
-from neat_align.models.layout.packed import prepare_for_packing
+from neat_align.models.layout.packable import prepare_for_packing
 from neat_align.models.padding import padding_problems
 from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding

@@ -8,7 +8,7 @@ import torch
 from tests.conftest import make_llama
 from tests.families import make
 
-from neat_align.models.layout.packed import PACKABLE, prepare_for_packing
+from neat_align.models.layout.packable import PACKABLE, prepare_for_packing
 from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling import local
 from neat_align.sampling.base import Decoding, SamplingRequest

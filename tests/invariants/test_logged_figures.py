@@ -8,8 +8,8 @@ from neat_align.errors import DataError, NoSignalError
 from neat_align.models.tokenized import TokenizedGroup
 from neat_align.objectives import CPO, DPO, KTO, NEAT, ORPO, RRHF, SFT, SimPO
 from neat_align.objectives.contract import example_batch
+from neat_align.training.batches import mismatched_pairs
 from neat_align.training.config import NEATConfig
-from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Group, Query, Response, Source
 

@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from neat_align.errors import DataError
-from neat_align.models.logprobs import group_sums, response_logps, token_logps, tokenized_logps
-from neat_align.models.tokenized import TokenizedGroup, padded_batch, tokenize_group
+from neat_align.models.layout import layout_of
+from neat_align.models.layout.padded import padded_rows
+from neat_align.models.layout.rows import group_sums, token_logps
+from neat_align.models.logprobs import response_logps
+from neat_align.models.tokenized import TokenizedGroup, tokenize_group
 from neat_align.prompts.chat import PromptFormat
 from neat_align.types import Group, Query, Response, Source
 
@@ -24,7 +27,7 @@ def one_by_one(model, query, response):
 
 @pytest.mark.parametrize("max_tokens", [1, 9, 20, 4096])
 def test_sums_equal_the_definition_for_every_max_tokens(model, max_tokens):
-    found = tokenized_logps(model, groups(), pad_id=0, max_tokens=max_tokens)
+    found = layout_of(model, 0, max_tokens).response_logps(groups())
     for group, sums in zip(groups(), found):
         expected = [one_by_one(model, group.query_ids, r) for r in group.response_ids]
         assert sums == pytest.approx(expected, abs=1e-4)
@@ -32,8 +35,8 @@ def test_sums_equal_the_definition_for_every_max_tokens(model, max_tokens):
 
 @pytest.mark.parametrize("pad_id", [0, 1, 17])
 def test_the_pad_token_has_no_effect(model, pad_id):
-    found = tokenized_logps(model, groups(), pad_id)
-    assert found[0] == pytest.approx(tokenized_logps(model, groups(), 0)[0], abs=1e-5)
+    found = layout_of(model, pad_id).response_logps(groups())
+    assert found[0] == pytest.approx(layout_of(model, 0).response_logps(groups())[0], abs=1e-5)
 
 
 def test_gradients_equal_those_of_single_rows(model):
@@ -42,11 +45,11 @@ def test_gradients_equal_those_of_single_rows(model):
         loss.backward()
         return torch.cat([p.grad.flatten().clone() for p in model.parameters()])
 
-    batch = padded_batch(groups(), 0)
+    batch = padded_rows(groups(), 0)
     together = gradient(token_logps(model, batch).sum())
     alone = sum(
         gradient(
-            token_logps(model, padded_batch([TokenizedGroup(g.query_ids, [r], [0.0], [])], 0)).sum()
+            token_logps(model, padded_rows([TokenizedGroup(g.query_ids, [r], [0.0], [])], 0)).sum()
         )
         for g in groups()
         for r in g.response_ids

@@ -10,17 +10,17 @@ from tests.families import make
 from neat_align.models import load_causal_lm
 from neat_align.models.cpu.attention import NAME
 from neat_align.models.cpu.packed_attention import BlockAttention, GridAttention
-from neat_align.models.layout import packed as packing
-from neat_align.models.layout.budget import pass_tokens, passes, split_group
-from neat_align.models.layout.packed import (
+from neat_align.models.layout import Padded, layout_of
+from neat_align.models.layout.packable import (
     PACKABLE,
     can_pack,
-    lay_out,
-    packed_batch,
     prepare_for_packing,
+    say_padded,
 )
-from neat_align.models.logprobs import token_logps
-from neat_align.models.tokenized import TokenizedGroup, padded_batch
+from neat_align.models.layout.packed import packed_rows
+from neat_align.models.layout.padded import padded_rows
+from neat_align.models.layout.rows import token_logps
+from neat_align.models.tokenized import TokenizedGroup
 from neat_align.types import Source
 
 
@@ -53,7 +53,7 @@ def logps_and_gradients(model, batch):
 def assert_equal(model, packed, padded):
     expected, expected_gradients = logps_and_gradients(model, padded)
     found, gradients = logps_and_gradients(model, packed)
-    assert packed["input_ids"].shape[0] == 1
+    assert packed.input_ids.shape[0] == 1
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert gradients.keys() == expected_gradients.keys()
     for name, gradient in gradients.items():
@@ -63,7 +63,7 @@ def assert_equal(model, packed, padded):
 
 def assert_equivalent(model, groups, pad_id=0):
     assert can_pack(model, groups)
-    assert_equal(model, lay_out(model, groups, pad_id), padded_batch(groups, pad_id))
+    assert_equal(model, layout_of(model, pad_id).rows(groups), padded_rows(groups, pad_id))
 
 
 @pytest.mark.parametrize("family", PACKABLE)
@@ -81,9 +81,9 @@ def test_long_groups_in_blocks(family):
     prepare_for_packing(model)
     for sizes in ((5,), (3, 1, 16)):
         groups = ragged_groups(3, sizes, longest_query=300, longest_response=150)
-        assert isinstance(lay_out(model, groups, 0)["layout"], BlockAttention)
+        assert isinstance(layout_of(model, 0).rows(groups).attention, BlockAttention)
         assert_equivalent(model, groups)
-    assert isinstance(lay_out(model, ragged_groups(0), 0)["layout"], GridAttention)
+    assert isinstance(layout_of(model, 0).rows(ragged_groups(0)).attention, GridAttention)
 
 
 @pytest.mark.parametrize("size", [1, 2, 16])
@@ -108,7 +108,7 @@ def test_responses_without_a_token(query):
         TokenizedGroup([6, 7], [[], []], [0.0] * 2, []),
     ]
     assert_equivalent(model, groups)
-    assert packed_batch(groups)["ends_at"].tolist() == [
+    assert packed_rows(groups).ends_at.tolist() == [
         query - 1,
         query + 1,
         query - 1,
@@ -119,7 +119,7 @@ def test_responses_without_a_token(query):
 
 def test_without_a_layout_our_attention_is_sdpa():
     model = make("qwen2")
-    batch = padded_batch(ragged_groups(5), 0)
+    batch = padded_rows(ragged_groups(5), 0)
     expected = token_logps(model, batch)
     model.set_attn_implementation(NAME)
     assert torch.equal(token_logps(model, batch), expected)
@@ -154,7 +154,7 @@ def test_the_logits_that_are_computed_are_those_that_predict_something():
     seen = []
     model.lm_head.register_forward_hook(lambda *args: seen.append(args[-1].shape))
     groups = ragged_groups(0)
-    token_logps(model, lay_out(model, groups, 0))
+    token_logps(model, layout_of(model, 0).rows(groups))
     tokens = sum(len(r) for g in groups for r in g.response_ids)
     duplicates = sum(len(g.response_ids) - 1 for g in groups)
     assert seen == [(1, tokens - duplicates, 50)]
@@ -166,26 +166,26 @@ def test_a_sliding_window_packs_what_is_within_it(family, caplog):
     prepare_for_packing(model)
     short = ragged_groups(0, longest_query=5, longest_response=5)
     assert_equivalent(model, short)
-    packing._say_padded.cache_clear()
+    say_padded.cache_clear()
     with caplog.at_level(logging.WARNING):
-        long = lay_out(model, ragged_groups(0, longest_query=30), 0)
-        lay_out(model, ragged_groups(0, longest_query=30), 0)
-    assert len(long["input_ids"]) == 12  # a row for each response
+        long = layout_of(model, 0).rows(ragged_groups(0, longest_query=30))
+        layout_of(model, 0).rows(ragged_groups(0, longest_query=30))
+    assert len(long.input_ids) == 12  # a row for each response
     (message,) = caplog.messages
     assert "sliding window" in message
     # What packing would have computed is something else, so the refusal has a reason.
-    packed = token_logps(model, packed_batch(ragged_groups(0, longest_query=30)))
+    packed = token_logps(model, packed_rows(ragged_groups(0, longest_query=30)))
     assert not torch.allclose(packed, token_logps(model, long), atol=1e-4)
 
 
 def test_other_models_are_refused_by_name_and_stay_padded(caplog):
-    packing._say_padded.cache_clear()
+    say_padded.cache_clear()
     model = make("mamba", num_attention_heads=None)
     with caplog.at_level(logging.WARNING):
         prepare_for_packing(model)
     assert "mamba" in caplog.text
     assert not can_pack(model)
-    assert len(lay_out(model, ragged_groups(0), 0)["input_ids"]) == 12
+    assert len(layout_of(model, 0).rows(ragged_groups(0)).input_ids) == 12
     for family, option in (
         ("gpt2", {"reorder_and_upcast_attn": True}),
         ("gemma3_text", {"attn_logit_softcapping": 50.0}),
@@ -197,8 +197,8 @@ def test_other_models_are_refused_by_name_and_stay_padded(caplog):
 def test_attention_dropout_is_left_to_sdpa():
     model = make("gpt2", attn_pdrop=0.1)
     prepare_for_packing(model)
-    batch = lay_out(model, ragged_groups(0), 0)
-    assert "layout" not in batch
+    batch = layout_of(model, 0).rows(ragged_groups(0))
+    assert batch.attention is None
     model.train()
     assert not torch.equal(token_logps(model, batch), token_logps(model, batch))
 
@@ -206,20 +206,22 @@ def test_attention_dropout_is_left_to_sdpa():
 def test_passes_stay_within_the_budget_and_lose_nothing():
     model = make("llama")
     groups = ragged_groups(0, (4, 1, 7, 3, 9))
-    parts = list(passes(model, groups, 60))
+    layout = layout_of(model, 0, 60)
+    parts = list(layout.passes(groups))
     assert [g for part in parts for g in part] == groups
-    assert all(pass_tokens(model, part) <= 60 or len(part) == 1 for part in parts)
+    assert all(layout.tokens(part) <= 60 or len(part) == 1 for part in parts)
     assert len(parts) > 1
-    pieces = split_group(model, groups[-1], 25)
+    layout = layout_of(model, 0, 25)
+    pieces = layout.split(groups[-1])
     assert [r for piece in pieces for r in piece.response_ids] == groups[-1].response_ids
-    assert all(
-        pass_tokens(model, [piece]) <= 25 or len(piece.response_ids) == 1 for piece in pieces
-    )
+    assert all(layout.tokens([p]) <= 25 or len(p.response_ids) == 1 for p in pieces)
     assert len(pieces) > 1
 
 
 def test_a_padded_layout_counts_its_padding():
     model = make("mamba", num_attention_heads=None)
     group = TokenizedGroup([5, 6], [[7], [8, 9, 10]], [0.0] * 2, [])
-    assert pass_tokens(model, [group]) == 10
-    assert len(split_group(model, group, 5)) == 2
+    layout = layout_of(model, 0, 5)
+    assert isinstance(layout, Padded)
+    assert layout.tokens([group]) == 10
+    assert len(layout.split(group)) == 2

@@ -13,7 +13,7 @@ from peft import LoraConfig, get_peft_model
 from tests.conftest import make_llama
 
 from neat_align.errors import NonFiniteLossError, OutputError, RecipeError
-from neat_align.models.layout.packed import prepare_for_packing
+from neat_align.models.layout.packable import prepare_for_packing
 from neat_align.objectives import D2O, DPO, KTO, NEAT, NEATPP, ORPO, PRO, RRHF, LossTerms
 from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding
@@ -400,13 +400,13 @@ def test_negative_context_averages_the_loss_with_and_without_the_prompt(
     both, trainer = loss(steering, 1.0)
     entries = trainer._entries(groups, 0)
     assert [e.weight for e in entries] == [0.5, 0.5]
-    batch = trainer._collate(entries)["passes"][0]
+    (batch,) = trainer._micro_batch(entries, torch.tensor(1.0), None).passes
     untrained = make_llama(tokenizer)
     with pytest.raises(ValueError, match="prepare_for_packing"):
-        trainer._group_logps(untrained, batch)
+        trainer._logps(untrained, batch)
     prepare_for_packing(untrained)
     with torch.no_grad():
-        terms = RRHF()(trainer._group_logps(untrained, batch))
+        terms = RRHF()(trainer._logps(untrained, batch))
     assert both == pytest.approx(terms.per_group.mean().item(), abs=1e-3)
     assert clean == pytest.approx(terms.per_group[0].item(), abs=1e-3)  # the shorter context
 

@@ -14,8 +14,9 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from neat_align.models.layout.packed import lay_out, prepare_for_packing
-from neat_align.models.logprobs import token_logps
+from neat_align.models.layout import layout_of
+from neat_align.models.layout.packable import prepare_for_packing
+from neat_align.models.layout.rows import token_logps
 from neat_align.models.tokenized import tokenize_group
 from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
@@ -45,10 +46,10 @@ def main(directory):
 
     answers = tuple(Response(t, Source.PLAIN, score=0.0) for t in ("a cloth", "no"))
     group = tokenize_group(Group(requests[0].query, answers), PromptFormat(tokenizer))
-    layout = lay_out(whole, [group], tokenizer.eos_token_id, True)
+    rows = layout_of(whole, tokenizer.eos_token_id).rows([group])
     for model in (whole, sharded):
         model.train()
-        token_logps(model, layout).sum().backward()
+        token_logps(model, rows).sum().backward()
     for full, part in zip(whole.parameters(), sharded.parameters(), strict=True):
         torch.testing.assert_close(part.grad.full_tensor(), full.grad)
     Path(directory, f"rank_{rank}").touch()

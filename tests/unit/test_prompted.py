@@ -8,7 +8,7 @@ from neat_align.errors import RecipeError
 from neat_align.evaluation.local import evaluated_model
 from neat_align.evaluation.prompted import PromptedSampler, prompted_model
 from neat_align.evaluation.suite import EvaluationSettings, evaluate
-from neat_align.models.logprobs import tokenized_logps
+from neat_align.models.layout import layout_of
 from neat_align.models.tokenized import tokenize_group
 from neat_align.prompts.chat import PromptFormat
 from neat_align.recipe import load_recipe
@@ -47,7 +47,7 @@ def test_its_log_probabilities_are_those_under_the_prompt(tokenizer, steering, q
     (answer,) = prompted.sampler.sample(request, Decoding(5))
     group = Group(queries[0], (answer,))
     form, prompt = PromptFormat(tokenizer), prompted.sampler.prompt_of(queries[0])
-    expected = tokenized_logps(model, [tokenize_group(group, form, prompt)], form.pad_id)
+    expected = layout_of(model, form.pad_id).response_logps([tokenize_group(group, form, prompt)])
     torch.testing.assert_close(prompted.log_probability([group]), expected)
     found = evaluate(
         {"base": base, "prompt": prompted}, queries, steering,

@@ -15,7 +15,7 @@ from typing import Any
 
 from neat_align import defaults
 from neat_align.evaluation.suite import Evaluated
-from neat_align.models.logprobs import tokenized_logps
+from neat_align.models.layout import layout_of
 from neat_align.models.tokenized import tokenize_group
 from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
@@ -73,6 +73,6 @@ def prompted_model(
 
     def log_probability(groups: Sequence[Group]) -> list[list[float]]:
         own = [tokenize_group(g, prompt_format, sampler.prompt_of(g.query)) for g in groups]
-        return tokenized_logps(model, own, prompt_format.pad_id)
+        return layout_of(model, prompt_format.pad_id).response_logps(own)
 
     return Evaluated(sampler, log_probability)

@@ -61,7 +61,7 @@ def load_causal_lm(
     """
     from transformers import AutoModelForCausalLM
 
-    from neat_align.models.layout.packed import prepare_for_packing
+    from neat_align.models.layout.packable import prepare_for_packing
 
     _raise_first(check_model_source(source, "policy"))
     where = place(device, dtype)

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from neat_align.errors import InputError, ModelError
-from neat_align.models.layout.packed import PACKABLE
+from neat_align.models.layout.packable import PACKABLE
 
 TOKENS = 7
 PADDING = 5

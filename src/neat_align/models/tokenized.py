@@ -1,20 +1,11 @@
-"""Groups as token ids, and the padded batch made of them.
+"""Turn groups and documents into token ids, query and responses apart.
 
-`tokenize_group` keeps query and responses apart; `padded_batch` lays them out as one row
-for each response, left-padded so that all responses end at the last column:
-
-    row of response i:   [ pad … pad | query | response i ]
-                                     └ attention_mask 1 ┘
-
-`packing.packed_batch` is the other layout: all groups in one row.
+`layout` lays them out for a forward pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import torch
 
 from neat_align.errors import DataError
 from neat_align.prompts.chat import PromptFormat
@@ -23,7 +14,7 @@ from neat_align.types import Document, Group, Source
 
 @dataclass(frozen=True)
 class TokenizedGroup:
-    """One group as a trainer needs it.
+    """One group as token ids, with what is known of its K responses.
 
     Attributes:
         query_ids: the clean query (or, where `negative_context` asks for it, the query
@@ -46,6 +37,7 @@ class TokenizedGroup:
     clean: bool = True
 
     def with_reference(self, reference: list[float]) -> TokenizedGroup:
+        """Return the group with the reference's sums."""
         return replace(self, reference=reference)
 
 
@@ -55,7 +47,7 @@ def tokenize_group(
     steering: str = "",
     max_query_tokens: int | None = None,
 ) -> TokenizedGroup:
-    """Token ids of a group; sampled ids are kept as they were drawn.
+    """Turn a group into token ids; sampled ids are kept as they were drawn.
 
     A query longer than `max_query_tokens` loses its beginning: its end is what is asked.
 
@@ -84,47 +76,9 @@ def tokenize_group(
 
 
 def document_ids(document: Document, prompt_format: PromptFormat) -> tuple[list[int], list[int]]:
-    """Token ids of a document's prompt (empty for plain text) and of its text with EOS."""
+    """Return the token ids of a document's prompt (none for plain text), and of its text."""
     query = document.query
     if query is None:
         return [], prompt_format.text_ids(document.text)
     answer = prompt_format.response_ids(document.text, "stop", query)
     return prompt_format.query_ids(query, document.steering), answer
-
-
-def padded_batch(groups: Sequence[TokenizedGroup], pad_id: int) -> dict[str, torch.Tensor]:
-    """One left-padded row for each response, in group order.
-
-    Returns:
-        `input_ids`, `attention_mask`, `position_ids` [R, L] (R = all responses, L = the
-        longest row); `response_mask` [R, T], True on the response tokens among the last T
-        columns (T = the longest response); `targets` [M], those tokens, row by row;
-        `logits_to_keep`, how many positions at the end of the rows the LM head is needed
-        at; `predicted_at` [M], the place of each target's logits among all that are kept;
-        `response_row` and `ends_at` [R], row and column of each response's last token.
-    """
-    rows = [(g.query_ids, ids) for g in groups for ids in g.response_ids]
-    width = max(len(q) + len(r) for q, r in rows)
-    longest = max(len(r) for _, r in rows)
-    input_ids = torch.full((len(rows), width), pad_id)
-    attention_mask = torch.zeros((len(rows), width), dtype=torch.long)
-    response_mask = torch.zeros((len(rows), longest), dtype=torch.bool)
-    for i, (query, response) in enumerate(rows):
-        tokens = query + response
-        input_ids[i, width - len(tokens) :] = torch.tensor(tokens)
-        attention_mask[i, width - len(tokens) :] = 1
-        response_mask[i, longest - len(response) :] = True
-    position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)
-    kept = longest + 1  # the query's last token predicts the first
-    places = torch.arange(len(rows))[:, None] * kept + torch.arange(longest)
-    return {
-        "input_ids": input_ids,
-        "attention_mask": attention_mask,
-        "position_ids": position_ids,
-        "response_mask": response_mask,
-        "targets": input_ids[:, width - longest :][response_mask],
-        "logits_to_keep": torch.tensor(kept),
-        "predicted_at": places[response_mask],
-        "response_row": torch.arange(len(rows)),
-        "ends_at": torch.full((len(rows),), width - 1),
-    }

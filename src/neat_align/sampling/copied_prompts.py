@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from neat_align.models.layout.packed import PACKABLE
+from neat_align.models.layout.packable import PACKABLE
 
 TOLERANCE = 0.25
 """Nats by which a log-probability may differ with and without a cache, in 16 bit."""

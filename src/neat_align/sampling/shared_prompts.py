@@ -19,8 +19,8 @@ from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
 from neat_align.models.cpu.attention import has_our_attention
-from neat_align.models.layout.budget import passes
-from neat_align.models.layout.packed import can_pack, packed_batch
+from neat_align.models.layout.packable import can_pack
+from neat_align.models.layout.packed import Packed, packed_rows
 from neat_align.models.tokenized import TokenizedGroup
 
 READ = 1024  # prompt tokens read at a time: more only spill out of a core's cache
@@ -100,18 +100,15 @@ class SharedPrompts:
         """Keys and values of prompts, stored; their next-token logits [len(prompts), V]."""
         groups = [TokenizedGroup(list(p), [[]], [0.0], []) for p in prompts]
         found = []
-        for part in passes(self.model, groups, READ):
+        for part in Packed(self.model, 0, READ).passes(groups):
             sizes = [len(g.query_ids) for g in part]
-            batch = packed_batch(part)
+            rows = packed_rows(part)
             self.reading = (sizes, [], [])
             logits = self.model(
-                input_ids=batch["input_ids"],
-                position_ids=batch["position_ids"],
-                attention_mask=batch["attention_mask"].to(self.model.dtype),
+                **rows.forward_arguments(self.model),
                 past_key_values=self.cache,
                 use_cache=True,
-                layout=batch["layout"],
-                logits_to_keep=batch["ends_at"],
+                logits_to_keep=rows.ends_at,
             ).logits
             found.append(logits[0])
             (_, keys, values), self.reading = self.reading, None

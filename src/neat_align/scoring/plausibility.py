@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from neat_align.models.layout.budget import TOKENS
-from neat_align.models.logprobs import tokenized_logps
+from neat_align.models.layout import TOKENS, layout_of
 from neat_align.models.tokenized import TokenizedGroup
 from neat_align.prompts.chat import PromptFormat
 from neat_align.types import Group, Response
@@ -51,7 +50,7 @@ class Plausibility:
         asked = [t for t in tokenized if t.response_ids]
         pad_id = self.prompt_format.pad_id
         with self.reference() as model:
-            sums = iter(tokenized_logps(model, asked, pad_id, self.max_tokens))
+            sums = iter(layout_of(model, pad_id, self.max_tokens).response_logps(asked))
         return [
             self._means(group, next(sums) if t.response_ids else [])
             for group, t in zip(groups, tokenized, strict=True)

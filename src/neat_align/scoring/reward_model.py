@@ -21,9 +21,8 @@ from neat_align.models import (
 from neat_align.models.context import check_fits
 from neat_align.models.fit import vocabulary_problems
 from neat_align.models.kinds import kind_problems
-from neat_align.models.layout.budget import TOKENS, passes, split_group
-from neat_align.models.layout.packed import can_pack, lay_out, prepare_for_packing
-from neat_align.models.logprobs import forward_arguments, to_device
+from neat_align.models.layout import TOKENS, layout_of
+from neat_align.models.layout.packable import can_pack, prepare_for_packing
 from neat_align.models.tokenized import TokenizedGroup
 from neat_align.scoring.reward_text import (
     CONVERSATION,
@@ -138,17 +137,17 @@ class RewardModelScorer:
         return [[next(flat) for _ in group.responses] for group in groups]
 
     def _packed(self, groups: Sequence[TokenizedGroup]) -> list[list[float | None]]:
-        """Scores of groups in the packed layout."""
-        pieces = [split_group(self.model, group, self.max_tokens) for group in groups]
-        flat = [piece for parts in pieces for piece in parts]
-        numbers = iter([i for i, parts in enumerate(pieces) for _ in parts])
+        """Score groups in the packed layout."""
+        layout = layout_of(self.model, 0, self.max_tokens)
+        numbered = [(i, piece) for i, group in enumerate(groups) for piece in layout.split(group)]
+        numbers = iter([i for i, _ in numbered])
         found: list[list[float | None]] = [[] for _ in groups]
         backbone = getattr(self.model, self.model.base_model_prefix)
         device = next(self.model.parameters()).device
-        for part in passes(self.model, flat, self.max_tokens):
-            batch = to_device(lay_out(self.model, part, pad_id=0), device)
-            hidden = backbone(**forward_arguments(self.model, batch)).last_hidden_state
-            ends = hidden[batch["response_row"], batch["ends_at"]]
+        for part in layout.passes([piece for _, piece in numbered]):
+            rows = layout.rows(part).to(device)
+            hidden = backbone(**rows.forward_arguments(self.model)).last_hidden_state
+            ends = hidden[rows.response_row, rows.ends_at]
             scores = iter(self.model.score(ends)[:, 0].float().tolist())
             for piece in part:
                 found[next(numbers)] += [next(scores) for _ in piece.response_ids]

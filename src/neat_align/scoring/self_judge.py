@@ -16,8 +16,7 @@ from typing import Any
 import torch
 
 from neat_align.errors import RewardError
-from neat_align.models.layout.budget import TOKENS
-from neat_align.models.logprobs import tokenized_logps
+from neat_align.models.layout import TOKENS, layout_of
 from neat_align.models.tokenized import TokenizedGroup
 from neat_align.prompts.chat import PromptFormat
 from neat_align.prompts.chat.thinking import answer_of
@@ -88,8 +87,8 @@ class BoundSelfJudge:
         ]
         pad_id = self.prompt_format.pad_id
         with self.model() as model:
-            odds = (a - b for a, b in tokenized_logps(model, asked, pad_id, self.max_tokens))
-            flat = list(odds)
+            logps = layout_of(model, pad_id, self.max_tokens).response_logps(asked)
+            flat = [good - bad for good, bad in logps]
         left = iter(flat)
         return [[next(left) for _ in group.responses] for group in groups]
 

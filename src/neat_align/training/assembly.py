@@ -12,7 +12,7 @@ from peft import PeftModel
 from neat_align.errors import raise_all
 from neat_align.models import load_causal_lm
 from neat_align.models.fit import vocabulary_problems
-from neat_align.models.layout.packed import prepare_for_packing
+from neat_align.models.layout.packable import prepare_for_packing
 from neat_align.models.padding import padding_problems
 from neat_align.objectives import Objective
 from neat_align.prompts.chat import PromptFormat

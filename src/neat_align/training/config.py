@@ -78,7 +78,7 @@ class NEATConfig(TrainingArguments):
         plausibility: weight of `scoring.plausibility` in the score: the mean log-likelihood
             under a positive prompt and the reference model, nats a token. 0 leaves it out.
         packed: groups in one row, each query once, where the model allows it (see
-            `models.layout.packed.PACKABLE`); False, or another model: one row a response.
+            `models.layout.packable.PACKABLE`); False, or another model: one row a response.
         max_tokens_per_pass: tokens of one forward pass, padding included. A micro-batch
             beyond it is done in parts. A single group beyond it is split by its responses,
             whose activations are computed twice; the gradient stays exact.

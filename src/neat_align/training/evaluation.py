@@ -22,6 +22,7 @@ from transformers.trainer_utils import EvalLoopOutput, has_length
 
 from neat_align.errors import DataError, OutputError, RecipeError, TrainingError, nearest
 from neat_align.sampling.groups import stable_seed
+from neat_align.training.batches import training_passes
 from neat_align.training.measured import PREFIX, logged_name
 from neat_align.training.measuring import MeasuringTrainer
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
@@ -186,18 +187,17 @@ class EvaluatingTrainer(MeasuringTrainer):
         empty = responses - sum(len(g.responses) for g in answered)
         figures.add({"empty": empty / responses} if responses else {}, responses)
         entries = self._referenced(self._entries(answered, -1))
-        more = {"spread": torch.tensor(spread)}
-        if self.objective.needs_kl:
-            more["kl"] = self._mismatched_kl(entries, self.accelerator.device)
-        for part in self._passes(entries):
-            inputs = self._prepare_inputs(part | more)
+        device = self.accelerator.device
+        kl = self._mismatched_kl(entries, device) if self.objective.needs_kl else None
+        for part in training_passes(self._layout, entries, torch.tensor(spread), kl):
+            part = part.to(device)
             with self.accelerator.autocast():
-                logps = self._group_logps(self.accelerator.unwrap_model(self.model), inputs)
-            terms, weight = loss_terms(self.objective, logps), inputs["weight"]
+                logps = self._logps(self.accelerator.unwrap_model(self.model), part)
+            terms, weight = loss_terms(self.objective, logps), part.weight
             loss = (terms.per_group * weight).sum() / weight.sum()
             figures.add({"loss": float(loss)}, float(weight.sum()))
             figures.add_weighted(loss_metrics(terms, weight, 1.0))
-            figures.add_weighted(logp_metrics(logps, inputs["clean"]))
+            figures.add_weighted(logp_metrics(logps, part.clean))
 
     def _of_all_ranks(self, groups: list[Group]) -> list[Group]:
         return gather_object(groups) if self.accelerator.num_processes > 1 else groups

@@ -1,4 +1,4 @@
-"""Groups as a model is given them, and their log-probabilities; training and evaluation need both.
+"""Turn groups into passes of the policy, for training and evaluation.
 
 Each group becomes token ids, with the reference's log-probs where the objective needs them; the
 ids become passes within the token budget; the passes become what the objective is given.
@@ -11,21 +11,25 @@ from typing import Any
 
 import torch
 
-from neat_align.models.logprobs import group_sums, tokenized_logps
+from neat_align.models.layout import Layout, layout_of
 from neat_align.models.tokenized import TokenizedGroup
 from neat_align.objectives import GroupLogps, Objective
 from neat_align.prompts.chat import PromptFormat
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.groups import stable_seed
+from neat_align.training.batches import (
+    MicroBatch,
+    TrainingPass,
+    idle_entry,
+    mismatched_pairs,
+    training_passes,
+)
 from neat_align.training.checkpoints import SealedCheckpoints
-from neat_align.training.mismatched import mismatched_pairs
 from neat_align.training.online import tokenize_for_training
-from neat_align.training.passes import collated_passes, pass_logps
 from neat_align.training.reference import Reference
 from neat_align.training.repeats import draw_key
 from neat_align.training.sharding import shards_weights, with_idle_passes
 from neat_align.training.stopwatch import Stopwatch
-from neat_align.training.unanswered import idle_entry
 from neat_align.types import Group, Query
 
 
@@ -79,14 +83,15 @@ class MeasuringTrainer(SealedCheckpoints):
         if not self.objective.needs_reference:
             return groups
         assert self.reference is not None
+        limit = self.args.max_tokens_per_pass
         with self.reference.model() as model:
-            logps = tokenized_logps(model, groups, self._pad_id, self.args.max_tokens_per_pass)
+            logps = layout_of(model, self._pad_id, limit).response_logps(groups)
         return [g.with_reference(r) for g, r in zip(groups, logps, strict=True)]
 
     def _mismatched_kl(
         self, groups: Sequence[TokenizedGroup], device: torch.device
     ) -> torch.Tensor:
-        """Mean of log π − log π_ref over queries with another query's response, nats, a scalar.
+        """Estimate the mean of log π − log π_ref with another query's response, nats, [].
 
         Where there is no other query, the estimate is 0.
         """
@@ -94,7 +99,8 @@ class MeasuringTrainer(SealedCheckpoints):
         total = torch.zeros(2, device=device)
         if pairs:
             model = self.accelerator.unwrap_model(self.model)
-            own = tokenized_logps(model, pairs, self._pad_id, self.args.max_tokens_per_pass)
+            limit = self.args.max_tokens_per_pass
+            own = layout_of(model, self._pad_id, limit).response_logps(pairs)
             known = [g.reference or [0.0] for g in self._referenced(pairs)]
             ratios = [mine[0] - theirs[0] for mine, theirs in zip(own, known, strict=True)]
             total = torch.tensor([sum(ratios), len(ratios)], device=device)
@@ -102,42 +108,38 @@ class MeasuringTrainer(SealedCheckpoints):
         return total[0] / total[1].clamp(min=1)
 
     def _query_ids(self) -> Iterator[list[int]]:
-        """Token ids of the data set's queries, as they are trained on."""
+        """Yield the token ids of the data set's queries, as they are trained on."""
         for item in self.train_dataset:
             query = item if isinstance(item, Query) else item.query
             ids = self.prompt_format.query_ids(query)
             yield ids[-self.args.max_query_tokens :] if self.args.max_query_tokens else ids
 
-    def _collate(self, groups: Sequence[TokenizedGroup]) -> dict[str, Any]:
-        """`passes`: the micro-batch in parts, each within the token budget."""
+    def _micro_batch(
+        self, groups: Sequence[TokenizedGroup], spread: torch.Tensor, kl: torch.Tensor | None
+    ) -> MicroBatch:
+        """Cut a micro-batch into passes, as many as the other ranks have where that matters."""
         sharded = shards_weights(self.accelerator)
-        parts = self._passes(groups, may_split=not sharded)
-        return {"passes": with_idle_passes(self.accelerator, parts) if sharded else parts}
+        passes = training_passes(self._layout, groups, spread, kl, may_split=not sharded)
+        return MicroBatch(with_idle_passes(self.accelerator, passes) if sharded else passes)
 
-    def _passes(
-        self, groups: Sequence[TokenizedGroup], may_split: bool = True
-    ) -> list[dict[str, Any]]:
+    def _prepare_inputs(self, inputs: TrainingPass) -> TrainingPass:  # type: ignore[override]
+        """Move a pass to the device; the Trainer's own would cast its scores for DeepSpeed."""
+        return inputs.to(self.args.device)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Return 0: the operations of a step are not counted."""
+        return 0
+
+    def _logps(self, model: Any, part: TrainingPass) -> GroupLogps:
+        bare = self.accelerator.unwrap_model(model)
+        return part.logps(model, bare, with_tokens=self.objective.needs_tokens)
+
+    @property
+    def _layout(self) -> Layout:
+        """The policy's."""
         model = self.accelerator.unwrap_model(self.model)
-        limit, packed = self.args.max_tokens_per_pass, self.args.packed
-        return collated_passes(model, groups, self._pad_id, limit, packed, may_split)
+        return layout_of(model, self._pad_id, self.args.max_tokens_per_pass, self.args.packed)
 
     @property
     def _pad_id(self) -> int:
         return self.prompt_format.pad_id
-
-    def _group_logps(self, model: Any, inputs: dict[str, Any]) -> GroupLogps:
-        sizes = inputs["sizes"]
-        bare = self.accelerator.unwrap_model(model)
-        tokens, mask = pass_logps(model, bare, inputs["layouts"])
-        return GroupLogps(
-            policy=group_sums(tokens.sum(-1), sizes),
-            length=group_sums(mask.sum(-1), sizes),
-            score=inputs["score"],
-            is_negative=inputs["is_negative"],
-            present=inputs["present"],
-            reference=inputs["reference"].to(tokens.dtype) if "reference" in inputs else None,
-            tokens=group_sums(tokens, sizes) if self.objective.needs_tokens else None,
-            token_mask=group_sums(mask, sizes) if self.objective.needs_tokens else None,
-            kl=inputs.get("kl"),
-            spread=inputs.get("spread"),
-        )

@@ -19,6 +19,7 @@ from accelerate.utils import DistributedType
 from torch.distributed.fsdp import FSDPModule
 
 from neat_align.errors import InputError, TrainingError
+from neat_align.training.batches import TrainingPass
 
 ZERO_3 = 3
 
@@ -80,12 +81,8 @@ def whole_weights(model: torch.nn.Module) -> Iterator[None]:
             module.reshard()
 
 
-def with_idle_passes(accelerator: Any, passes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The passes of a micro-batch, and idle ones up to the number that the busiest rank has.
-
-    An idle pass is the first one again with groups of weight 0: it changes no gradient.
-    """
+def with_idle_passes(accelerator: Any, passes: list[TrainingPass]) -> list[TrainingPass]:
+    """Add idle passes to a micro-batch's, up to the number that the busiest rank has."""
     own = torch.tensor(len(passes), device=accelerator.device)
     missing = int(accelerator.gather(own).max()) - len(passes)
-    idle = {**passes[0], "weight": torch.zeros_like(passes[0]["weight"])}
-    return [idle] * missing + passes
+    return [passes[0].idle()] * missing + passes

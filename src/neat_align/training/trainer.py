@@ -11,7 +11,7 @@ import contextlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from neat_align.training.arguments import (
     tokenizer_of,
 )
 from neat_align.training.assembly import make_maker, make_reference, make_scorers, prepared_model
+from neat_align.training.batches import MicroBatch, TrainingPass
 from neat_align.training.callbacks import GuardRails, MetricsFile
 from neat_align.training.checkpoints import chosen_checkpoint
 from neat_align.training.completions import CompletionsLog
@@ -230,7 +231,7 @@ class NEATTrainer(EvaluatingTrainer):
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
-    ) -> tuple[list[dict[str, torch.Tensor]], int]:
+    ) -> tuple[list[MicroBatch], int]:
         """The micro-batches of one optimiser step, and the groups of the global batch."""
         if self.is_at_end():
             return [], 0
@@ -246,7 +247,7 @@ class NEATTrainer(EvaluatingTrainer):
 
     def _batches(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
-    ) -> tuple[list[dict[str, torch.Tensor]], int]:
+    ) -> tuple[list[MicroBatch], int]:
         if not self._pending:
             steps = self.args.refresh_every if self.online else 1
             self._pending = self._draw(epoch_iterator, num_batches * steps)
@@ -254,15 +255,11 @@ class NEATTrainer(EvaluatingTrainer):
         tokenized = [self._tokenize(groups) or self._idle() for groups in micro_batches]
         count = torch.tensor(sum(map(len, micro_batches)), device=device)
         total = max(1, int(self.accelerator.gather(count).sum()))
-        batches = [self._collate(groups) for groups in tokenized]
-        for part in chain.from_iterable(batch["passes"] for batch in batches):
-            part["spread"] = torch.tensor(self.signal.spread, device=device)
+        spread, kl = torch.tensor(self.signal.spread, device=device), None
         if self.objective.needs_kl:  # one estimate for the whole step, whatever its micro-batches
             entries = [g for groups in tokenized for g in groups if g.weight]
             kl = self._mismatched_kl(entries, device)
-            for part in chain.from_iterable(batch["passes"] for batch in batches):
-                part["kl"] = kl
-        return batches, total
+        return [self._micro_batch(groups, spread, kl) for groups in tokenized], total
 
     def _draw(self, epoch_iterator: Iterator, batches: int) -> list[list[Group]]:
         """The next batches of scored groups; queries are sampled together, then split again."""
@@ -302,7 +299,7 @@ class NEATTrainer(EvaluatingTrainer):
     def compute_loss(
         self,
         model: Any,
-        inputs: dict[str, Any],
+        inputs: TrainingPass,  # type: ignore[override]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> torch.Tensor:
@@ -310,24 +307,24 @@ class NEATTrainer(EvaluatingTrainer):
 
         DDP averages gradients over ranks, so the sum is multiplied by their number.
         """
-        logps = self._group_logps(model, inputs)
+        logps = self._logps(model, inputs)
         terms = loss_terms(self.objective, logps)
-        loss = (terms.per_group * inputs["weight"]).sum()
+        loss = (terms.per_group * inputs.weight).sum()
         loss = loss * self.accelerator.num_processes / num_items_in_batch
         if not torch.isfinite(loss):
             self._refuse_loss(loss, inputs)
-        if inputs["weight"].any():  # not an idle pass
+        if inputs.weight.any():  # not an idle pass
             self.stopwatch.count("training", int(logps.length.sum()))
             groups = float(num_items_in_batch)
-            self._means.add_weighted(loss_metrics(terms, inputs["weight"], groups))
-            self._means.add_weighted(logp_metrics(logps, inputs["clean"]))
+            self._means.add_weighted(loss_metrics(terms, inputs.weight, groups))
+            self._means.add_weighted(logp_metrics(logps, inputs.clean))
         return loss
 
-    def training_step(
-        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
+    def training_step(  # type: ignore[override]
+        self, model: Any, inputs: MicroBatch, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """Forward and backward of one micro-batch, timed; gradients meet other ranks once."""
-        *others, last = inputs["passes"]
+        *others, last = inputs.passes
         state = self.accelerator.gradient_state
         is_last_micro_batch = state.sync_gradients
         with self.stopwatch.time("training"):
@@ -339,9 +336,9 @@ class NEATTrainer(EvaluatingTrainer):
             state._set_sync_gradients(is_last_micro_batch)
             return loss + super().training_step(model, last, num_items_in_batch)
 
-    def _refuse_loss(self, loss: torch.Tensor, inputs: dict[str, Any]) -> None:
+    def _refuse_loss(self, loss: torch.Tensor, inputs: TrainingPass) -> None:
         path = Path(str(self.args.output_dir)) / f"non_finite_step_{self.state.global_step}.pt"
-        torch.save(dict(inputs), path)
+        torch.save(asdict(inputs), path)
         raise NonFiniteLossError(
             f"a loss of {loss.item()} at step {self.state.global_step}",
             "training on would destroy the model",

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from neat_align.errors import TrainingError
-from neat_align.models.tokenized import TokenizedGroup
-from neat_align.types import Group, Query, Source
+from neat_align.types import Group, Query
 
 METRIC = "sampling/unanswered"
 """Share of a refresh's queries that were left out."""
@@ -63,8 +62,3 @@ def dealt(groups: Sequence[Item], sizes: Sequence[int]) -> list[list[Item]]:
         sizes = [whole + (i < rest) for i in range(len(sizes))]
     left = iter(groups)
     return [[next(left) for _ in range(size)] for size in sizes]
-
-
-def idle_entry(end_id: int) -> TokenizedGroup:
-    """An entry of weight 0, for a batch without groups: it changes no gradient."""
-    return TokenizedGroup([end_id], [[end_id]], [0.0], [Source.PLAIN], weight=0.0)

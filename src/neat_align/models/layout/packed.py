@@ -10,138 +10,104 @@ the row is padding, and only the positions that predict something reach the LM h
 
 from __future__ import annotations
 
-import functools
-import logging
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
-from neat_align.models.cpu.attention import NAME, AttentionLayout, has_our_attention
+from neat_align.models.cpu.attention import AttentionLayout
 from neat_align.models.cpu.packed_attention import (
     BlockAttention,
     GridAttention,
     group_blocks,
     starts,
 )
-from neat_align.models.tokenized import TokenizedGroup, padded_batch
-
-PACKABLE = (
-    "gemma",
-    "gemma3_text",
-    "gpt2",
-    "gpt_neox",
-    "granite",
-    "llama",
-    "mistral",
-    "olmo2",
-    "phi3",
-    "qwen2",
-    "qwen3",
-    "smollm3",
-)
-"""Model types whose attention takes any 4D mask and whose positions are all in `position_ids`.
-
-Every one of them is compared with its padded layout in tests/invariants/test_packing.py.
-"""
+from neat_align.models.layout.base import Layout
+from neat_align.models.layout.packable import can_pack, say_padded, uses_our_attention
+from neat_align.models.layout.padded import padded_rows, padded_tokens
+from neat_align.models.layout.rows import Rows
+from neat_align.models.tokenized import TokenizedGroup
 
 LONG_GROUP = 192
 """Mean tokens of a group from which blocks are used rather than a padded grid."""
 
-logger = logging.getLogger(__name__)
 
+class Packed(Layout):
+    """One row for all groups, for a model that packs.
 
-def can_pack(model: Any, groups: Sequence[TokenizedGroup] = ()) -> bool:
-    """Whether the model computes the same for these groups packed as it does padded.
-
-    A sliding window does no harm where no query with its response is longer than it.
+    Groups beyond the model's sliding window are padded.
     """
-    config = model.config.get_text_config()
-    window = _window(config)
-    longest = max((_longest_path(group) for group in groups), default=0)
-    return not _obstacle(config) and (window is None or longest <= window)
+
+    def rows(self, groups: Sequence[TokenizedGroup]) -> Rows:
+        """Lay the groups out in one row, or padded where the window is too short for them."""
+        if can_pack(self.model, groups):
+            return packed_rows(groups, with_mask=not uses_our_attention(self.model))
+        say_padded("a query with its response that is longer than the model's sliding window")
+        return padded_rows(groups, self.pad_id)
+
+    def tokens(self, groups: Sequence[TokenizedGroup]) -> int:
+        """Count the tokens, each query once."""
+        if not can_pack(self.model, groups):
+            return padded_tokens(groups)
+        return sum(len(g.query_ids) + sum(map(len, g.response_ids)) for g in groups)
 
 
-def prepare_for_packing(model: Any) -> None:
-    """Set our attention, once, where it serves: SDPA on the CPU in a model that packs.
-
-    Without a packed row it computes what SDPA does. Switching the attention around single
-    forwards instead would break activation checkpointing, silently. A model that cannot be
-    packed is named in the log, with the reason.
-    """
-    config = model.config.get_text_config()
-    obstacle = _obstacle(config)
-    if obstacle:
-        _say_padded(f"a {config.model_type} model ({obstacle})")
-        return
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    if on_cpu and config._attn_implementation == "sdpa" and not _drops_attention(config):
-        model.set_attn_implementation(NAME)
-
-
-def lay_out(
-    model: Any, groups: Sequence[TokenizedGroup], pad_id: int, packed: bool = True
-) -> dict[str, Any]:
-    """The batch that suits the model: packed where it can be, else (or unless asked) padded."""
-    if packed and can_pack(model, groups):
-        return packed_batch(groups, with_mask=not _uses_layouts(model))
-    if packed and can_pack(model):
-        _say_padded("a query with its response that is longer than the model's sliding window")
-    return dict(padded_batch(groups, pad_id))
-
-
-def packed_batch(groups: Sequence[TokenizedGroup], with_mask: bool = False) -> dict[str, Any]:
-    """All groups in one row of N tokens.
+def packed_rows(groups: Sequence[TokenizedGroup], with_mask: bool = False) -> Rows:
+    """Lay groups out in one row of L tokens.
 
     Args:
-        with_mask: the portable form, for any attention that takes a 4D mask.
-
-    Returns:
-        `input_ids`, `position_ids` [1, N]; `attention_mask` [1, 1, N, N] float, 0 where a
-        token may look and the most negative number elsewhere, or a place-holder beside
-        `layout`, an `AttentionLayout`; `logits_to_keep` [U], the positions that predict
-        something; the rest as in `padded_batch`.
+        with_mask: the portable form, for any attention that takes a 4D mask, instead of an
+            attention of ours.
     """
     sizes = [len(g.query_ids) + sum(map(len, g.response_ids)) for g in groups]
-    ids: list[int] = []
-    positions: list[int] = []
+    ids = [i for g in groups for part in (g.query_ids, *g.response_ids) for i in part]
+    lengths = torch.tensor([len(r) for g in groups for r in g.response_ids])
+    longest = int(lengths.max())
+    predicted_at, kept, ends_at = _places(groups, sizes)
+    # A 4D mask is passed on as it is; any other would be turned into one of [L, L].
+    mask = _row_mask(groups, sizes) if with_mask else torch.zeros(1, 1, 1, 1)
+    return Rows(
+        input_ids=torch.tensor([ids]),
+        position_ids=torch.tensor([[p for g in groups for p in _positions(g)]]),
+        attention_mask=mask,
+        response_mask=torch.arange(longest) >= longest - lengths[:, None],
+        targets=torch.tensor([i for g in groups for r in g.response_ids for i in r]),
+        predicted_at=torch.tensor(predicted_at),
+        logits_to_keep=torch.tensor(kept),
+        response_row=torch.zeros(len(lengths), dtype=torch.long),
+        ends_at=torch.tensor(ends_at),
+        attention=None if with_mask else _attention(groups, sizes),
+    )
+
+
+def _positions(group: TokenizedGroup) -> list[int]:
+    """Count each response's positions on from the query's."""
+    n = len(group.query_ids)
+    return [*range(n), *(p for r in group.response_ids for p in range(n, n + len(r)))]
+
+
+def _places(
+    groups: Sequence[TokenizedGroup], sizes: Sequence[int]
+) -> tuple[list[int], list[int], list[int]]:
+    """Find `predicted_at`, the positions kept for the LM head, and `ends_at`."""
     kept: list[int] = []  # positions that predict a token
-    predicted_at: list[int] = []  # of each response token: its place among `kept`
+    predicted_at: list[int] = []  # per response token: its place among `kept`
     ends_at: list[int] = []
-    for group in groups:
-        ids += group.query_ids
-        n = len(group.query_ids)
-        positions += range(n)
-        last = len(ids) - 1
+    for begin, group in zip(starts(sizes), groups, strict=True):
+        start = begin + len(group.query_ids)
+        last = start - 1
         shared = len(kept)  # the query's last token predicts the first of every response
         kept += [last] if any(group.response_ids) else []
-        for response in group.response_ids:
-            start, length = len(ids), len(response)
-            ids += response
-            positions += range(n, n + length)
+        for length in map(len, group.response_ids):
             if length:
                 predicted_at += [shared, *range(len(kept), len(kept) + length - 1)]
                 kept += range(start, start + length - 1)
             ends_at.append(start + length - 1 if length else last)
-    lengths = torch.tensor([len(r) for g in groups for r in g.response_ids])
-    longest = int(lengths.max())
-    batch: dict[str, Any] = {
-        "input_ids": torch.tensor([ids]),
-        "position_ids": torch.tensor([positions]),
-        "response_mask": torch.arange(longest) >= longest - lengths[:, None],
-        "targets": torch.tensor([i for g in groups for r in g.response_ids for i in r]),
-        "predicted_at": torch.tensor(predicted_at),
-        "logits_to_keep": torch.tensor(kept),
-        "response_row": torch.zeros(len(lengths), dtype=torch.long),
-        "ends_at": torch.tensor(ends_at),
-    }
-    if with_mask:
-        return {**batch, "attention_mask": _row_mask(groups, sizes)}
-    # A 4D mask is passed on as it is; any other would be turned into one of [N, N].
-    return {**batch, "attention_mask": torch.zeros(1, 1, 1, 1), "layout": _layout(groups, sizes)}
+            start += length
+    return predicted_at, kept, ends_at
 
 
-def _layout(groups: Sequence[TokenizedGroup], sizes: Sequence[int]) -> AttentionLayout:
+def _attention(groups: Sequence[TokenizedGroup], sizes: Sequence[int]) -> AttentionLayout:
+    """Choose blocks for long groups, a padded grid for short ones."""
     if sum(sizes) < LONG_GROUP * len(sizes):
         return GridAttention(sizes, torch.cat([_group_mask(g, max(sizes)) for g in groups]))
     return BlockAttention(
@@ -156,7 +122,7 @@ def _layout(groups: Sequence[TokenizedGroup], sizes: Sequence[int]) -> Attention
 
 
 def _row_mask(groups: Sequence[TokenizedGroup], sizes: Sequence[int]) -> torch.Tensor:
-    """[1, 1, N, N]: the groups' own masks along the diagonal."""
+    """Put the groups' own masks along the diagonal of [1, 1, L, L]."""
     mask = torch.full((sum(sizes), sum(sizes)), torch.finfo(torch.float32).min)
     for start, size, group in zip(starts(sizes), sizes, groups, strict=True):
         mask[start : start + size, start : start + size] = _group_mask(group, size)[0, 0]
@@ -164,7 +130,7 @@ def _row_mask(groups: Sequence[TokenizedGroup], sizes: Sequence[int]) -> torch.T
 
 
 def _group_mask(group: TokenizedGroup, width: int) -> torch.Tensor:
-    """[1, 1, width, width]: the query for everyone, one's own segment, nothing later."""
+    """Let a token see the query and its own segment, nothing later; [1, 1, width, width]."""
     n = len(group.query_ids)
     lengths = [len(r) for r in group.response_ids]
     total = n + sum(lengths)
@@ -177,51 +143,3 @@ def _group_mask(group: TokenizedGroup, width: int) -> torch.Tensor:
     # Padding looks at earlier padding: a softmax over nothing is NaN.
     mask = torch.zeros(width, width).masked_fill_(~allowed, torch.finfo(torch.float32).min)
     return mask[None, None]
-
-
-def _longest_path(group: TokenizedGroup) -> int:
-    return len(group.query_ids) + max(map(len, group.response_ids))
-
-
-def _obstacle(config: Any) -> str:
-    """Why a model cannot be packed; "" where it can."""
-    if config.model_type not in PACKABLE:
-        return "not among the model types that were checked"
-    if config._attn_implementation not in ("sdpa", "eager", NAME):
-        return f"attention {config._attn_implementation}, which takes no 4D mask"
-    types = getattr(config, "layer_types", None) or ()
-    if set(types) - {"full_attention", "sliding_attention"}:
-        return f"layers of the types {', '.join(sorted(set(types)))}"
-    for name in (
-        "attn_logit_softcapping",
-        "use_bidirectional_attention",
-        "reorder_and_upcast_attn",
-    ):
-        if getattr(config, name, None):
-            return f"{name} is set"
-    return ""
-
-
-def _window(config: Any) -> int | None:
-    """Tokens of the sliding window; None where every layer sees everything."""
-    types = getattr(config, "layer_types", None)
-    if types is not None and "sliding_attention" not in types:
-        return None
-    window: int | None = getattr(config, "sliding_window", None)
-    return window
-
-
-def _drops_attention(config: Any) -> bool:
-    """Whether attention probabilities are dropped out in training, which only SDPA does."""
-    return any(getattr(config, name, 0) for name in ("attention_dropout", "attn_pdrop"))
-
-
-def _uses_layouts(model: Any) -> bool:
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    return on_cpu and has_our_attention(model)
-
-
-@functools.cache
-def _say_padded(what: str) -> None:
-    """Once for each reason."""
-    logger.warning("one row a response, the slower layout, for %s", what)

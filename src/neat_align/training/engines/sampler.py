@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from neat_align.errors import TrainingError, UnansweredError
-from neat_align.models.layout.packed import lay_out
-from neat_align.models.logprobs import to_device, token_logps
+from neat_align.models.layout import layout_of
+from neat_align.models.layout.rows import token_logps
 from neat_align.models.tokenized import TokenizedGroup
 from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
@@ -152,8 +152,8 @@ def mean_difference(
     model.eval()
     try:
         with torch.no_grad():
-            batch = to_device(lay_out(model, groups, pad_id), device)
-            own = token_logps(model, batch)[batch["response_mask"]]
+            rows = layout_of(model, pad_id).rows(groups).to(device)
+            own = token_logps(model, rows)[rows.response_mask]
     finally:
         model.train(was_training)
     return float((own.cpu().double() - torch.tensor(reported, dtype=torch.double)).abs().mean())
