@@ -126,7 +126,7 @@ def in_fresh_process(script: str, *words: str) -> int:
 
 @functools.cache
 def gemm_peak(dtype: torch.dtype) -> float:
-    """FLOP a second of the largest product this process reaches, [2048]³."""
+    """FLOP per second of the largest product this process reaches, [2048]³."""
     a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
     a @ b
     times = []

@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def measure(workload: common.Workload, dtype: torch.dtype, repeats: int) -> dict[str, Any]:
-    """One row: seconds a step of each side, and how far their weights are apart.
+    """One row: seconds per step of each side, and how far their weights are apart.
 
     A run has several steps, and is done once whatever `repeats` says: TRL's takes minutes.
     """

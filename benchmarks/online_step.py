@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def measure(workload: common.Workload, dtype: torch.dtype, repeats: int) -> dict[str, Any]:
-    """One row: seconds a response token of each side, and the ratio."""
+    """One row: seconds per response token of each side, and the ratio."""
     sides: dict[str, Callable[[], float]] = {
         "neat": lambda: neat_step(workload, dtype),
         "trl_grpo": lambda: grpo_step(GRPOTrainer, workload, dtype),
@@ -203,7 +203,7 @@ def make_queries(workload: common.Workload) -> list[str]:
 
 
 def tokenizer() -> Any:
-    """One token a word."""
+    """One token per word."""
     words = {"<pad>": 0, "<unk>": 1, "<eos>": sampling.EOS}
     words |= {f"w{i}": i for i in range(3, common.VOCABULARY)}
     inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))

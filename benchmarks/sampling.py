@@ -6,7 +6,7 @@ Eight queries under two steering prompts each, four responses to every prompt: 6
 to 16 prompts of about 256 tokens. The model's end token has a bias that makes responses 35
 tokens long on average, between 1 and 128. The rival is what TRL's trainers call without
 vLLM. Under greedy decoding both sides must draw the same tokens; the timed draws are
-random, and compared by tokens a second.
+random, and compared by tokens per second.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def measure(dtype: torch.dtype, repeats: int) -> dict[str, Any]:
-    """One row: tokens a second of both sides, and their ratio."""
+    """One row: tokens per second of both sides, and their ratio."""
     model = ending_model(dtype)
     prompts = make_prompts()
     check_same(model, prompts)

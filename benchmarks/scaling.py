@@ -1,4 +1,4 @@
-"""How cost grows: with responses a group, with the query's length, with the data set.
+"""How cost grows: with responses per group, with the query's length, with the data set.
 
     python benchmarks/scaling.py --json benchmarks/results/scaling.json
 
@@ -29,7 +29,7 @@ RESPONSE = 64
 RESPONSES = (2, 4, 8, 16, 32)
 QUERIES = (64, 256, 1024, 4096)
 SIZES = (100, 1_000, 10_000, 100_000)
-STEP = 64  # queries a step
+STEP = 64  # queries per step
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Writes docs/licences.md: the licence of every package that an installation brings.
+"""Write docs/licences.md: the licence of every package that an installation brings.
 
 python scripts/licences_page.py [--check]
 

@@ -1,4 +1,4 @@
-"""Writes docs/methods/: a page for each objective, from its code and the committed results.
+"""Write docs/methods/: a page for each objective, from its code and the committed results.
 
 python scripts/method_pages.py
 """
@@ -20,14 +20,14 @@ FOLDER = ROOT / "docs" / "methods"
 RESULTS = ROOT / "docs" / "results" / "comparison.json"
 SOURCE = "../../src/neat_align/objectives"
 TERMS = {
-    "lm": "the language-modelling term: the negative log-likelihood of the best response, nats a "
-    "token (rrhf, slic and pro: nats a response, as their papers have it). Falling means that "
-    "the policy makes its best answers likelier.",
+    "lm": "the language-modelling term: the negative log-likelihood of the best response, nats "
+    "per token (rrhf, slic and pro: nats per response, as their papers have it). Falling means "
+    "that the policy makes its best answers likelier.",
     "rank": "the ranking term. It falls as better-scored responses become likelier than worse "
     "ones; at a floor with rising `kl` the groups are ordered and training should stop.",
     "penalty": "the penalty on what negative prompts brought out; falling means that it became "
     "unlikely on the clean query. Watch `kl` and `logps/chosen` with it.",
-    "calibration": "the margin in nats a response that is still missing between best and worst.",
+    "calibration": "the margin in nats per response that is still missing between best and worst.",
     "odds_ratio": "−log σ of the difference in log-odds; log 2 = 0.69 means no preference yet.",
     "kto": "1 minus the value of a response, between 0 and 1 (times its weight); 0.5 at the start.",
     "d2o": "−log σ of the others' mean log-ratio against each negative's; 0.69 at the start.",
@@ -69,8 +69,8 @@ def index() -> str:
     named = [["method of `neat compare`", "what it is", "samples", "settings tried"]]
     for method in load_methods().values():
         if method.name != BASE:
-            sample = method.overlay["sample"]
-            counts = ", ".join(f"{n} {source}" for source, n in sample.items() if n)
+            sample = method.overlay.get("sample", {})
+            counts = ", ".join(f"{n} {source}" for source, n in sample.items() if n) or "none"
             tried = "; ".join(f"{k} {list(v)}" for k, v in method.search.items()) or "rates only"
             tried = f"as {method.tuned_as}" if method.tuned_as else tried
             named.append([f"`{method.name}`", method.about, counts, tried])
@@ -120,7 +120,7 @@ def _needs(objective: Objective) -> str:
     }
     found = [what for what, needed in asked.items() if needed]
     told = "; ".join(found) or "nothing beyond scores"
-    return f"{told.capitalize()}; {objective.min_responses} or more responses a group."
+    return f"{told.capitalize()}; {objective.min_responses} or more responses per group."
 
 
 def _parameters(cls: type[Objective]) -> str:

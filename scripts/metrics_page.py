@@ -1,4 +1,4 @@
-"""Writes docs/metrics.md: every figure that a training logs.
+"""Write docs/metrics.md: every figure that a training logs.
 
 python scripts/metrics_page.py
 """

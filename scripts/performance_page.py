@@ -1,4 +1,4 @@
-"""Writes docs/performance.md from the JSON that the benchmarks left.
+"""Write docs/performance.md from the JSON that the benchmarks left.
 
 python scripts/performance_page.py [--check]
 """
@@ -33,9 +33,9 @@ ABOUT = {
     "is how TRL's online trainers score.",
     "sampling": "64 responses to 16 prompts of about 256 tokens (8 queries, 2 steering prompts), "
     "35 tokens long on average and 128 at most, against `model.generate` on repeated prompts, "
-    "which is what TRL's trainers call without vLLM. The ratio is of tokens a second.",
+    "which is what TRL's trainers call without vLLM. The ratio is of tokens per second.",
     "online_step": "One whole step of `NEATTrainer` (64 responses sampled, scored, one optimiser "
-    "step) against one of TRL's `GRPOTrainer`: seconds a response token. `trl_grpo` is the "
+    "step) against one of TRL's `GRPOTrainer`: seconds per response token. `trl_grpo` is the "
     "trainer as installed, `trl_grpo_fast_logps` the same with the log-probs of TRL's A2PO "
     "trainer, which is faster on a CPU.",
     "dpo_step": "Whole DPO steps on the same eight pairs by `NEATTrainer` and by TRL's "
@@ -89,7 +89,7 @@ def tables(told: dict) -> list[str]:
     used = [i for i in range(len(rows[0])) if any(row[i] != "–" for row in rows[1:])]
     found = [grid([[row[i] for i in used] for row in rows])]
     if data:
-        head = ["queries", "seconds", "ms a query", "memory above the start"]
+        head = ["queries", "seconds", "ms per query", "memory above the start"]
         sizes = [(int(row["workload"].split()[1]), row) for row in data]
         found.append(
             grid(
@@ -112,7 +112,8 @@ def tables(told: dict) -> list[str]:
 
 def dataset_table(rows: list[dict]) -> str:
     """Write a line for each step and size."""
-    head = ["step", "queries", "seconds", "ms a query", "memory above the start", "disk a query"]
+    head = ["step", "queries", "seconds", "ms per query", "memory above the start"]
+    head.append("disk per query")
     lines = [
         [
             row["step"],

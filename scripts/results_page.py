@@ -1,4 +1,4 @@
-"""Writes docs/results.md, its pictures and the README's table from a comparison's JSON.
+"""Write docs/results.md, its pictures and the README's table from a comparison's JSON.
 
     neat compare world --seeds 10,11,12,13,14 --tune 4 --workers 2 --output runs/study
     python scripts/results_page.py runs/study/comparison.json
@@ -182,7 +182,15 @@ def stress(summary: dict) -> list[str]:
 
 
 def write_readme(summary: dict) -> None:
-    """Write the main figures of the base, the strongest rivals and NEAT into the README."""
+    """Put the table into the README, between its markers."""
+    path = ROOT / "README.md"
+    text = path.read_text()
+    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
+    path.write_text(f"{head}{BEGIN}\n{readme_table(summary)}\n{END}{tail}")
+
+
+def readme_table(summary: dict) -> str:
+    """Write the main figures of the base, the strongest rivals and NEAT."""
     table = summary["variants"]["main"]
     names = [n for n in ("base", "sft", "dpo", "neat_pp", "dpo_neg", "neat") if n in table]
     rows = [["test queries", *names]]
@@ -194,10 +202,7 @@ def write_readme(summary: dict) -> None:
         "the cases that NEAT loses: [docs/results.md](docs/results.md). Written by "
         "`scripts/results_page.py`."
     )
-    path = ROOT / "README.md"
-    text = path.read_text()
-    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
-    path.write_text(f"{head}{BEGIN}\n{_grid(rows)}\n\n{note}\n{END}{tail}")
+    return f"{_grid(rows)}\n\n{note}"
 
 
 def _title(metric: str) -> str:

@@ -1,4 +1,4 @@
-"""Writes docs/scaling.md: how a job grows, what was run where, and an estimate for a 7B model.
+"""Write docs/scaling.md: how a job grows, what was run where, and an estimate for a 7B model.
 
 python scripts/scaling_page.py [--check]
 
@@ -28,8 +28,8 @@ NEGATIVE_CONTEXT = 0.7  # share of the groups whose loss is computed a second ti
 CHARACTERS = 4.5  # of a token of English
 PEAK = 989e12  # FLOP/s of an H100 or H200 in bf16, dense, by its data sheet
 MFU = (0.2, 0.4)  # believed: share of it that training and scoring reach
-DRAWN = (2_500, 10_000)  # believed: tokens a second that vLLM draws of a 7B model on one GPU
-STATE = 12  # bytes a parameter in a checkpoint: float32 weights and AdamW's two moments
+DRAWN = (2_500, 10_000)  # believed: tokens per second that vLLM draws of a 7B model on one GPU
+STATE = 12  # bytes per parameter in a checkpoint: float32 weights and AdamW's two moments
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def estimate() -> list[str]:
         f"A query of {QUERY} tokens, {RESPONSES} responses of {RESPONSE} tokens on average, under "
         f"{STEERED} steering prompts of {STEERING} tokens and none, a reward model of the "
         f"same size, plausibility, and {NEGATIVE_CONTEXT:.0%} of the groups a second time in a "
-        "negative context. A forward pass is 2 FLOP a parameter and token, training 6; attention "
+        "negative context. A forward pass is 2 FLOP per parameter and token, training 6; attention "
         "and the LM head are left out. A group is read packed, its query once: "
         f"{group} tokens, where a row for each response would take {padded}.",
         table([["", *(f"{n:,} queries" for n in QUERIES)], *token_rows(drawn, trained, flops)]),
@@ -125,7 +125,7 @@ def storage(drawn: int) -> list[str]:
     lines.append(["a checkpoint, whatever the queries", bytes_of(STATE * PARAMETERS), "the same"])
     return [
         f"**Storage and the data path**, from `benchmarks/dataset.py` at {size:,} queries: "
-        f"{per_character:.2f} bytes on disk a character of query and responses (random words, "
+        f"{per_character:.2f} bytes on disk per character of query and responses (random words, "
         f"which compress worse than text), at {CHARACTERS} characters a token; {1e3 * path:.2f} ms "
         f"a query to write, read, score and write again; at most {memory / 2**20:.0f} MiB of "
         "memory above the start. An online run keeps none of its groups on disk but those that "

@@ -1,4 +1,4 @@
-"""The packed layout computes what one row a response computes: values and gradients."""
+"""The packed layout computes what one row per response computes: values and gradients."""
 
 import logging
 

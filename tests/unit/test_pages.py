@@ -1,5 +1,7 @@
 """Pages that scripts write are what the scripts would write."""
 
+import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +12,17 @@ ROOT = Path(__file__).resolve().parents[2]
 NOT_FOR_US = ("GPL", "AGPL", "Commons Clause", "not declared")
 
 
-@pytest.mark.parametrize("name", ["performance", "scaling"])
-def test_figures_are_those_of_the_benchmarks(name):
-    script = ROOT / "scripts" / f"{name}_page.py"
+@pytest.mark.parametrize("name", ["performance_page", "scaling_page", "method_pages"])
+def test_pages_are_what_the_code_and_the_benchmarks_say(name):
+    script = ROOT / "scripts" / f"{name}.py"
     done = subprocess.run([sys.executable, script, "--check"])
-    assert done.returncode == 0, f"run scripts/{name}_page.py again"
+    assert done.returncode == 0, f"run scripts/{name}.py again"
+
+
+def test_the_table_of_readme_is_that_of_the_study():
+    code = runpy.run_path(str(ROOT / "scripts" / "results_page.py"))
+    summary = json.loads((ROOT / "docs" / "results" / "comparison.json").read_text())
+    assert code["readme_table"](summary) in (ROOT / "README.md").read_text()
 
 
 def test_every_package_that_is_always_installed_is_listed_with_its_licence():
