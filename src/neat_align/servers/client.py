@@ -28,21 +28,15 @@ from neat_align.servers.answers import (
     Answer,
     Completion,
     before_stops,
-    page_text,
     parse_body,
     read_completion,
 )
 from neat_align.servers.checks import client_problems
 from neat_align.servers.dialect import Form, what_it_says
 from neat_align.servers.patience import Patience
-from neat_align.servers.refusals import fix_of, is_of_one_question
+from neat_align.servers.refusals import fix_of, is_of_one_question, text_of
 from neat_align.servers.secrets import SHORTEST, key_problems, read_key, strike
-from neat_align.servers.transport import (
-    Reply,
-    exchange,
-    open_http,
-    used_proxies,
-)
+from neat_align.servers.transport import Reply, exchange, open_http, what_failed
 from neat_align.types import Message
 
 __all__ = ["Answer", "ChatClient", "client_problems", "url_problems"]
@@ -182,6 +176,7 @@ class ChatClient:
         read: Callable[[bytes], Result],
         adapt: Callable[[Reply], bool] = lambda reply: False,
     ) -> Result:
+        """Send one request until its answer can be read; see `post` for what is raised."""
         problem, pause, attempt, gone = "", self.first_pause, 0, False
         moved = self._address != Address.of(self.url)
         while attempt < self.attempts:
@@ -193,7 +188,7 @@ class ChatClient:
                 reply = self._exchange("POST", asked.to(path), body())
             except httpx.RequestError as error:
                 attempt, gone = attempt + 1, isinstance(error, httpx.ConnectError)
-                problem = _what_failed(error)
+                problem = what_failed(error)
                 continue
             if reply.status == httpx.codes.OK:
                 try:
@@ -203,21 +198,34 @@ class ChatClient:
             if self._moves(asked, reply):
                 moved = True
                 continue
-            if reply.status != httpx.codes.OK and adapt(reply):
-                continue
             if reply.status != httpx.codes.OK:
-                problem = f"status {reply.status}: {_shown(self._safe(_text(reply)))}"
-                if reply.status == httpx.codes.NOT_FOUND and moved:
-                    problem = f"neither without nor with /v1 is there such a thing: {problem}"
-                if reply.status not in PASSING or b"insufficient_quota" in reply.content:
-                    self._refused(reply, problem)
+                if adapt(reply):
+                    continue
+                problem = self._passing(reply, moved)
                 pause = max(pause, min(reply.retry_after, self.longest_pause))
             attempt += 1
+        self._out_of_attempts(problem, gone)
+
+    def _passing(self, reply: Reply, moved: bool) -> str:
+        """Describe an error that another attempt may not meet; raise any other error.
+
+        Args:
+            reply: with a status other than 200.
+            moved: the address has been tried with and without /v1.
+        """
+        problem = f"status {reply.status}: {_shown(self._safe(text_of(reply)))}"
+        if reply.status == httpx.codes.NOT_FOUND and moved:
+            problem = f"neither without nor with /v1 is there such a thing: {problem}"
+        if reply.status not in PASSING or b"insufficient_quota" in reply.content:
+            self._refused(reply, problem)
+        return problem
+
+    def _out_of_attempts(self, problem: str, gone: bool) -> NoReturn:
+        """Raise the error of a question that failed in all attempts, or of the whole server."""
         why = f"{self.attempts} attempts, the last one: {problem}"
         fix = "see whether the server is well, and start again: what was answered is kept"
-        if gone or self.patience.is_out_after(broken=True):
-            raise self._error(why, fix)
-        raise self._error(why, fix, UnansweredError)
+        out = gone or self.patience.is_out_after(broken=True)
+        raise self._error(why, fix, ServerError if out else UnansweredError)
 
     def _moves(self, asked: Address, reply: Reply) -> bool:
         """Tell whether to repeat the request at another address: with /v1, or one set since."""
@@ -277,17 +285,6 @@ class ChatClient:
         """Strike the key out of an answer, and record how and by whom it was answered."""
         text, name = (strike(t, self.key_variable, SHORTEST) for t in (answer.text, model))
         return replace(answer, text=text, note=note, model=name)
-
-
-def _what_failed(error: httpx.RequestError) -> str:
-    proxies = used_proxies()
-    through = f" (through the proxy of ${proxies[0]})" if proxies else ""
-    return f"{type(error).__name__}{through}: {error}"
-
-
-def _text(reply: Reply) -> str:
-    page = reply.content.lstrip()[:1] == b"<"
-    return page_text(reply.content) if page else reply.content.decode(errors="replace")
 
 
 def _shown(text: str) -> str:

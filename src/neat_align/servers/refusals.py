@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from neat_align.servers.answers import page_text
 from neat_align.servers.transport import Reply
 
 OF_ONE_QUESTION = frozenset({400, 413, 422, 451})
@@ -20,6 +21,12 @@ def is_of_one_question(reply: Reply) -> bool:
     """Tell whether a refusal concerns this question alone."""
     flagged = reply.status == 403 and FLAGGED.search(reply.content)
     return reply.status in OF_ONE_QUESTION or bool(flagged)
+
+
+def text_of(reply: Reply) -> str:
+    """Return what a reply says: its body, or the title of an HTML page."""
+    is_page = reply.content.lstrip()[:1] == b"<"
+    return page_text(reply.content) if is_page else reply.content.decode(errors="replace")
 
 
 def fix_of(

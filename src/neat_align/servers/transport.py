@@ -94,9 +94,16 @@ def exchange(
     return Reply(response.status_code, bytes(content), kept)
 
 
-def used_proxies() -> list[str]:
+def _used_proxies() -> list[str]:
     """List the proxy variables that are set, without values, which may hold passwords."""
     return [name for name in _set(PROXIES) if "NO_PROXY" not in name.upper()]
+
+
+def what_failed(error: httpx.RequestError) -> str:
+    """Describe a request that got no answer, and the proxy that it went through."""
+    proxies = _used_proxies()
+    through = f" (through the proxy of ${proxies[0]})" if proxies else ""
+    return f"{type(error).__name__}{through}: {error}"
 
 
 def _environment_problem(error: Exception) -> RecipeError:
