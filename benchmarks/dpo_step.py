@@ -73,7 +73,7 @@ def neat_run(pairs: list[dict[str, str]], dtype: torch.dtype) -> tuple[Any, floa
     with tempfile.TemporaryDirectory() as folder:
         args = NEATConfig(**arguments(folder), per_device_train_batch_size=PAIRS)
         trainer = NEATTrainer(
-            model, args, DPO(beta=0.1), train_dataset=groups,
+            model, args=args, objective=DPO(beta=0.1), train_dataset=groups,
             processing_class=online_step.tokenizer(),
         )  # fmt: skip
         return model, online_step.timed(trainer.train) / STEPS

@@ -121,12 +121,12 @@ def neat_step(workload: common.Workload, dtype: torch.dtype) -> float:
         )
         trainer = NEATTrainer(
             sampling.ending_model(dtype, MEAN_LENGTH),
+            RewardModelScorer(scoring.make_reward_model(dtype), tokenizer()),
             args,
-            objective=RRHF(),
-            steering=STEERING,
-            reward_funcs=RewardModelScorer(scoring.make_reward_model(dtype), tokenizer()),
             train_dataset=[{"prompt": q} for q in queries],
             processing_class=tokenizer(),
+            objective=RRHF(),
+            steering=STEERING,
         )
         seconds = timed(trainer.train)
         return seconds / trainer.stopwatch.total_tokens["sampling"]
@@ -171,6 +171,8 @@ def grpo_step(kind: type, workload: common.Workload, dtype: torch.dtype) -> floa
             args=args,
             train_dataset=Dataset.from_list([{"prompt": q} for q in queries]),
             processing_class=tokenizer(),
+            objective=RRHF(),
+            steering=STEERING,
         )
         seconds = timed(trainer.train)
         assert len(drawn) == RESPONSES

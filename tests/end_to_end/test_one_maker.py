@@ -76,15 +76,15 @@ def test_offline_groups_are_those_of_the_online_loop(folder, model_dir, tokenize
     )  # fmt: skip
     trainer = NEATTrainer(
         load_causal_lm(model_dir),
+        "rewards.py:size",
         NEATConfig(
             output_dir="out", seed=3, max_steps=1, per_device_train_batch_size=4, use_cpu=True,
             max_new_tokens=5, negative_samples=3, add_data_responses=True, plausibility=0.5,
             reference_negative_fraction=0.5, steering_try_queries=0, save_strategy="no",
             disable_tqdm=True,
         ),
-        NEAT(),
-        "polite",
-        "rewards.py:size",
+        objective=NEAT(),
+        steering="polite",
         train_dataset=[Query.from_text(**_renamed(row)) for row in ROWS],
         processing_class=tokenizer,
         reference_model=load_causal_lm(folder / "base"),

@@ -29,8 +29,8 @@ def trained(path, tokenizer, queries, steering, base, adapter=None, **settings):
     groups = scored(queries)
     args = config(path, max_steps=1, learning_rate=5e-2, **settings)
     trainer = NEATTrainer(
-        base, args, DPO(), steering, train_dataset=groups, processing_class=tokenizer,
-        peft_config=adapter,
+        base, None, args, groups, processing_class=tokenizer, peft_config=adapter,
+        objective=DPO(), steering=steering,
     )  # fmt: skip
     trainer.train()
     return trainer
@@ -107,9 +107,8 @@ def test_a_new_adapter_is_drawn_from_the_seed(tmp_path, tokenizer, queries, stee
     def start(seed, before):
         torch.manual_seed(before)
         trainer = NEATTrainer(
-            make_llama(tokenizer), config(tmp_path, seed=seed), DPO(), steering,
-            train_dataset=scored(queries), processing_class=tokenizer,
-            peft_config=lora(),
+            make_llama(tokenizer), None, config(tmp_path, seed=seed), scored(queries),
+            processing_class=tokenizer, peft_config=lora(), objective=DPO(), steering=steering,
         )  # fmt: skip
         named = trainer.model.named_parameters()
         return torch.cat([p.detach().flatten() for n, p in named if "lora_A" in n])

@@ -178,9 +178,8 @@ def look(tmp_path, tokenizer, steering):
         given = {k: v for k, v in {**usual, **settings}.items() if k in known}
         before = transformers_logging.get_verbosity()
         trainer = NEATTrainer(
-            make_llama(tokenizer), NEATConfig(output_dir=str(folder), **given), NEAT(), steering,
-            length_reward, train_dataset=queries, eval_dataset=queries[:3],
-            processing_class=tokenizer,
+            make_llama(tokenizer), length_reward, NEATConfig(output_dir=str(folder), **given),
+            queries, queries[:3], processing_class=tokenizer, objective=NEAT(), steering=steering,
         )  # fmt: skip
         calls, passes = [], []
         draw = trainer.maker.policy.sample

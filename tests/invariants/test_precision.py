@@ -49,8 +49,9 @@ def qwen(tokenizer):
 def trained(model, tokenizer, queries, steering, path, objective=None, **settings):
     extra = {k: settings.pop(k) for k in ("peft_config",) if k in settings}
     trainer = NEATTrainer(
-        model, config(path, **{"max_steps": STEPS, **settings}), objective or NEAT(min_gap=0.0),
-        steering, train_dataset=groups(queries), processing_class=tokenizer, **extra,
+        model, args=config(path, **{"max_steps": STEPS, **settings}),
+        objective=objective or NEAT(min_gap=0.0), steering=steering,
+        train_dataset=groups(queries), processing_class=tokenizer, **extra,
     )  # fmt: skip
     before = {n: p.detach().clone() for n, p in trainer.model.named_parameters()}
     trainer.train()

@@ -61,12 +61,12 @@ def trainer_of(path, tokenizer, steering, dataset, objective=None, model=None, *
     extra = {k: settings.pop(k) for k in EXTRA if k in settings}
     return NEATTrainer(
         model if model is not None else make_llama(tokenizer),
-        config(path, **settings),
-        objective or NEAT(),
-        steering,
         **{"reward_funcs": length_reward, **extra},
+        args=config(path, **settings),
         train_dataset=dataset,
         processing_class=tokenizer,
+        objective=objective or NEAT(),
+        steering=steering,
     )
 
 

@@ -91,13 +91,13 @@ def trained(model, output, tokenizer, **settings):
     torch.manual_seed(0)  # of the adapter
     trainer = NEATTrainer(
         model,
-        config(output, **settings),
-        NEAT(min_gap=0.0),
-        STEERING,
         length_reward,
-        train_dataset=QUERIES,
+        config(output, **settings),
+        QUERIES,
         processing_class=tokenizer,
         peft_config=LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"),
+        objective=NEAT(min_gap=0.0),
+        steering=STEERING,
     )
     trainer.train()
     return {n: p.detach().clone() for n, p in trainer.model.named_parameters()}

@@ -68,14 +68,14 @@ def main(directory, kind, groups_a_rank, max_tokens):
     )
     trainer = NEATTrainer(
         make_llama(tokenizer),
-        args,
-        NEAT(),
-        STEERING,
         length_reward,
-        train_dataset=dataset,
+        args,
+        dataset,
         eval_dataset=HELD_OUT if kind == "online" else None,
         processing_class=tokenizer,
         peft_config=lora,
+        objective=NEAT(),
+        steering=STEERING,
     )
     trainer.train()
     if trainer.is_world_process_zero():

@@ -35,11 +35,11 @@ def main(model, output, kind=""):
         VLLMGeneration.sync_weights = lambda self: None
     trainer = NEATTrainer(
         load_causal_lm(model),
-        config(Path(output), learning_rate=1e-3, engine="vllm"),
-        NEAT(min_gap=0.0),
-        STEERING,
         length_reward,
-        train_dataset=QUERIES,
+        config(Path(output), learning_rate=1e-3, engine="vllm"),
+        QUERIES,
+        objective=NEAT(min_gap=0.0),
+        steering=STEERING,
     )
     trainer.train()
 

@@ -29,7 +29,7 @@ def make(tmp_path, tokenizer, steering, queries):
         from tests.invariants import test_trainer as usual
 
         return usual.NEATTrainer(
-            given.pop("model", None) or make_llama(tokenizer), usual.config(tmp_path),
+            given.pop("model", None) or make_llama(tokenizer), args=usual.config(tmp_path),
             steering=steering, reward_funcs=usual.length_reward, train_dataset=queries,
             processing_class=tokenizer, optimizers=optimizers, **given,
         )  # fmt: skip
@@ -233,8 +233,8 @@ def test_a_setting_changed_afterwards_is_looked_at(make, tmp_path, tokenizer, st
     args.temperature = -1
     with pytest.raises(NeatError, match="max_steps=0") as caught:
         NEATTrainer(
-            make_llama(tokenizer), args, None, steering, length_reward,
-            train_dataset=queries, processing_class=tokenizer,
+            make_llama(tokenizer), length_reward, args, queries,
+            processing_class=tokenizer, steering=steering,
         )  # fmt: skip
     assert "temperature" in str(caught.value)
 

@@ -33,6 +33,7 @@ def takes_a_name(completions, log_metric):
 def trained(path, tokenizer, steering, queries, function, **settings):
     trainer = NEATTrainer(
         make_llama(tokenizer),
+        function,
         NEATConfig(
             output_dir=str(path),
             max_steps=2,
@@ -46,10 +47,9 @@ def trained(path, tokenizer, steering, queries, function, **settings):
             disable_tqdm=True,
             **settings,
         ),
-        NEAT(),
-        steering,
-        reward_funcs=function,
-        train_dataset=queries,
+        queries,
+        objective=NEAT(),
+        steering=steering,
         processing_class=tokenizer,
         sampler=ScriptedSampler(lambda request: "a" if "mean" in request.steering else "a bcd"),
     )

@@ -139,6 +139,17 @@ def test_what_cannot_be_is_told_in_three_parts(make, given, words):
     assert text.count("why: ") == text.count("fix: ") > 0
 
 
+@pytest.mark.parametrize(
+    ("wrong", "belongs"), [(NEAT(), "objective"), (DPO, "objective"), (NEATConfig, "args")], ids=str
+)
+def test_the_order_is_told_where_another_was_meant(model_dir, tmp_path, wrong, belongs):
+    wrong = config(tmp_path) if wrong is NEATConfig else wrong
+    with pytest.raises(InputError) as caught:
+        NEATTrainer(model_dir, wrong, [{"prompt": "a"}], train_dataset=TEXTS)
+    assert f"give it as {belongs}=" in str(caught.value)
+    assert "NEATTrainer(model, reward_funcs, args, train_dataset" in str(caught.value)
+
+
 def test_settings_of_the_trainers_own_class_are_refused(make, tmp_path):
     with pytest.raises(InputError, match="NEATConfig"):
         make(args=TrainingArguments(output_dir=str(tmp_path), use_cpu=True))

@@ -1,25 +1,54 @@
-"""What users give `NEATTrainer`, as what it works with; all that cannot be is told at once."""
+"""The arguments of `NEATTrainer` as users give them: their types, their order and their names."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
-from neat_align.errors import InputError, ModelError, RecipeError, SeveralErrors, nearest
-from neat_align.objectives import NEAT, OBJECTIVES, Objective
+import datasets
+import torch
+from peft import PeftConfig, PeftModel
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import Dataset
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from neat_align.data import DataSpec
+from neat_align.errors import InputError, RecipeError, nearest
+from neat_align.objectives import Objective
+from neat_align.prompts.steering import Steering
+from neat_align.sampling.base import Sampler
+from neat_align.scoring import Scorer
 from neat_align.training.config import NEATConfig
-from neat_align.training.given_objects import object_problems
-from neat_align.training.records import Records, evaluation_sets
 
-T = TypeVar("T")
+Model: TypeAlias = PreTrainedModel | PeftModel | str | Path
+Reward: TypeAlias = Scorer | torch.nn.Module | Callable[..., Any] | str | Path
+Rewards: TypeAlias = Reward | Sequence[Reward]
+Settings: TypeAlias = NEATConfig | Mapping[str, Any]
+HubData: TypeAlias = datasets.Dataset | datasets.IterableDataset | datasets.DatasetDict
+Data: TypeAlias = HubData | Dataset[Any] | Iterable[Any] | DataSpec | str | Path
+HeldOut: TypeAlias = Data | Mapping[str, Data]
+Tokenizer: TypeAlias = PreTrainedTokenizerBase | ProcessorMixin | str | Path
+Callback: TypeAlias = TrainerCallback | type[TrainerCallback]
+Callbacks: TypeAlias = Callback | Sequence[Callback]
+Optimizers: TypeAlias = tuple[Optimizer | None, LRScheduler | None]
+OptimizerClass: TypeAlias = tuple[type[Optimizer], Mapping[str, Any]]
+Adapter: TypeAlias = PeftConfig | Mapping[str, Any]
+Loss: TypeAlias = Objective | type[Objective] | str | Mapping[str, Any]
+Prompts: TypeAlias = Steering | str | Path | Mapping[str, Any]
 
-ARGUMENTS = (
-    "model", "args", "objective", "steering", "reward_funcs", "reward_weights", "train_dataset",
-    "eval_dataset", "processing_class", "peft_config", "reference_model", "sampler", "callbacks",
-    "optimizers", "optimizer_cls_and_kwargs",
-)  # fmt: skip
+ORDER = (
+    "NEATTrainer(model, reward_funcs, args, train_dataset, eval_dataset, processing_class, "
+    "callbacks, optimizers, peft_config), and objective=…, steering=… by name"
+)
 
 INSTEAD = {
     "compute_metrics": "what is measured of answers are rewards: give a function in reward_funcs",
@@ -51,25 +80,54 @@ INSTEAD = {
 """An argument that other trainers have → what to do here."""
 
 
-class Collected:
-    """Everything that is wrong with arguments, to be raised together."""
+@dataclass(frozen=True)
+class Arguments:
+    """Hold the arguments of a `NEATTrainer` unread; see there what each means."""
 
-    def __init__(self) -> None:
-        self.errors: list[InputError] = []
+    model: Model
+    reward_funcs: Rewards | None = None
+    args: Settings | None = None
+    train_dataset: Data | None = None
+    eval_dataset: HeldOut | None = None
+    processing_class: Tokenizer | None = None
+    callbacks: Callbacks | None = None
+    optimizers: Optimizers = (None, None)
+    peft_config: Adapter | None = None
+    objective: Loss | None = None
+    steering: Prompts | None = None
+    reward_weights: Sequence[float] | None = None
+    reference_model: Model | None = None
+    sampler: Sampler | None = None
+    optimizer_cls_and_kwargs: OptimizerClass | None = None
 
-    def of(self, make: Callable[..., T], *given: Any) -> T | None:
-        """What is made of an argument; None where that failed, which is kept."""
-        try:
-            return make(*given)
-        except SeveralErrors as several:
-            self.errors += several.errors
-        except InputError as error:
-            self.errors.append(error)
-        return None
+    def misplaced(self) -> Iterator[InputError]:
+        """Tell of settings, an objective or a steering pair where rewards or data belong."""
+        for name in ("reward_funcs", "train_dataset", "eval_dataset"):
+            belongs = _belongs(getattr(self, name))
+            if belongs:
+                given = f"{name}: something of type {type(getattr(self, name)).__name__}"
+                fix = f"give it as {belongs}=…; the order is {ORDER}"
+                yield RecipeError(given, f"it belongs to {belongs}", fix)
+
+
+def _belongs(given: object) -> str | None:
+    """Name the argument that something of another kind was meant as; None where none is known."""
+    kind = given if isinstance(given, type) else type(given)
+    for meant, name in (
+        (TrainingArguments, "args"),
+        (Objective, "objective"),
+        (Steering, "steering"),
+    ):
+        if issubclass(kind, meant):
+            return name
+    return None
+
+
+ARGUMENTS = tuple(field.name for field in fields(Arguments))
 
 
 def unknown_arguments(given: Mapping[str, Any]) -> list[InputError]:
-    """Arguments that `NEATTrainer` does not take."""
+    """List an error for every argument that `NEATTrainer` does not take."""
     problems: list[InputError] = []
     for name in given:
         fix = INSTEAD.get(name) or nearest(name, ARGUMENTS)
@@ -79,218 +137,3 @@ def unknown_arguments(given: Mapping[str, Any]) -> list[InputError]:
             RecipeError(f"the argument {name}", "NEATTrainer takes none so called", fix)
         )
     return problems
-
-
-def model_problems(model: Any) -> Iterator[InputError]:
-    """That it is no causal language model, as far as that shows without loading one."""
-    if isinstance(model, str | Path):
-        return  # looked at where it is loaded
-    fix = "give a directory, a hub id, or AutoModelForCausalLM.from_pretrained(…)"
-    if isinstance(model, type) or not hasattr(model, "forward") or not hasattr(model, "config"):
-        name = model.__name__ if isinstance(model, type) else type(model).__name__
-        yield ModelError(f"a model of type {name}", "it is no language model", fix)
-    elif getattr(model, "get_output_embeddings", lambda: True)() is None:
-        why = "it has no head that predicts tokens, so it can answer nothing"
-        yield ModelError(f"a model of type {type(model).__name__}", why, fix)
-    else:
-        yield from object_problems(model)
-
-
-def settings_of(given: Any, model: Any) -> NEATConfig:
-    """The settings: a `NEATConfig`, a mapping of its fields, or the defaults.
-
-    Without any, output goes to a directory called like the model, with "-NEAT" behind it.
-
-    Raises:
-        RecipeError: something else, `TrainingArguments` included: which of their values are
-            wanted and which are only their defaults, they do not tell.
-    """
-    if isinstance(given, NEATConfig):
-        given.check()
-        return given
-    if given is None or isinstance(given, Mapping):
-        return NEATConfig(
-            **{"output_dir": f"{Path(name_of(model) or 'model').name}-NEAT"} | dict(given or {})
-        )
-    fix = "give NEATConfig(output_dir=…, …), which takes every field of TrainingArguments"
-    if isinstance(given, str | Path):
-        fix = f"give NEATConfig(output_dir={str(given)!r})"
-    raise RecipeError(f"args of type {type(given).__name__}", "they are no NEATConfig", fix)
-
-
-def objective_of(given: Any) -> Objective:
-    """The objective: one, its class, its name, a mapping as in a recipe; NEAT for None.
-
-    Raises:
-        RecipeError: there is none of that name, or it does not take such parameters.
-    """
-    if given is None:
-        return NEAT()
-    if isinstance(given, str):
-        return objective_of({"name": given})
-    if isinstance(given, Mapping):
-        name, parameters = str(given.get("name", NEAT.name)), dict(given)
-        parameters.pop("name", None)
-        if name.lower() not in OBJECTIVES:
-            why = "there is no such objective"
-            raise RecipeError(f"objective {name!r}", why, nearest(name.lower(), OBJECTIVES))
-        return _made(OBJECTIVES[name.lower()], parameters)
-    if isinstance(given, type):
-        return _made(given, {}) if issubclass(given, Objective) else _no_objective(given)
-    return given if _is_objective(given) else _no_objective(given)
-
-
-def _is_objective(given: Any) -> bool:
-    return callable(given) and hasattr(given, "needs_reference") and hasattr(given, "name")
-
-
-def _made(kind: type[Objective], parameters: dict[str, Any]) -> Objective:
-    try:
-        return kind(**parameters)
-    except (TypeError, ValueError) as error:
-        given = f"objective {kind.__name__} with {parameters}"
-        known = ", ".join(getattr(kind, "__dataclass_fields__", {})) or "none"
-        raise RecipeError(given, str(error), f"its parameters are: {known}") from error
-
-
-def _no_objective(given: Any) -> Objective:
-    raise RecipeError(
-        f"an objective of type {type(given).__name__}",
-        "it is no objective: it does not say what it needs of the groups",
-        "give NEAT(), DPO(beta=0.1) …, a name, or a subclass of neat_align.objectives.Objective",
-    )
-
-
-def rewards_of(given: Any, weights: Sequence[float] | None) -> list[Any]:
-    """The rewards as a list, with one finite weight for each where there are weights.
-
-    Raises:
-        RecipeError: an empty place, or weights that do not fit.
-    """
-    rewards = list(given) if isinstance(given, list | tuple) else [given] * (given is not None)
-    if any(reward is None for reward in rewards):
-        why = "one of them is None"
-        raise RecipeError("reward_funcs", why, "leave it out of the list")
-    if weights is None:
-        return rewards
-    if isinstance(weights, str | bytes) or not isinstance(weights, Sequence):
-        why = "they are no list of numbers"
-        raise RecipeError(f"reward_weights={weights!r}", why, "give one number for each reward")
-    if len(weights) != len(rewards):
-        given_ = f"{len(weights)} reward_weights for {len(rewards)} reward_funcs"
-        raise RecipeError(given_, "each reward needs one weight", "give one number for each")
-    if not all(isinstance(w, int | float) and math.isfinite(w) for w in weights):
-        why = "a weight is a finite number"
-        raise RecipeError(f"reward_weights={list(weights)}", why, "correct it")
-    return rewards
-
-
-def adapter_of(given: Any) -> Any:
-    """The adapter's config: peft's own, or a mapping of its fields (LoRA's by default).
-
-    Raises:
-        RecipeError: something else, or fields that the adapter does not have.
-    """
-    from peft import LoraConfig, PeftConfig, get_peft_config
-
-    if given is None or isinstance(given, PeftConfig):
-        return given
-    if not isinstance(given, Mapping):
-        why = "it is no config of an adapter"
-        fix = "give LoraConfig(r=16), or {'r': 16}"
-        raise RecipeError(f"peft_config of type {type(given).__name__}", why, fix)
-    known = LoraConfig.__dataclass_fields__
-    unknown = [name for name in given if name not in known]
-    if "peft_type" not in given and unknown:
-        raise RecipeError(
-            f"peft_config: {', '.join(map(repr, unknown))}",
-            "LoraConfig has no such field",
-            nearest(str(unknown[0]), known),
-        )
-    defaults = {"task_type": "CAUSAL_LM"}
-    if "target_modules" not in given:
-        defaults["target_modules"] = "all-linear"
-    try:
-        if "peft_type" in given:
-            return get_peft_config({**defaults, **given})
-        return LoraConfig(**{**defaults, **given})
-    except (KeyError, TypeError, ValueError) as error:
-        given_ = f"peft_config={dict(given)}"
-        raise RecipeError(given_, str(error), "correct it, or give a LoraConfig") from error
-
-
-def callbacks_of(given: Any) -> list[Any]:
-    """The callbacks as a list.
-
-    Raises:
-        RecipeError: something among them is none.
-    """
-    from transformers import TrainerCallback
-
-    several = list(given) if isinstance(given, list | tuple) else [given] * (given is not None)
-    for one in several:
-        if not issubclass(one if isinstance(one, type) else type(one), TrainerCallback):
-            why = "it is no TrainerCallback"
-            fix = "subclass transformers.TrainerCallback, and give an instance"
-            raise RecipeError(f"a callback of type {type(one).__name__}", why, fix)
-    return several
-
-
-def queries_needed(args: NEATConfig | None) -> int | None:
-    """Rows that the steps of a training take of a stream; None where steps are not counted."""
-    if args is None or args.max_steps < 1:
-        return None
-    batches = args.gradient_accumulation_steps * args.world_size
-    return args.max_steps * args.per_device_train_batch_size * batches
-
-
-def datasets_of(
-    train: Any, evaluation: Any, args: NEATConfig | None, problems: Collected
-) -> tuple[Records, Records | dict[str, Records] | None]:
-    """The data sets as records."""
-    trained = problems.of(Records, train, "train_dataset", queries_needed(args))
-    held_out = problems.of(evaluation_sets, evaluation)
-    return trained if trained is not None else Records(()), held_out
-
-
-def name_of(model: Any) -> str:
-    """A model's directory or id, "" where it has none."""
-    if isinstance(model, str | Path):
-        return str(model)
-    return str(getattr(getattr(model, "config", None), "_name_or_path", "") or "")
-
-
-def tokenizer_of(given: Any, model: Any) -> Any:
-    """The tokenizer: one, the name of one, or that of the model.
-
-    Raises:
-        ModelError: there is none, or it is something else.
-    """
-    from neat_align.models import load_tokenizer
-
-    if given is None and not name_of(model):
-        why = "the model does not tell where it came from, so its tokenizer cannot be loaded"
-        raise ModelError("no processing_class", why, "give the tokenizer as processing_class")
-    if given is None or isinstance(given, str | Path):
-        return load_tokenizer(name_of(model) if given is None else given)
-    inner = getattr(given, "tokenizer", given)  # a processor of texts and pictures has one
-    if not hasattr(inner, "eos_token_id") or not callable(inner):
-        why = "it is no tokenizer"
-        fix = "give AutoTokenizer.from_pretrained(…), a directory or a hub id"
-        raise ModelError(f"processing_class of type {type(given).__name__}", why, fix)
-    return inner
-
-
-def reference_of(given: Any) -> Any:
-    """The reference model: one, or the name of one, which is loaded.
-
-    Raises:
-        ModelError: there is none of that name, or it is something else.
-    """
-    if isinstance(given, str | Path):
-        from neat_align.models import load_causal_lm
-
-        return load_causal_lm(given, "float32", "cpu")
-    for problem in model_problems(given) if given is not None else ():
-        raise ModelError(f"reference_model: {problem.given}", problem.why, problem.fix)
-    return given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ from neat_align.errors import InputError, raise_all
 from neat_align.objectives import NEAT, Objective
 from neat_align.prompts.chat import PromptFormat, conversation_problems
 from neat_align.prompts.steering import Steering
-from neat_align.training.arguments import (
+from neat_align.sampling.base import Sampler
+from neat_align.training.argument_values import (
     Collected,
     adapter_of,
     callbacks_of,
@@ -19,9 +20,10 @@ from neat_align.training.arguments import (
     objective_of,
     rewards_of,
     settings_of,
-    unknown_arguments,
 )
+from neat_align.training.arguments import Arguments, unknown_arguments
 from neat_align.training.config import NEATConfig
+from neat_align.training.given_objects import class_of, optimizers_of, sampler_of
 from neat_align.training.held_out import evaluation_needs, sets_of
 from neat_align.training.measured import trainer_name
 from neat_align.training.objective_terms import objective_problems
@@ -35,9 +37,12 @@ class Given:
     """The arguments of a `NEATTrainer` as it works with them.
 
     Attributes:
+        arguments: as they were given, for what is loaded later: model, reference, tokenizer.
+        optimizer_class: the optimiser's class with its arguments, where one was given.
         negative_context: that of the settings, or else what the objective suggests.
     """
 
+    arguments: Arguments
     args: NEATConfig
     objective: Objective
     steering: Steering | None
@@ -46,6 +51,9 @@ class Given:
     callbacks: list[Any]
     trained: Records
     held_out: Records | Mapping[str, Records] | None
+    sampler: Sampler | None
+    optimizers: tuple[Any, Any]
+    optimizer_class: tuple[Any, dict[str, Any]] | None
 
     @property
     def negative_context(self) -> float:
@@ -80,20 +88,8 @@ class Given:
             raise_all(conversation_problems(asked, prompt_format))
 
 
-def read_arguments(
-    model: Any,
-    args: Any,
-    objective: Any,
-    steering: Any,
-    reward_funcs: Any,
-    reward_weights: Sequence[float] | None,
-    train_dataset: Any,
-    eval_dataset: Any,
-    peft_config: Any,
-    callbacks: Any,
-    unknown: Mapping[str, Any],
-) -> Given:
-    """The arguments of a `NEATTrainer`.
+def read_arguments(arguments: Arguments, unknown: Mapping[str, Any]) -> Given:
+    """Read the arguments of a `NEATTrainer`.
 
     Args:
         unknown: those that it does not take.
@@ -102,18 +98,32 @@ def read_arguments(
         InputError: any of them cannot be, or something is missing; all of it at once.
     """
     problems = Collected()
-    problems.errors += [*unknown_arguments(unknown), *model_problems(model)]
-    settings = problems.of(settings_of, args, model)
-    loss = problems.of(objective_of, objective) or NEAT()
-    pair = problems.of(Steering.from_value, steering) if steering is not None else None
-    rewards = problems.of(rewards_of, reward_funcs, reward_weights) or []
-    adapter = problems.of(adapter_of, peft_config)
-    watching = problems.of(callbacks_of, callbacks) or []
-    trained, held_out = datasets_of(train_dataset, eval_dataset, settings, problems)
-    raise_all(problems.errors)
-    given = Given(settings, loss, pair, rewards, adapter, watching, trained, held_out)
+    problems.errors += [*arguments.misplaced(), *unknown_arguments(unknown)]
+    raise_all(problems.errors if any(arguments.misplaced()) else [])
+    given = _read(arguments, problems)
     raise_all(given.needs())
+    settings = given.args
     if settings.metric_for_best_model is not None:
-        names = list(sets_of(held_out))
+        names = list(sets_of(given.held_out))
         settings.metric_for_best_model = trainer_name(settings.metric_for_best_model, names)
     return given
+
+
+def _read(given: Arguments, problems: Collected) -> Given:
+    problems.errors += model_problems(given.model)
+    settings = problems.of(settings_of, given.args, given.model)
+    loss = problems.of(objective_of, given.objective) or NEAT()
+    pair = None if given.steering is None else problems.of(Steering.from_value, given.steering)
+    rewards = problems.of(rewards_of, given.reward_funcs, given.reward_weights) or []
+    adapter = problems.of(adapter_of, given.peft_config)
+    watching = problems.of(callbacks_of, given.callbacks) or []
+    trained, held_out = datasets_of(given.train_dataset, given.eval_dataset, settings, problems)
+    sampler = problems.of(sampler_of, given.sampler)
+    optimizers = problems.of(optimizers_of, given.optimizers) or (None, None)
+    made = problems.of(class_of, given.optimizer_cls_and_kwargs, optimizers[0])
+    raise_all(problems.errors)
+    assert settings is not None  # or there would have been a problem
+    return Given(
+        given, settings, loss, pair, rewards, adapter, watching, trained, held_out, sampler,
+        optimizers, made,
+    )  # fmt: skip

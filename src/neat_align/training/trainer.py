@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,24 @@ from neat_align.errors import NonFiniteLossError, raise_all
 from neat_align.objectives import Objective
 from neat_align.prompts.chat import PromptFormat
 from neat_align.prompts.prohibition import prohibition_warnings
-from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Sampler
 from neat_align.sampling.groups import draw_seed
 from neat_align.sampling.verdict import SteeringTrial
+from neat_align.training.argument_values import reference_of, tokenizer_of
 from neat_align.training.arguments import (
-    reference_of,
-    tokenizer_of,
+    Adapter,
+    Arguments,
+    Callbacks,
+    Data,
+    HeldOut,
+    Loss,
+    Model,
+    OptimizerClass,
+    Optimizers,
+    Prompts,
+    Rewards,
+    Settings,
+    Tokenizer,
 )
 from neat_align.training.assembly import make_maker, make_reference, make_scorers, prepared_model
 from neat_align.training.batches import MicroBatch, TrainingPass
@@ -39,14 +50,7 @@ from neat_align.training.config import NEATConfig
 from neat_align.training.engines import EngineSampler, engine_problems, engine_sampler
 from neat_align.training.evaluation import EvaluatingTrainer
 from neat_align.training.given import Given, read_arguments
-from neat_align.training.given_objects import (
-    class_of,
-    optimizer_problems,
-    optimizers_of,
-    reference_problems,
-    sampler_of,
-    say_unread,
-)
+from neat_align.training.given_objects import optimizer_problems, reference_problems, say_unread
 from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
@@ -72,31 +76,31 @@ from neat_align.types import Group
 
 
 class NEATTrainer(EvaluatingTrainer):
-    """Aligns a causal language model with groups of its own answers.
+    """Align a causal language model by groups of its own answers.
 
     Args:
         model: a model, directory or hub id.
+        reward_funcs: one or several scorers: callables in TRL's signature, model ids,
+            directories, modules, "file.py:function", "polarity" (reward-free).
         args: a `NEATConfig`, a mapping of its fields, or None for its defaults.
+        train_dataset: queries, texts, conversations or rows in one of TRL's formats, in a
+            list, a `datasets.Dataset`, a DataFrame, a file or a stream (sampled online); or
+            stored, scored groups (offline). Of a stream as many rows are read as max_steps
+            needs.
+        eval_dataset: what `train_dataset` may be, or several by their names; see
+            `training.evaluation`.
+        processing_class: tokenizer, or the name of one; that of `model` when None.
+        callbacks, optimizers, optimizer_cls_and_kwargs: the Trainer's.
+        peft_config: LoRA or another adapter to train instead of all weights, also as a
+            mapping: {"r": 16}.
         objective: what to minimise: an objective, its class, its name, or a mapping as in a
             recipe; `NEAT()` when None.
         steering: the positive and negative prompts, as a `Steering`, a name ("polite"), a
             YAML or JSON file, or a mapping ({"negative": "Be rude."}); needed when queries
             are sampled or `negative_context` is used.
-        reward_funcs: one or several scorers: callables in TRL's signature, model ids,
-            directories, modules, "file.py:function", "polarity" (reward-free).
-        reward_weights: one weight for each of them, 1 by default.
-        train_dataset: queries, texts, conversations or rows in one of TRL's formats, in a
-            list, a `datasets.Dataset`, a DataFrame, a file or a stream (sampled online); or
-            stored, scored groups (offline). Of a stream as many rows are read as max_steps
-            needs.
-        processing_class: tokenizer, or the name of one; that of `model` when None.
-        peft_config: LoRA or another adapter to train instead of all weights, also as a
-            mapping: {"r": 16}.
+        reward_weights: one weight for each of the reward_funcs, 1 by default.
         reference_model: what to compare with instead of the initial policy, or its name.
         sampler: draws instead of the policy itself (a server, a script).
-        eval_dataset: what `train_dataset` may be, or several by their names; see
-            `training.evaluation`.
-        callbacks, optimizers, optimizer_cls_and_kwargs: the Trainer's.
 
     Raises:
         RecipeError: what is given does not fit together (say, an objective that needs
@@ -108,30 +112,30 @@ class NEATTrainer(EvaluatingTrainer):
 
     def __init__(
         self,
-        model: Any,
-        args: NEATConfig | Mapping[str, Any] | None = None,
-        objective: Objective | type[Objective] | str | Mapping[str, Any] | None = None,
-        steering: Steering | str | Path | Mapping[str, Any] | None = None,
-        reward_funcs: Any = None,
+        model: Model,
+        reward_funcs: Rewards | None = None,
+        args: Settings | None = None,
+        train_dataset: Data | None = None,
+        eval_dataset: HeldOut | None = None,
+        processing_class: Tokenizer | None = None,
+        callbacks: Callbacks | None = None,
+        optimizers: Optimizers = (None, None),
+        peft_config: Adapter | None = None,
+        *,
+        objective: Loss | None = None,
+        steering: Prompts | None = None,
         reward_weights: Sequence[float] | None = None,
-        train_dataset: Any = None,
-        processing_class: Any = None,
-        peft_config: Any = None,
-        reference_model: Any = None,
+        reference_model: Model | None = None,
         sampler: Sampler | None = None,
-        eval_dataset: Any = None,
-        callbacks: Any = None,
-        optimizers: tuple[Any, Any] = (None, None),
-        optimizer_cls_and_kwargs: tuple[Any, dict[str, Any]] | None = None,
+        optimizer_cls_and_kwargs: OptimizerClass | None = None,
         **unknown: Any,
     ) -> None:
-        given = read_arguments(
-            model, args, objective, steering, reward_funcs, reward_weights, train_dataset,
-            eval_dataset, peft_config, callbacks, unknown,
+        arguments = Arguments(
+            model, reward_funcs, args, train_dataset, eval_dataset, processing_class, callbacks,
+            optimizers, peft_config, objective, steering, reward_weights, reference_model, sampler,
+            optimizer_cls_and_kwargs,
         )  # fmt: skip
-        sampler = sampler_of(sampler)
-        optimizers = optimizers_of(optimizers)
-        made_optimizer = class_of(optimizer_cls_and_kwargs, optimizers[0])
+        given = read_arguments(arguments, unknown)
         args, self.objective, self.steering = given.args, given.objective, given.steering
         for text in prohibition_warnings(self.steering) if self.steering else ():
             warnings.warn(text, stacklevel=2)
@@ -143,14 +147,14 @@ class NEATTrainer(EvaluatingTrainer):
         model, self.config_dropout = trained.model, trained.dropout
         other = reference_of(reference_model)
         raise_all(reference_problems(other, model, tokenizer))
-        raise_all(optimizer_problems(optimizers[0], model))
+        raise_all(optimizer_problems(given.optimizers[0], model))
         self.reference = make_reference(
             args, self.objective, given.samples, model, other, trained.came_with_adapter
         )
-        say_unread(given.samples, reward_funcs, sampler, other, self.reference is not None)
+        say_unread(given.samples, reward_funcs, given.sampler, other, self.reference is not None)
         self.stopwatch = Stopwatch()
         self.maker = (
-            self._maker(args, model, given.rewards, reward_weights, sampler)
+            self._maker(args, model, given.rewards, reward_weights, given.sampler)
             if given.samples
             else None
         )
@@ -174,12 +178,12 @@ class NEATTrainer(EvaluatingTrainer):
             data_collator=list,
             processing_class=tokenizer,
             callbacks=given.callbacks,
-            optimizers=optimizers,
-            optimizer_cls_and_kwargs=made_optimizer,
+            optimizers=given.optimizers,
+            optimizer_cls_and_kwargs=given.optimizer_class,
         )
         if self.reference is not None:  # in the precision of the policy's passes
             self.reference.precision = self.accelerator.autocast
-        self._check_launched(given, model, draws=given.samples and sampler is None)
+        self._check_launched(given, model, draws=given.samples and given.sampler is None)
         # compute_loss divides by the groups of the global batch, exactly, whatever the
         # accumulation and the number of ranks; the Trainer must not divide again.
         self.loss_is_scaled_for_ga = True

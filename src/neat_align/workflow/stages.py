@@ -85,15 +85,15 @@ def align(
     trainer = NEATTrainer(
         # The Trainer moves it to the device.
         model=load_causal_lm(base, precision(recipe).weights(frozen), "cpu", trainable=True),
-        args=settings,
-        objective=objective(recipe),
-        steering=recipe.pair,
         reward_funcs=(_training_scorers(recipe, rewards) or None) if scores else None,
-        reward_weights=recipe.reward.weights if scores else None,
+        args=settings,
         train_dataset=rows,
         eval_dataset=inputs.queries(section, recipe.seed) if section else None,
         processing_class=load_tokenizer(base),
         peft_config=adapter,
+        objective=objective(recipe),
+        steering=recipe.pair,
+        reward_weights=recipe.reward.weights if scores else None,
     )
     train_to_end(trainer, folder)
     return trainer
