@@ -68,7 +68,7 @@ def test_offline_groups_are_those_of_the_online_loop(folder, model_dir, tokenize
     neat(
         "sample", "-m", model_dir, "-q", "q.jsonl", "-s", "polite", "-o", "g.jsonl", "--seed", 3,
         "--max-new-tokens", 5, "--negative", 3, "--data-answers", "--base", "base",
-        "--base-negative-fraction", 0.5,
+        "--reference-negative-fraction", 0.5,
     )  # fmt: skip
     neat(
         "score", "g.jsonl", "-r", "rewards.py:size", "-o", "s.jsonl", "--plausibility", 0.5,
