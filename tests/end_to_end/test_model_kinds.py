@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from neat_align.cli import app
 from neat_align.recipe import load_recipe
 from neat_align.study import Grid, work
+from neat_align.study.units import cells
 from neat_align.workflow.pipeline import run_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -64,7 +65,7 @@ def test_run_and_compare_evaluate_in_one_precision(recipe, folder):  # noqa: F81
     asked = ["model.dtype=bfloat16", "train.lora=null", "evaluate.queries.share=[0.85, 1]", shares]
     grid = Grid.plan(load_recipe(recipe, asked), ["neat"], [0], 1)
     store = work.compare(grid, folder / "grid")
-    (cell,) = (cell for cell in work.cells(grid, store) if cell.split == "test")
+    (cell,) = (cell for cell in cells(grid, store) if cell.split == "test")
     compared = json.loads((store.cell(cell) / "result.json").read_text())["figures"]
     alone = run_recipe(cell.recipe, folder / "alone")["models"]["neat"]
     for figure in ("reward_train", "distinct_2", "mean_length", "kl"):

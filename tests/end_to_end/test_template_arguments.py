@@ -182,16 +182,16 @@ def test_rows_that_the_template_refuses_are_named_before_a_model_is_loaded(
 def test_a_saved_policy_stops_at_the_turns_end(folder, tmp_path):
     from types import SimpleNamespace
 
-    from neat_align.workflow.stages import _stop_at_turns_end
+    from neat_align.training.save_policy import stop_at_turns_end
 
     tokenizer = new_tokenizer("gemma3")
     model, form = make_llama(tokenizer), PromptFormat(tokenizer)
-    _stop_at_turns_end(model, form)
+    stop_at_turns_end(model, form)
     named = ("<eos>", "<end_of_turn>")
     assert set(model.generation_config.eos_token_id) == {
         *map(tokenizer.convert_tokens_to_ids, named)
     }
-    _stop_at_turns_end(SimpleNamespace(generation_config=None), form)
+    stop_at_turns_end(SimpleNamespace(generation_config=None), form)
 
 
 def test_a_recipe_check_names_them(folder):

@@ -13,9 +13,9 @@ from neat_align.errors import NeatError
 from neat_align.models import check_model_source, load_causal_lm, load_tokenizer, load_weights
 from neat_align.objectives import DPO
 from neat_align.scoring import check_scorer_value
+from neat_align.training.save_policy import save_policy
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Group, Response, Source
-from neat_align.workflow import stages
 
 IDS = torch.tensor([[5, 9, 17, 33, 8, 120, 7]])
 
@@ -78,7 +78,7 @@ def test_the_saved_policy_is_the_trained_one(tmp_path, tokenizer, queries, steer
         tmp_path / "t", tokenizer, queries, steering, str(tmp_path / "base"), lora(**adapter)
     )
     expected = logits(trainer.model)
-    stages.save_policy(trainer, tmp_path / "policy")
+    save_policy(trainer, tmp_path / "policy")
     base = logits(load_causal_lm(tmp_path / "base"))
     assert (expected - base).abs().max() > 0.05
     for path in ("policy", "policy/adapter"):
@@ -91,7 +91,7 @@ def test_an_adapter_alone_is_a_policy(tmp_path, tokenizer, queries, steering, mo
         tmp_path / "t", tokenizer, queries, steering, str(model_dir), lora(), merge_adapter=False
     )
     expected = logits(trainer.model)
-    stages.save_policy(trainer, tmp_path / "policy")
+    save_policy(trainer, tmp_path / "policy")
     assert not list(tmp_path.glob("policy/model*.safetensors"))
     assert not (tmp_path / "policy" / "adapter").exists()
     torch.testing.assert_close(logits(load_causal_lm(tmp_path / "policy")), expected)

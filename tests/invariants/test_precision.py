@@ -12,9 +12,9 @@ from neat_align.models import load_causal_lm
 from neat_align.objectives import DPO, NEAT
 from neat_align.recipe import load_recipe
 from neat_align.scoring.reward_model import RewardModelScorer
+from neat_align.training.save_policy import save_policy
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Group, Response, Source
-from neat_align.workflow import stages
 
 STEPS = 2
 
@@ -131,7 +131,7 @@ def test_an_adapter_over_16_bit_weights_is_float32(
     )  # fmt: skip
     assert moved > 0.9
     expected = trainer.model(input_ids=torch.tensor([[5, 9, 17]])).logits.float()
-    stages.save_policy(trainer, tmp_path / "policy")
+    save_policy(trainer, tmp_path / "policy")
     for dtype in ("float32", "bfloat16"):
         saved = load_causal_lm(tmp_path / "policy", dtype)
         logits = saved(input_ids=torch.tensor([[5, 9, 17]])).logits.float()

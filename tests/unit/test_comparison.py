@@ -11,12 +11,12 @@ from neat_align.objectives import OBJECTIVES
 from neat_align.prompts.steering import Steering
 from neat_align.recipe import load_recipe
 from neat_align.study import Grid, load_methods, page, summarise
-from neat_align.study.grid import artefacts
+from neat_align.study.cell import artefacts
 from neat_align.study.methods import RATE, UNTRAINED, Method
 from neat_align.study.pareto import pareto_svg
 from neat_align.study.store import Store
 from neat_align.study.summary import chosen_setting, holm, selection_score
-from neat_align.study.work import time_left, units
+from neat_align.study.units import time_left, units
 
 
 @pytest.fixture(scope="module")

@@ -65,9 +65,9 @@ def _run_page(directory: Path) -> Path:
 
         demo.report(recipe, run)
     else:
-        from neat_align.workflow import pipeline
+        from neat_align.workflow import stages
 
-        pipeline.report(recipe, run)
+        stages.report(recipe, run)
     run.rewritten(PAGE)
     return run.path(PAGE)
 

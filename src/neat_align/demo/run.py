@@ -9,7 +9,8 @@ too, on the same base, rewards and number of responses.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from neat_align.storage.runs import RunDirectory
 from neat_align.study.methods import load_methods
 from neat_align.workflow import pipeline, stages
 from neat_align.workflow.pipeline import Stage
+from neat_align.workflow.places import Places
 
 RECIPE = "world"
 CHECKPOINTS = ("train.save_strategy=steps", "train.save_steps=100", "train.save_total_limit=1")
@@ -68,36 +70,37 @@ def run_demo(
     paths = {"base": run.path("model"), "neat": run.path("policy")}
     paths |= {name: run.path("methods", name) for name in rivals}
     start = time.perf_counter()
-    evaluate = partial(pipeline.evaluate_models, paths=paths, progress=partial(_show, console))
+    places = Places.of(recipe, run)
     plan = [
-        *pipeline.model_stages(recipe),
-        Stage("train", partial(pipeline.align, trial="warns"), pipeline.TRAINED),
-        *(Stage(n, partial(_align_rival, name=n), (f"methods/{n}",)) for n in rivals),
-        Stage("evaluate " + ", ".join(paths), evaluate, pipeline.EVALUATED),
-        Stage("report of " + ", ".join(paths), report, ("report.html",)),
+        *pipeline.model_stages(places),
+        pipeline.train_stage(places, "warns"),
+        *(Stage(n, partial(_align_rival, places, run, n), (f"methods/{n}",)) for n in rivals),
     ]
-    pipeline.run_stages(plan, recipe, run, console.print)
+    if section := recipe.evaluate:
+        evaluate = partial(stages.evaluate, places, section, run, paths, partial(_show, console))
+        plan.append(Stage("evaluate " + ", ".join(paths), evaluate, pipeline.EVALUATED))
+    write = partial(report, recipe, run)
+    plan.append(Stage("report of " + ", ".join(paths), write, ("report.html",)))
+    pipeline.run_stages(plan, run, console.print)
     console.print(f"finished in {time.perf_counter() - start:.0f} s: {run.path('report.html')}")
     return read_json(run.path("results.json"))
 
 
-def report(recipe: Recipe, run: RunDirectory) -> dict[str, Any]:
-    """report.html from what the demo left."""
+def report(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:
+    """Write report.html from what the demo left."""
     metrics = {"neat": run.path("train", "metrics.jsonl")}
     metrics |= {name: _rival_folder(run, name) / "metrics.jsonl" for name in RIVALS}
-    pipeline.write_report(recipe, run, metrics, title=TITLE, notes=[NOTE])
-    return {}
+    return stages.report(recipe, run, metrics, title=TITLE, notes=[NOTE])
 
 
-def _align_rival(recipe: Recipe, run: RunDirectory, name: str) -> dict[str, Any]:
-    """A rival in its first setting; see `neat compare` for a search."""
-    method = load_methods()[name]
+def _align_rival(places: Places, run: RunDirectory, name: str) -> Mapping[str, Any]:
+    """Align a rival in its first setting; see `neat compare` for a search."""
+    recipe, method = places.recipe, load_methods()[name]
     setting = method.settings(1, recipe.train["learning_rate"])[0]
     content = recipe.model_dump(mode="json", exclude={"compare"})
     own = recipe_from(method.applied(content, setting))
-    base, rewards = pipeline.base_source(recipe, run), pipeline.training_rewards(recipe, run)
-    trainer = stages.align(own, base, rewards, _rival_folder(run, name), trial="off")
-    stages.save_policy(trainer, run.path("methods", name), run.sources())
+    train, policy = _rival_folder(run, name), run.path("methods", name)
+    trainer = stages.align(replace(places, recipe=own, train=train, policy=policy), trial="off")
     return {"steps": trainer.state.global_step}
 
 
@@ -106,7 +109,7 @@ def _rival_folder(run: RunDirectory, name: str) -> Path:
 
 
 def _show(console: Console, name: str, evaluation: Evaluation) -> None:
-    """The figures so far, a column for each model."""
+    """Print the figures so far, a column for each model."""
     table = Table("", *evaluation.models)
     for metric in SHOWN:
         figures = [result.figures.get(metric) for result in evaluation.models.values()]

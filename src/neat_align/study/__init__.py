@@ -1,9 +1,11 @@
 """`neat compare`: every method on the same bases, rewards and queries, with the same tuning.
 
 methods   what a method changes in a recipe, and which settings are tried
+cell      one alignment and its evaluation, found by its content
 grid      the cells: tuning on development queries, then seeds on test queries
-store     cells and models on disk, found by their content
-work      doing one unit of work; several processes share a directory
+store     cells and models on disk
+units     what is to be done: models to train and cells to run
+work      doing one unit after the other; several processes share a directory
 summary   means, intervals, paired differences, the choice of settings
 page      the table and the pictures
 """

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from neat_align.storage.atomic import atomic_write_json, read_json
-from neat_align.study.grid import Cell
+from neat_align.study.cell import Cell, artefacts
+from neat_align.workflow.places import Places
 
 
 class Store:
@@ -32,18 +33,24 @@ class Store:
     def cell(self, cell: Cell) -> Path:
         return self.directory / "cells" / cell.name
 
+    def places(self, cell: Cell) -> Places:
+        """Return where a cell's models lie: those it shares, and its own while it runs."""
+        trained = {role: self.model(name) for role, name in artefacts(cell).items()}
+        train = self.cell(cell) / "train"
+        return Places(cell.recipe, trained, train, train / "policy")
+
     def result(self, cell: Cell) -> dict[str, Any] | None:
-        """What a finished cell found; None while it is not finished or has failed."""
+        """Return what a finished cell found; None while it is not finished or has failed."""
         path = self.cell(cell) / "result.json"
         return read_json(path) if path.exists() else None
 
     def record(self, unit: str) -> dict[str, Any] | None:
-        """`seconds` of a finished unit or `error` of a failed one; None before either."""
+        """Return `seconds` of a finished unit or `error` of a failed one; None before either."""
         path = self._record(unit)
         return read_json(path) if path.exists() else None
 
     def records(self) -> dict[str, dict[str, Any]]:
-        """Of every unit that finished or failed."""
+        """Return the records of all units that finished or failed."""
         folder = self.directory / "units"
         return {p.stem: read_json(p) for p in sorted(folder.glob("*.json"))}
 
@@ -60,14 +67,14 @@ class Store:
         atomic_write_json(self._record(unit), told)
 
     def forget_failures(self) -> None:
-        """So that what failed is tried again."""
+        """Forget what failed, so that it is tried again."""
         for unit, record in self.records().items():
             if "error" in record:
                 self._record(unit).unlink()
 
     @contextlib.contextmanager
     def claimed(self, unit: str) -> Iterator[bool]:
-        """Whether this process has the unit now; the claim ends with the block or the process."""
+        """Claim a unit until the block or the process ends; tell whether this process has it."""
         path = self.directory / "locks" / unit
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neat_align.evaluation.observations import SHARES, observations
-from neat_align.study.grid import Cell, Grid, Variant
+from neat_align.study.cell import Cell
+from neat_align.study.grid import Grid, Variant
 from neat_align.study.methods import UNTRAINED, Method, load_methods
 from neat_align.study.store import Store
 

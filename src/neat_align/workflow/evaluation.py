@@ -8,19 +8,20 @@ from pathlib import Path
 from neat_align.evaluation import Evaluation, EvaluationSettings
 from neat_align.evaluation.assembly import Assembly, Place, outside_scorers
 from neat_align.evaluation.safety import checker_for
-from neat_align.recipe import Recipe
+from neat_align.recipe.schema import Evaluate
 from neat_align.report.card import figure_lines
 from neat_align.storage.atomic import atomic_write_json, atomic_write_text, read_json
 from neat_align.storage.runs import RunDirectory
 from neat_align.workflow import inputs
-from neat_align.workflow.stages import HELD_OUT, decoding
+from neat_align.workflow.inputs import HELD_OUT
+from neat_align.workflow.places import Places
+from neat_align.workflow.recipe_settings import decoding
 
 
 def assembly(
-    recipe: Recipe,
+    places: Places,
+    section: Evaluate,
     models: Mapping[str, Path],
-    rewards: Sequence[str],
-    heldout: str | None,
     prompts: Sequence[str] = (),
     against: Path | None = None,
 ) -> Assembly:
@@ -28,16 +29,14 @@ def assembly(
 
     Args:
         models: directories by name.
-        rewards: named scorers of the training, in the order of the recipe's weights.
-        heldout: the scorer that training never saw.
         prompts: under which the base is evaluated once more.
         against: the model that KL is measured against, where it is not evaluated.
 
     Raises:
         DataError: an evaluation query is a training query too.
     """
-    assert recipe.evaluate is not None
-    section, seed, model = recipe.evaluate, recipe.seed, recipe.model
+    recipe, seed = places.recipe, places.recipe.seed
+    model, rewards = recipe.model, places.rewards
     held_out = inputs.queries(section.queries, seed)
     inputs.refuse_trained_queries(held_out, inputs.queries(recipe.queries, seed))
     checker = checker_for(held_out, section.checker)
@@ -48,7 +47,7 @@ def assembly(
         queries=held_out,
         steering=recipe.pair,
         settings=EvaluationSettings(decoding(recipe), seed, section.samples_per_query),
-        scorers=outside_scorers(rewards, recipe.reward.weights, heldout, place),
+        scorers=outside_scorers(rewards, recipe.reward.weights, places.heldout_reward, place),
         checker=checker,
         texts=inputs.documents(perplexity, seed + HELD_OUT) if perplexity else (),
         place=place,

@@ -11,9 +11,12 @@ from neat_align.errors import DataError, InputError
 from neat_align.recipe import Data, Recipe, data_spec
 from neat_align.types import Document, Query
 
+HELD_OUT = 1_000_000
+"""Added to the recipe's seed for what only the evaluation sees, so that it is drawn apart."""
+
 
 def queries(section: Data, seed: int) -> list[Query]:
-    """The queries of a section, within its `share` of content hashes.
+    """Read the queries of a section, within its `share` of content hashes.
 
     Args:
         seed: of the generated world's draws; files and the hub do not use it.
@@ -41,7 +44,7 @@ def queries(section: Data, seed: int) -> list[Query]:
 
 
 def preferences(section: Data, seed: int) -> Preferences:
-    """The preference pairs of a section, within its `share`."""
+    """Read the preference pairs of a section, within its `share`."""
     if section.world:
         assert section.limit is not None
         flipped, leaky = section.world.flipped, section.world.leaky
@@ -52,7 +55,7 @@ def preferences(section: Data, seed: int) -> Preferences:
 
 
 def documents(section: Data, seed: int) -> list[Document]:
-    """Texts; of preferences both answers: a base model has read good and bad."""
+    """Read texts; of preferences both answers, for a base model has read good and bad."""
     if section.world:
         assert section.limit is not None
         return corpus.draw_documents(seed, section.limit, section.world.misbehaves)
@@ -64,9 +67,9 @@ def documents(section: Data, seed: int) -> list[Document]:
 
 
 def held_out_problems(recipe: Recipe, trained: Sequence[Query] | None = None) -> list[InputError]:
-    """Queries that are trained on and measured on, or chosen on and reported on.
+    """Find queries that are trained on and measured on, or chosen on and reported on.
 
-    As far as that is known without the hub; every row of the local files is read.
+    The hub is not asked; every row of the local files is read.
 
     Args:
         trained: the queries of stored groups, where those are trained on.
@@ -113,5 +116,5 @@ def _shared(place: str, shared: Collection[str], held_out: Collection[str]) -> D
 
 
 def _place(query: Query) -> float:
-    """A query's place between 0 and 1, by its content."""
+    """Return a query's place between 0 and 1, by its content."""
     return int(query.id, 16) / 16 ** len(query.id)

@@ -1,0 +1,136 @@
+"""What can be known to be wrong with a comparison before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from neat_align.errors import InputError, RecipeError
+from neat_align.recipe import Recipe, check_recipe, recipe_from
+from neat_align.recipe.load import apply_override
+from neat_align.recipe.schema import Compare, Evaluate
+from neat_align.study.methods import PROMPT, UNTRAINED, repeated_methods, unknown_methods
+
+if TYPE_CHECKING:
+    from neat_align.study.grid import Grid
+
+
+def compare_section(recipe: Recipe) -> Compare:
+    """Return the section that makes a recipe a comparison.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if recipe.compare is None:
+        raise _without(recipe)
+    return recipe.compare
+
+
+def evaluate_section(recipe: Recipe) -> Evaluate:
+    """Return the section that says what methods are compared on.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if recipe.evaluate is None:
+        raise _without(recipe)
+    return recipe.evaluate
+
+
+def asked_problems(
+    recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], tune: int
+) -> list[InputError]:
+    """Find what is wrong with the sections, the methods, the seeds and the tuning asked for.
+
+    Args:
+        methods: names; those of the recipe's `compare` section and its variants when empty.
+    """
+    compare = recipe.compare
+    asked_for = list(methods) or (compare.methods if compare else [])
+    variants = compare.variants.values() if compare and not methods else ()
+    names = [*asked_for, *(name for variant in variants for name in variant.methods)]
+    return [
+        *([] if recipe.compare and recipe.evaluate else [_without(recipe)]),
+        *_seed_problems(recipe, seeds, tune),
+        *repeated_methods(asked_for),
+        *unknown_methods(names),
+    ]
+
+
+def cell_problems(grid: Grid) -> list[InputError]:
+    """Find what is wrong with any cell's recipe, each thing once."""
+    from neat_align.workflow.recipe_settings import needs
+
+    found: dict[str, InputError] = {}
+    for variant in grid.variants:
+        for method in variant.methods:
+            if method in grid.tuned_methods and grid.tune > 1:
+                method.settings(grid.tune, grid.rate)  # refuses a ladder that is too short
+            (cell, *_) = grid.test_cells(variant, method, grid.first_setting(method))
+            problems = check_recipe(cell.recipe)
+            if method.name == PROMPT and not problems and not cell.recipe.pair.positive:
+                problems = [_no_positive(cell.recipe)]
+            if method.name not in UNTRAINED:
+                problems = problems or needs(cell.recipe)
+            for problem in problems:
+                found.setdefault(str(problem), problem)
+    return list(found.values())
+
+
+def held_out_problems(grid: Grid) -> list[InputError]:
+    """Find queries that are both trained and measured on, in any variant, each thing once."""
+    from neat_align.workflow import inputs
+
+    found: dict[str, InputError] = {}
+    for overrides in {variant.overrides for variant in grid.variants}:
+        content = grid.recipe.model_dump(mode="json")
+        for override in overrides:
+            apply_override(content, override)
+        for problem in inputs.held_out_problems(recipe_from(content)):
+            found.setdefault(str(problem), problem)
+    return list(found.values())
+
+
+def _seed_problems(recipe: Recipe, seeds: Sequence[int], tune: int) -> Iterator[InputError]:
+    if recipe.compare and recipe.evaluate and recipe.compare.tuning_seed in seeds:
+        yield RecipeError(
+            f"seed {recipe.compare.tuning_seed} among the seeds",
+            "settings are chosen on that seed's base; it must not be reported on",
+            "leave it out, or change compare.tuning_seed",
+        )
+    repeated = sorted({seed for seed in seeds if list(seeds).count(seed) > 1})
+    if repeated:
+        yield RecipeError(
+            f"seed {', '.join(map(str, repeated))} twice",
+            "the same run twice would count as two",
+            "give each seed once",
+        )
+    if not seeds or tune < 1:
+        yield RecipeError(
+            f"{len(seeds)} seeds and {tune} settings per method",
+            "there is nothing to run",
+            "ask for one or more of each",
+        )
+
+
+def _without(recipe: Recipe) -> RecipeError:
+    """Say what of a comparison's two sections is missing, and how it is written."""
+    written = {
+        "compare": "compare: {development: {queries: FILE}}",
+        "evaluate": "evaluate: {queries: FILE}",
+    }
+    missing = [name for name in written if getattr(recipe, name) is None]
+    return RecipeError(
+        f"a recipe without {' and '.join(f'`{name}`' for name in missing)}",
+        "a comparison chooses settings on development queries and reports on others, those of "
+        "`evaluate`",
+        f"add {' and '.join(written[name] for name in missing)}, with files of your own",
+    )
+
+
+def _no_positive(recipe: Recipe) -> InputError:
+    return RecipeError(
+        f"method 'prompt' with steering {recipe.pair.name!r}",
+        "the pair has no positive prompt to put before the queries",
+        "say what is wanted under steering.positive, or leave the method out",
+    )

@@ -1,0 +1,135 @@
+"""What a recipe says, as the settings and objects that the stages take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from neat_align import defaults
+from neat_align.errors import InputError, SeveralErrors
+from neat_align.recipe import Recipe, objective_arguments
+from neat_align.sampling.base import Decoding
+from neat_align.types import Group
+
+Trial = Literal["stops", "warns", "off"]
+"""A steering pair that does not steer stops the training, only warns, or is not tried."""
+
+
+def training_arguments(recipe: Recipe, output_dir: Path, trial: Trial = "stops") -> Any:
+    """Make a `NEATConfig` of the recipe's `train`, `sample` and `reward.plausibility`."""
+    from neat_align.training.config import NEATConfig
+    from neat_align.training.precision import on_one_device
+
+    sample, found = recipe.sample, precision(recipe)
+    given = {key: value for key, value in recipe.train.items() if key != "lora"}
+    args = NEATConfig(
+        output_dir=str(output_dir),
+        seed=recipe.seed,
+        positive_samples=sample.positive,
+        negative_samples=sample.negative,
+        plain_samples=sample.plain,
+        sampling_batch_size=sample.batch_size,
+        plausibility=recipe.reward.plausibility,
+        steering_try_queries=0 if trial == "off" else recipe.try_queries,
+        steering_force=trial == "warns",
+        chat_template_kwargs=recipe.model.chat_template_kwargs or None,
+        **asdict(decoding(recipe)),
+        **{**given, **found.flags},
+    )
+    on_one_device(args, found.device)
+    return args
+
+
+def refused_settings(recipe: Recipe) -> list[InputError]:
+    """Return what the real settings say against being made; no model is loaded for it."""
+    try:
+        training_arguments(recipe, Path("unused"))
+    except SeveralErrors as several:
+        return list(several.errors)
+    except InputError as error:
+        return [error]
+    return []
+
+
+def decoding(recipe: Recipe) -> Decoding:
+    """Return the recipe's decoding, the same in training and evaluation."""
+    return Decoding(**recipe.sample.model_dump(include=set(Decoding.__dataclass_fields__)))
+
+
+def precision(recipe: Recipe) -> Any:
+    """Tell where the recipe's models are trained, and how exactly; see `training.precision`."""
+    from neat_align.training.precision import Precision
+
+    flags = {name: recipe.train.get(name) for name in ("bf16", "fp16")}
+    return Precision.of(recipe.model.dtype, recipe.device, **flags)
+
+
+def where(recipe: Recipe) -> str:
+    """Tell the device and the precision of the recipe's sampling, scores and training."""
+    from neat_align.models import place
+
+    told = f"{place(recipe.device, recipe.model.dtype)}"
+    trained = precision(recipe)
+    return told if trained.autocast == "float32" else f"{told}; {trained.how}"
+
+
+def policy_name(recipe: Recipe) -> str:
+    """Name the aligned model in tables: by its objective."""
+    return str(recipe.objective.get("name", "neat"))
+
+
+def objective(recipe: Recipe) -> Any:
+    """Make the recipe's objective."""
+    from neat_align.objectives import OBJECTIVES
+
+    return OBJECTIVES[policy_name(recipe)](**objective_arguments(recipe.objective))
+
+
+def needs(recipe: Recipe) -> list[InputError]:
+    """Return what the recipe's sampling lacks for its objective."""
+    from neat_align.sampling.groups import GroupPlan
+    from neat_align.training.requirements import objective_needs
+
+    sample = recipe.sample
+    plan = GroupPlan(sample.plain, sample.positive, sample.negative)
+    return objective_needs(objective(recipe), plan)
+
+
+def stored_needs(recipe: Recipe, groups: Sequence[Group]) -> list[InputError]:
+    """Return what stored groups lack for the recipe's objective."""
+    from neat_align.training.requirements import stored_needs as lacking
+
+    return lacking(objective(recipe), groups)
+
+
+def training_scorers(recipe: Recipe, rewards: Sequence[str]) -> list[Any]:
+    """Make the named scorers, their models where the policy is; the policy's own stay names."""
+    from neat_align.scoring import resolve_scorer
+    from neat_align.scoring.resolve import SELF_JUDGE
+
+    device, dtype = precision(recipe).device, recipe.model.dtype
+    return [
+        name if name == SELF_JUDGE else resolve_scorer(name, device=device, dtype=dtype)
+        for name in rewards
+    ]
+
+
+def lora_config(section: Mapping[str, Any] | None) -> Any:
+    """Make peft's settings of the recipe's `train.lora`; None without one."""
+    if section is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=int(section.get("r", defaults.LORA_RANK)),
+        lora_alpha=int(section.get("alpha", defaults.LORA_ALPHA)),
+        lora_dropout=float(section.get("dropout", defaults.LORA_DROPOUT)),
+        target_modules=section.get("target_modules", "all-linear"),
+        modules_to_save=section.get("modules_to_save"),
+        bias=section.get("bias", "none"),
+        use_rslora=bool(section.get("rslora", False)),
+        use_dora=bool(section.get("dora", False)),
+    )
