@@ -19,8 +19,8 @@ import common
 import torch
 
 from neat_align.models.layout import layout_of
+from neat_align.models.layout.base import token_logps
 from neat_align.models.layout.padded import padded_rows
-from neat_align.models.layout.rows import token_logps
 from neat_align.models.tokenized import TokenizedGroup
 
 MEMORY = "--memory-of"  # what a process that measures memory is started with

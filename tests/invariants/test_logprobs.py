@@ -5,8 +5,8 @@ import torch
 
 from neat_align.errors import DataError
 from neat_align.models.layout import layout_of
+from neat_align.models.layout.base import group_sums, token_logps
 from neat_align.models.layout.padded import padded_rows
-from neat_align.models.layout.rows import group_sums, token_logps
 from neat_align.models.logprobs import response_logps
 from neat_align.models.tokenized import TokenizedGroup, tokenize_group
 from neat_align.prompts.chat import PromptFormat

@@ -11,6 +11,7 @@ from neat_align.models import load_causal_lm
 from neat_align.models.cpu.attention import NAME
 from neat_align.models.cpu.packed_attention import BlockAttention, GridAttention
 from neat_align.models.layout import Padded, layout_of
+from neat_align.models.layout.base import token_logps
 from neat_align.models.layout.packable import (
     PACKABLE,
     can_pack,
@@ -19,7 +20,6 @@ from neat_align.models.layout.packable import (
 )
 from neat_align.models.layout.packed import packed_rows
 from neat_align.models.layout.padded import padded_rows
-from neat_align.models.layout.rows import token_logps
 from neat_align.models.tokenized import TokenizedGroup
 from neat_align.types import Source
 

@@ -15,8 +15,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from neat_align.models.layout import layout_of
+from neat_align.models.layout.base import token_logps
 from neat_align.models.layout.packable import prepare_for_packing
-from neat_align.models.layout.rows import token_logps
 from neat_align.models.tokenized import tokenize_group
 from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest

@@ -1,4 +1,4 @@
-"""Models as the rest sees them: loading, token ids, log-probabilities.
+"""Load models, lay token ids out for them, compute log-probabilities.
 
 Only `load`, `source` and `device` are imported here, so that checking a model directory needs
 no torch.

@@ -1,4 +1,4 @@
-"""How much text a model can read, and the error for more of it."""
+"""Limit how much text a model is given by what it can read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from neat_align.errors import DataError
 
 
 def context_length(model: Any) -> int | None:
-    """Tokens that fit into the model at a time; None where its config sets no limit."""
+    """Count the tokens that fit into the model at a time; None where its config sets no limit."""
     config = model.config.get_text_config()
     return getattr(config, "max_position_embeddings", None)
 

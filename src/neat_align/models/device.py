@@ -1,4 +1,4 @@
-"""Where a model runs and how exactly: one rule for every command, and for each model in it.
+"""Decide where a model runs and how exactly: one rule for every command, and each model in it.
 
     device auto   the GPU of this process (CUDA; that of LOCAL_RANK under a launcher, the one
                   that Ray assigned in its workers), else MPS, else the CPU
@@ -44,7 +44,7 @@ class Placement:
 
 
 def place(device: str | None = AUTO, dtype: str | None = AUTO) -> Placement:
-    """The device and the dtype of a model that is only read.
+    """Decide device and dtype of a model that is only read.
 
     Raises:
         ModelError: there is no such device here, or no such dtype.
@@ -54,7 +54,7 @@ def place(device: str | None = AUTO, dtype: str | None = AUTO) -> Placement:
 
 
 def chosen_device(asked: str | None = AUTO) -> str:
-    """The device that a name stands for on this machine.
+    """Return the device that a name stands for on this machine.
 
     Raises:
         ModelError: there is none.
@@ -71,7 +71,7 @@ def chosen_device(asked: str | None = AUTO) -> str:
 
 
 def chosen_dtype(asked: str | None, device: str) -> str:
-    """The dtype of a model that is only read on a device.
+    """Choose the dtype of a model that is only read on a device.
 
     Raises:
         ModelError: there is none of that name.
@@ -84,7 +84,7 @@ def chosen_dtype(asked: str | None, device: str) -> str:
 
 
 def has_bfloat16(device: str) -> bool:
-    """Whether a device is a CUDA GPU that computes in bfloat16 itself."""
+    """Tell whether a device is a CUDA GPU that computes in bfloat16 itself."""
     import torch
 
     if not device.startswith("cuda") or not torch.cuda.is_available():
@@ -93,7 +93,7 @@ def has_bfloat16(device: str) -> bool:
 
 
 def dtype_problems(asked: str | None) -> list[InputError]:
-    """That a text names no dtype of weights."""
+    """Find whether a text names no dtype of weights."""
     if asked in (None, *DTYPES):
         return []
     short = {"bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp32": "float32"}
@@ -103,7 +103,7 @@ def dtype_problems(asked: str | None) -> list[InputError]:
 
 
 def device_name_problems(asked: str | None) -> list[InputError]:
-    """That a text names no device, whatever the machine; torch is not imported."""
+    """Find whether a text names no device, whatever the machine; torch is not imported."""
     if asked in (None, AUTO, "cpu"):
         return []
     kind = str(asked).partition(":")[0]
@@ -115,7 +115,7 @@ def device_name_problems(asked: str | None) -> list[InputError]:
 
 
 def device_problems(asked: str | None) -> list[InputError]:
-    """That a text names no device, or one that this machine does not have."""
+    """Find whether a text names no device, or one that this machine does not have."""
     problems = device_name_problems(asked)
     if problems or asked in (None, AUTO, "cpu"):
         return problems
@@ -139,7 +139,7 @@ def _count(kind: str) -> int:
 
 
 def _own_gpu() -> str:
-    """The GPU of this process: each one under a launcher has its own."""
+    """Return the GPU of this process: each one under a launcher has its own."""
     import torch
 
     count = max(1, torch.cuda.device_count())

@@ -1,4 +1,4 @@
-"""Whether a tokenizer and a model belong together."""
+"""Check that a tokenizer and a model belong together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHOWN = 3
 
 
 def vocabulary_problems(model: Any, tokenizer: Any) -> list[InputError]:
-    """That the tokenizer gives ids which the model has no embedding for.
+    """Find whether the tokenizer gives ids which the model has no embedding for.
 
     Special tokens that no text holds may lie beyond (Gemma 3 has one); not those that end a
     text or that the chat template writes.

@@ -1,4 +1,4 @@
-"""What kind of model a config tells of, and whether it can be the one that is wanted.
+"""Tell from a config what kind of model it is, and whether it can be the one that is wanted.
 
 Read as JSON: no torch, nothing loaded. What a name cannot tell, `load` and `padding` find out.
 """
@@ -36,7 +36,7 @@ LIBRARIES = {
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A config.json.
+    """Read a config.json.
 
     Raises:
         ValueError: it is none.
@@ -53,7 +53,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def kind_problems(config: dict[str, Any], role: Role) -> list[Problem]:
-    """Why a model with this config cannot have the role."""
+    """Say why a model with this config cannot have the role."""
     if "auto_map" in config:  # code of its own: its names tell nothing
         return _quantisation(config)
     listed = config.get("architectures") or []
@@ -98,7 +98,7 @@ def _reward(config: dict[str, Any], named: list[str]) -> list[Problem]:
 
 
 def _quantisation(config: dict[str, Any]) -> list[Problem]:
-    """A quantised model whose library is not here."""
+    """Find whether a model is quantised and its library is not here."""
     section = config.get("quantization_config")
     if not isinstance(section, dict):
         return []

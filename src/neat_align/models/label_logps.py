@@ -1,4 +1,4 @@
-"""Log-probabilities of given labels, without a float32 copy of all logits.
+"""Compute log-probabilities of given labels, without a float32 copy of all logits.
 
 With a vocabulary of 32,000 the logits of one group are larger than all else a step keeps.
 """
@@ -16,7 +16,7 @@ CHUNK_ELSEWHERE = 2**26
 
 
 def label_logps(logits: Tensor, row: Tensor, label: Tensor) -> Tensor:
-    """Log softmax(logits)[row, label] in float32, nats, [M].
+    """Compute log softmax(logits)[row, label] in float32, nats, [M].
 
     The gradient is written over the logits, so nothing else may need them, and a second
     backward through them is refused by torch.
@@ -47,7 +47,7 @@ class _LabelLogps(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """d/dz of Σ_m g_m log softmax(z[row_m])[label_m] = Σ_m g_m (1[label_m] − softmax)."""
+        """Compute d/dz Σ_m g_m log softmax(z[row_m])[label_m] = Σ_m g_m (1[label_m] − softmax)."""
         logits, row, label = ctx.saved_tensors
         gradient = gradients[0]
         weight = gradient.new_zeros(len(logits)).index_add_(0, row, gradient)
@@ -59,7 +59,7 @@ class _LabelLogps(torch.autograd.Function):
 
 
 def _chunks(logits: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """(first row, rows) of pieces that are turned to float32 at a time."""
+    """Yield (first row, rows) of pieces that are turned to float32 at a time."""
     elements = CHUNK.get(logits.device.type, CHUNK_ELSEWHERE)
     size = max(1, elements // logits.shape[-1])
     return ((i * size, part) for i, part in enumerate(logits.split(size)))

@@ -1,4 +1,4 @@
-"""Loading models and tokenizers, with the errors a user can act on.
+"""Load models and tokenizers, with the errors a user can act on.
 
 Only safetensors weights are read, and code that comes with a model is not run, unless the
 user asks for it by the model's name in `TRUSTED`. A model whose weights do not fit its config
@@ -48,7 +48,7 @@ def load_causal_lm(
     device: str | None = AUTO,
     trainable: bool = False,
 ) -> PreTrainedModel:
-    """A causal language model from a directory or the hub; an adapter comes with its base.
+    """Load a causal language model from a directory or the hub; an adapter comes with its base.
 
     Args:
         source: directory or hub id, of a model or of an adapter.
@@ -73,7 +73,7 @@ def load_causal_lm(
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer beside a model; for an adapter without one, that of its base.
+    """Load the tokenizer beside a model; for an adapter without one, that of its base.
 
     Raises:
         ModelError: no tokenizer there, or one that its model has too few embeddings for.
@@ -102,7 +102,7 @@ def load_weights(
     may_exceed: tuple[str, ...] = (),
     **options: Any,
 ) -> Any:
-    """A model whose every weight was read from `source`.
+    """Load a model, every weight of which is read from `source`.
 
     Args:
         may_lack: beginnings of names that need not be there, e.g. of a new head.
@@ -134,7 +134,7 @@ def load_weights(
 
 
 def load_part(auto_class: Any, source: str | Path, fix: str = CHECK, **options: Any) -> Any:
-    """What one of transformers' Auto classes finds at `source`.
+    """Load what one of transformers' Auto classes finds at `source`.
 
     Args:
         fix: what the user can do where it finds nothing.
@@ -167,7 +167,7 @@ def _hide_bars() -> None:
 
 
 def is_trusted(source: str | Path) -> bool:
-    """Whether the user named this model, as it is written, among those whose code may run."""
+    """Tell whether the user named this model, as written, among those whose code may run."""
     return str(source) in os.environ.get(TRUSTED, "").split(",")
 
 
@@ -193,7 +193,7 @@ def _with_adapter(model: Any, source: str | Path, trainable: bool) -> Any:
 
 
 def _unused(model: Any, directory: Path) -> list[str]:
-    """Weights of an adapter that its model took nothing from; those of a hub id are not seen."""
+    """Find an adapter's weights that its model took nothing from; not those of a hub id."""
     from peft import get_peft_model_state_dict
     from safetensors import safe_open
 
@@ -208,7 +208,7 @@ def _unused(model: Any, directory: Path) -> list[str]:
 
 
 def _adapter_base(source: str | Path) -> str | None:
-    """The model that an adapter is for; None where `source` is a whole model."""
+    """Find the model that an adapter is for; None where `source` is a whole model."""
     if looks_local(source):
         return adapter_base(source)
     from transformers.utils.peft_utils import find_adapter_config_file
@@ -221,7 +221,7 @@ def _adapter_base(source: str | Path) -> str | None:
 
 
 def _explained(load: Callable[[], Any], given: str, source: str | Path, fix: str) -> Any:
-    """What `load` gives; whatever it raises, in three parts.
+    """Call `load`; whatever it raises, raise in three parts.
 
     What a damaged file makes a library raise is of any type.
     """

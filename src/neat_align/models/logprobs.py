@@ -1,4 +1,4 @@
-"""Log-probabilities of texts, without a gradient; `layout.rows` computes those of tokens."""
+"""Log-probabilities of texts, without a gradient; `layout.base` computes those of tokens."""
 
 from __future__ import annotations
 

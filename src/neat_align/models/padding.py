@@ -1,4 +1,4 @@
-"""Whether a model computes the same for a text whatever stands beside it in the batch.
+"""Check that a model computes the same for a text whatever stands beside it in the batch.
 
 Responses are read in padded rows, unless their family is packed. A model that does not heed the
 attention mask (RWKV, RecurrentGemma, xLSTM) reads the padding as text, and its log-probabilities
@@ -27,7 +27,7 @@ _known: WeakKeyDictionary[Any, list[InputError]] = WeakKeyDictionary()
 
 
 def padding_problems(model: Any) -> list[InputError]:
-    """That padding, or what comes later, changes what a model says of a token.
+    """Find whether padding, or what comes later, changes what a model says of a token.
 
     Args:
         model: a causal language model, with or without an adapter. Asked once.
@@ -63,7 +63,7 @@ def _problems(model: Any, family: str) -> list[InputError]:
 
 @torch.no_grad()
 def _three_ways(model: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Log-probs [tokens, V] of a text alone, beside a longer one, and cut off half-way."""
+    """Compute log-probs [tokens, V] of a text alone, beside a longer one, and cut off half-way."""
     device = next(model.parameters()).device
     size = min(model.config.get_text_config().vocab_size, 1000)
     text = torch.arange(TOKENS + PADDING) * 7919 % (size - size // 4) + size // 4

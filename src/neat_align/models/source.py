@@ -1,4 +1,4 @@
-"""What is wrong with a model's directory, before torch is imported or anything is loaded."""
+"""Check a model's directory, before torch is imported or anything is loaded."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ WHOLE = "give the directory that `save_pretrained` wrote (config.json, *.safeten
 
 
 def looks_local(source: str | Path) -> bool:
-    """Whether `source` names a directory rather than a hub id (`owner/name`)."""
+    """Tell whether `source` names a directory rather than a hub id (`owner/name`)."""
     text = str(source)
     return exists(text) or text.startswith((".", "/", "~")) or text.count("/") != 1
 
 
 def check_model_source(source: str | Path, role: Role = "any") -> list[InputError]:
-    """What is wrong with a model directory, without loading it; hub ids are not fetched.
+    """Find what is wrong with a model directory, without loading it; hub ids are not fetched.
 
     Args:
         role: what the model is wanted for.
@@ -49,12 +49,12 @@ def check_model_source(source: str | Path, role: Role = "any") -> list[InputErro
 
 
 def is_adapter(source: str | Path) -> bool:
-    """Whether a directory holds an adapter."""
+    """Tell whether a directory holds an adapter."""
     return is_file(Path(source).expanduser() / ADAPTER)
 
 
 def adapter_base(directory: str | Path) -> str | None:
-    """The model below an adapter: as its config names it, or seen from the adapter's directory.
+    """Find the model below an adapter: as its config names it, or seen from its directory.
 
     None for a directory that holds no adapter.
 
@@ -114,7 +114,7 @@ def _no_directory(given: str, path: Path) -> InputError:
 
 
 def _missing(path: Path) -> tuple[str, str] | None:
-    """What a directory lacks to be a model, and what to do; None for nothing."""
+    """Say what a directory lacks to be a model, and what to do; None for nothing."""
     wanted = {"config.json": "config.json", "weights": "*.safetensors*"}
     missing = [what for what, pattern in wanted.items() if not any(path.glob(pattern))]
     if not missing:

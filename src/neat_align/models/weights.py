@@ -1,4 +1,4 @@
-"""Whether a directory's weights are whole, told from their headers: no torch, no reading of them.
+"""Check by their headers that a directory's weights are whole: no torch, no reading of them.
 
 A safetensors file begins with the length of its header and the header, which says where in the
 file each weight ends. A download that was cut short, or a pointer that stands for the file in
@@ -18,7 +18,7 @@ SHOWN = 3
 
 
 def weight_problems(directory: Path) -> list[tuple[str, str]]:
-    """What is wrong with the weights of a directory: (why, fix), each file's own."""
+    """Find what is wrong with the weights of a directory: (why, fix) per file."""
     index = directory / INDEX
     if index.exists() and not (directory / "model.safetensors").exists():
         return _index_problems(directory, index)
@@ -27,7 +27,7 @@ def weight_problems(directory: Path) -> list[tuple[str, str]]:
 
 
 def file_problems(path: Path) -> list[tuple[str, str]]:
-    """What is wrong with one safetensors file."""
+    """Find what is wrong with one safetensors file."""
     again = "fetch it again, whole"
     try:
         header, size = _header(path)
@@ -61,7 +61,7 @@ def _index_problems(directory: Path, index: Path) -> list[tuple[str, str]]:
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header, and the bytes that follow it.
+    """Read the header, and count the bytes that follow it.
 
     Raises:
         ValueError: it is none.

@@ -17,11 +17,16 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
+from neat_align.errors import TrainingError
 from neat_align.models.layout import Layout
-from neat_align.models.layout.rows import Rows, group_sums, on_device, token_logps
+from neat_align.models.layout.base import Rows, group_sums, on_device, token_logps
 from neat_align.models.tokenized import TokenizedGroup
-from neat_align.objectives import GroupLogps
+from neat_align.objectives import GroupLogps, LossTerms, Objective
+from neat_align.scoring.raised import told
+from neat_align.training.objective_terms import terms_problems
 from neat_align.types import Source
+
+CONTRACT = "neat_align.check_objective(objective) tells what an objective must do"
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,22 @@ def training_passes(
         replace(_training_pass(layout, part, may_split), spread=spread, kl=kl)
         for part in layout.passes(by_length)
     ]
+
+
+def loss_terms(objective: Objective, logps: GroupLogps) -> LossTerms:
+    """Ask an objective for its terms.
+
+    Raises:
+        TrainingError: the objective raised, or returned what cannot be trained on.
+    """
+    try:
+        terms = objective(logps)
+    except Exception as error:  # whatever a user's code raises
+        why = f"{told(error)}; reference, tokens and kl are there where needs_… says so"
+        raise TrainingError(f"objective {objective.name!r}", why, CONTRACT) from error
+    for why in terms_problems(terms, len(logps.policy)):
+        raise TrainingError(f"objective {objective.name!r}", why, CONTRACT)
+    return terms
 
 
 def mismatched_pairs(

@@ -22,11 +22,10 @@ from transformers.trainer_utils import EvalLoopOutput, has_length
 
 from neat_align.errors import DataError, OutputError, RecipeError, TrainingError, nearest
 from neat_align.sampling.groups import stable_seed
-from neat_align.training.batches import training_passes
+from neat_align.training.batches import loss_terms, training_passes
 from neat_align.training.measured import PREFIX, logged_name
 from neat_align.training.measuring import MeasuringTrainer
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
-from neat_align.training.objective_terms import loss_terms
 from neat_align.training.online import trainable
 from neat_align.training.records import Records, evaluation_sets
 from neat_align.training.run_signal import ScoreSignal

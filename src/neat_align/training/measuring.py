@@ -61,7 +61,7 @@ class MeasuringTrainer(SealedCheckpoints):
         return [entry for group in groups for entry in self._stored[group]]
 
     def _idle(self) -> list[TokenizedGroup]:
-        """What stands in a batch all of whose queries went without an answer."""
+        """Return what stands in a batch all of whose queries went without an answer."""
         return self._with_reference([idle_entry(self._pad_id)])
 
     def _entries(self, groups: Sequence[Group], step: int) -> list[TokenizedGroup]:

@@ -1,4 +1,4 @@
-"""What is logged of groups: where rewards, log-probs and diversity stand, by source."""
+"""Compute what is logged of groups: rewards, log-probs and diversity, by source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neat_align.types import Group, Source
 
 
 def group_metrics(groups: Sequence[Group]) -> Weighted:
-    """Of freshly sampled, scored groups, each with how much it is the mean of.
+    """Compute the figures of freshly sampled, scored groups, and the weight of each mean.
 
     `reward/SOURCE` is the mean score by source; `negatives/still_bad` the share of negative
     responses that score below the mean of their group's other responses: as the policy
@@ -36,7 +36,7 @@ def group_metrics(groups: Sequence[Group]) -> Weighted:
 
 
 def loss_metrics(found: LossTerms, weight: torch.Tensor, groups: float) -> Weighted:
-    """Of one pass: `loss/TERM`, which add up, times the objective's weights, to `loss`.
+    """Compute per pass `loss/TERM`, which add up, times the objective's weights, to `loss`.
 
     Args:
         weight: [G], share of each entry in its group: a half where it stands there twice.
@@ -52,7 +52,7 @@ def loss_metrics(found: LossTerms, weight: torch.Tensor, groups: float) -> Weigh
 
 
 def logp_metrics(logps: GroupLogps, clean: torch.Tensor) -> Weighted:
-    """Of one pass: log-probs on the clean query, by source and of best and worst response.
+    """Compute per pass log-probs on the clean query, by source, best and worst response.
 
     `logps/…` are nats per token, those of chosen and rejected over the groups with a winner.
     `rewards/margins` is the mean of (s_w − s_w^ref) − (s_l − s_l^ref), nats per response, not
@@ -88,7 +88,7 @@ def logp_metrics(logps: GroupLogps, clean: torch.Tensor) -> Weighted:
 
 
 def refuse_taken(metrics: Mapping[str, float]) -> Mapping[str, float]:
-    """What reward functions told `log_metric`, unless a name is one of the trainer's own.
+    """Return what reward functions told `log_metric`; refuse names of the trainer's own.
 
     Raises:
         RewardError: a name is taken: the two figures would be mixed.
@@ -104,19 +104,19 @@ def refuse_taken(metrics: Mapping[str, float]) -> Mapping[str, float]:
 
 
 def distinct_2(texts: Sequence[str]) -> float:
-    """Different pairs of neighbouring words over all such pairs; 0 when there is none."""
+    """Divide the different pairs of neighbouring words by all such pairs; 0 without any."""
     pairs = [pair for text in texts for pair in pairwise(text.split())]
     return len(set(pairs)) / len(pairs) if pairs else 0.0
 
 
 def _masked(values: torch.Tensor, mask: torch.Tensor) -> tuple[float, float]:
-    """The mean where `mask`, and over how many; (0, 0) where that is nowhere."""
+    """Return the mean where `mask`, and over how many; (0, 0) where that is nowhere."""
     chosen = values[mask].float()
     return (float(chosen.mean()), float(len(chosen))) if len(chosen) else (0.0, 0.0)
 
 
 def _still_bad(group: Group) -> list[bool]:
-    """Of each negative response, whether it scores below the mean of the others."""
+    """Tell per negative response whether it scores below the mean of the others."""
     scores = [r.score for r in group.responses if r.source != Source.NEGATIVE]
     if not scores:
         return []
@@ -126,6 +126,6 @@ def _still_bad(group: Group) -> list[bool]:
 
 
 def _mean(values: Iterable[float | None]) -> tuple[float, float]:
-    """The mean of those that are known, and how many they are."""
+    """Return the mean of those that are known, and how many they are."""
     known = [float(v) for v in values if v is not None]
     return (fmean(known) if known else 0.0), float(len(known))

@@ -1,4 +1,4 @@
-"""What an objective of a user's own returns, looked at before it is trained on."""
+"""Check what an objective asks for, and what one of a user's own returns."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from typing import Any
 
 import torch
 
-from neat_align.errors import InputError, RecipeError, TrainingError
-from neat_align.objectives import GroupLogps, LossTerms, Objective
-from neat_align.scoring.raised import told
-
-CONTRACT = "neat_align.check_objective(objective) tells what an objective must do"
+from neat_align.errors import InputError, RecipeError
+from neat_align.objectives import LossTerms, Objective
 
 
 def objective_problems(objective: Objective) -> list[InputError]:
-    """That what an objective asks for does not fit together."""
+    """Find what an objective asks for that does not fit together."""
     if not objective.needs_kl or objective.needs_reference:
         return []
     why = "a KL is to the reference, which it does not ask for"
@@ -23,23 +20,8 @@ def objective_problems(objective: Objective) -> list[InputError]:
     return [RecipeError(given, why, "let needs_reference be True as well")]
 
 
-def loss_terms(objective: Objective, logps: GroupLogps) -> LossTerms:
-    """The terms of a batch of groups.
-
-    Raises:
-        TrainingError: the objective raised, or returned what cannot be trained on.
-    """
-    try:
-        terms = objective(logps)
-    except Exception as error:  # whatever a user's code raises
-        why = f"{told(error)}; reference, tokens and kl are there where needs_… says so"
-        raise TrainingError(f"objective {objective.name!r}", why, CONTRACT) from error
-    for why in _wrong(terms, len(logps.policy)):
-        raise TrainingError(f"objective {objective.name!r}", why, CONTRACT)
-    return terms
-
-
-def _wrong(terms: Any, groups: int) -> Iterator[str]:
+def terms_problems(terms: Any, groups: int) -> Iterator[str]:
+    """Yield why what an objective returned cannot be trained on."""
     if not isinstance(terms, LossTerms):
         yield f"it returned {type(terms).__name__}, and no LossTerms"
     elif not terms.terms:

@@ -42,7 +42,7 @@ from neat_align.training.arguments import (
     Tokenizer,
 )
 from neat_align.training.assembly import make_maker, make_reference, make_scorers, prepared_model
-from neat_align.training.batches import MicroBatch, TrainingPass
+from neat_align.training.batches import MicroBatch, TrainingPass, loss_terms
 from neat_align.training.callbacks import GuardRails, MetricsFile
 from neat_align.training.checkpoints import chosen_checkpoint
 from neat_align.training.completions import CompletionsLog
@@ -54,7 +54,6 @@ from neat_align.training.given_objects import optimizer_problems, reference_prob
 from neat_align.training.launch import launch_problems
 from neat_align.training.lengths import check_queries_fit
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
-from neat_align.training.objective_terms import loss_terms
 from neat_align.training.online import (
     ScoredGroupMaker,
     trainable,

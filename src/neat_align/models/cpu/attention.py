@@ -1,4 +1,4 @@
-"""The attention function of ours that transformers calls, and where it is set.
+"""Register our attention function, which transformers calls.
 
 Registered as the attention `neat`. A forward that carries a `layout` among its arguments is
 computed by that layout (`packed_attention`, `sampling.shared_prompts`); any other one is
@@ -24,7 +24,7 @@ class AttentionLayout(Protocol):
     def attend(
         self, module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, scale: float
     ) -> Tensor:
-        """[B, H, L, D] and, for key and value, [B, H_kv, L, D] in; [B, L, H, D] out."""
+        """Attend; [B, H, L, D] and, for key and value, [B, H_kv, L, D] in; [B, L, H, D] out."""
         ...
 
 
@@ -39,7 +39,7 @@ def attention(
     layout: AttentionLayout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Transformers' attention function; [B, H, L, D] in, [B, L, H, D] out."""
+    """Attend as transformers' attention functions do; [B, H, L, D] in, [B, L, H, D] out."""
     if layout is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
@@ -49,7 +49,7 @@ def attention(
 
 
 def has_our_attention(model: Any) -> bool:
-    """Whether a model, or what a wrapper such as DDP wraps, was given this attention."""
+    """Tell whether a model, or what a wrapper such as DDP wraps, was given this attention."""
     config = getattr(model, "module", model).config.get_text_config()
     return bool(config._attn_implementation == NAME)
 

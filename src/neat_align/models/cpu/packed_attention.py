@@ -1,4 +1,4 @@
-"""Attention over packed rows on the CPU, without a mask of [N, N].
+"""Attend over packed rows on the CPU, without a mask of [N, N].
 
 Two forms of the same: `BlockAttention` for long groups, whose products are worth calling
 one by one, and `GridAttention` for many short ones, where a call each would cost more than
@@ -39,7 +39,7 @@ class Block:
 
 
 def group_blocks(start: int, query: int, responses: Sequence[int]) -> list[Block]:
-    """The blocks of a group that begins at column `start`, its query first."""
+    """Cut a group that begins at column `start` into blocks, its query first."""
     stop = start + query
     blocks = [Block(slice(a, b), (slice(start, b),)) for a, b in _stretches(start, query)]
     for length in responses:
@@ -60,7 +60,7 @@ class BlockAttention:
     def attend(
         self, module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, scale: float
     ) -> Tensor:
-        """[1, H, N, D] and [1, H_kv, N, D] in, [1, N, H, D] out."""
+        """Attend; [1, H, N, D] and [1, H_kv, N, D] in, [1, N, H, D] out."""
         return _BlockAttention.apply(query[0], key[0], value[0], self.blocks, scale)[None]
 
 
@@ -75,7 +75,7 @@ class _BlockAttention(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, blocks: Sequence[Block], scale: float
     ) -> Tensor:
-        """[H, N, D], [H_kv, N, D] in, [N, H, D] out."""
+        """Attend; [H, N, D], [H_kv, N, D] in, [N, H, D] out."""
         q, k, v = (x.contiguous() for x in (q, k, v))
         ctx.save_for_backward(q, k, v)
         ctx.blocks, ctx.scale = blocks, scale
@@ -108,7 +108,7 @@ class _BlockAttention(torch.autograd.Function):
 def _probabilities(
     q: Tensor, k: Tensor, block: Block, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of one block: probabilities [H_kv, rows, keys], scaled queries, keys.
+    """Compute one block's probabilities [H_kv, rows, keys], scaled queries and keys.
 
     Its rows are those of all heads that share a key head.
     """
@@ -136,7 +136,7 @@ def _add(x: Tensor, keys: Sequence[slice], values: Tensor) -> None:
 
 
 def _stretches(start: int, length: int) -> list[tuple[int, int]]:
-    """(start, stop) of pieces of at most `BLOCK` tokens."""
+    """List (start, stop) of pieces of at most `BLOCK` tokens."""
     return [(a, min(a + BLOCK, start + length)) for a in range(start, start + length, BLOCK)]
 
 
@@ -155,7 +155,7 @@ class GridAttention:
     def attend(
         self, module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, scale: float
     ) -> Tensor:
-        """[1, H, N, D] and [1, H_kv, N, D] in, [1, N, H, D] out."""
+        """Attend; [1, H, N, D] and [1, H_kv, N, D] in, [1, N, H, D] out."""
         shared = query.shape[1] // key.shape[1]
         if shared > 1:
             key, value = (x.repeat_interleave(shared, dim=1) for x in (key, value))
@@ -165,11 +165,11 @@ class GridAttention:
         return torch.cat([rows[i, :size] for i, size in enumerate(self.sizes)])[None]
 
     def _grid(self, x: Tensor) -> Tensor:
-        """[1, H, N, D] → [G, H, L, D]."""
+        """Turn [1, H, N, D] into [G, H, L, D], zeros after a group's end."""
         groups = x[0].transpose(0, 1).split(list(self.sizes))
         return pad_sequence(list(groups), batch_first=True).transpose(1, 2)
 
 
 def starts(sizes: Sequence[int]) -> list[int]:
-    """The column at which each group begins."""
+    """List the columns at which the groups begin."""
     return [0, *accumulate(sizes)][:-1]

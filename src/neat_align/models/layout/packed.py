@@ -21,10 +21,9 @@ from neat_align.models.cpu.packed_attention import (
     group_blocks,
     starts,
 )
-from neat_align.models.layout.base import Layout
+from neat_align.models.layout.base import Layout, Rows
 from neat_align.models.layout.packable import can_pack, say_padded, uses_our_attention
 from neat_align.models.layout.padded import padded_rows, padded_tokens
-from neat_align.models.layout.rows import Rows
 from neat_align.models.tokenized import TokenizedGroup
 
 LONG_GROUP = 192

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from neat_align.models.layout.base import Layout
-from neat_align.models.layout.rows import Rows
+from neat_align.models.layout.base import Layout, Rows
 from neat_align.models.tokenized import TokenizedGroup
 
 

@@ -16,7 +16,7 @@ import torch
 
 from neat_align.errors import TrainingError, UnansweredError
 from neat_align.models.layout import layout_of
-from neat_align.models.layout.rows import token_logps
+from neat_align.models.layout.base import token_logps
 from neat_align.models.tokenized import TokenizedGroup
 from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.base import Decoding, SamplingRequest
