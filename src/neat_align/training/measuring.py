@@ -7,16 +7,17 @@ ids become passes within the token budget; the passes become what the objective 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from neat_align.models.layout import Layout, layout_of
-from neat_align.models.tokenized import TokenizedGroup
+from neat_align.models.tokenized import TokenizedGroup, tokenize_group
 from neat_align.objectives import GroupLogps, Objective
 from neat_align.prompts.chat import PromptFormat
 from neat_align.prompts.steering import Steering
-from neat_align.sampling.groups import stable_seed
+from neat_align.sampling.groups import stable_seed, uniform
 from neat_align.training.batches import (
     MicroBatch,
     TrainingPass,
@@ -25,7 +26,6 @@ from neat_align.training.batches import (
     training_passes,
 )
 from neat_align.training.checkpoints import SealedCheckpoints
-from neat_align.training.online import tokenize_for_training
 from neat_align.training.reference import Reference
 from neat_align.training.repeats import draw_key
 from neat_align.training.sharding import shards_weights, with_idle_passes
@@ -143,3 +143,29 @@ class MeasuringTrainer(SealedCheckpoints):
     @property
     def _pad_id(self) -> int:
         return self.prompt_format.pad_id
+
+
+def tokenize_for_training(
+    groups: Sequence[Group],
+    prompt_format: PromptFormat,
+    negative_prompts: Sequence[str],
+    negative_context: float,
+    seed: int,
+    max_query_tokens: int | None,
+    keys: Sequence[str] | None = None,
+) -> list[TokenizedGroup]:
+    """Make one entry per group, or two of half weight: clean, and in a negative context.
+
+    Which groups get the second one, and under which negative prompt, depends on the seed
+    and the group's key alone: its query's id, where no others are given.
+    """
+    tokenized: list[TokenizedGroup] = []
+    for group, key in zip(groups, keys or [g.query.id for g in groups], strict=True):
+        clean = tokenize_group(group, prompt_format, max_query_tokens=max_query_tokens)
+        if uniform("context", seed, key) >= negative_context:
+            tokenized.append(clean)
+            continue
+        pick = stable_seed("context-prompt", seed, key) % len(negative_prompts)
+        steered = tokenize_group(group, prompt_format, negative_prompts[pick], max_query_tokens)
+        tokenized += [replace(clean, weight=0.5), replace(steered, weight=0.5, clean=False)]
+    return tokenized

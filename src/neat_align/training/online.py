@@ -1,18 +1,12 @@
-"""From queries to scored, tokenised groups: the part of training that needs no gradient.
-
-The online loop calls it on fresh queries every `refresh_every` steps, the offline path on
-stored groups; both meet in `TokenizedGroup`.
-"""
+"""Make scored groups of queries: the part of online training that needs no gradient."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from neat_align.errors import DataError
-from neat_align.models.tokenized import TokenizedGroup, tokenize_group
-from neat_align.prompts.chat import PromptFormat
-from neat_align.sampling.groups import GroupMaker, stable_seed, uniform
+from neat_align.sampling.groups import GroupMaker
 from neat_align.scoring import ScorerSet
 from neat_align.training.stopwatch import Stopwatch
 from neat_align.types import Group, Query
@@ -53,32 +47,6 @@ class ScoredGroupMaker(GroupMaker):
         """Why queries have no group, by their id."""
         told = [getattr(sampler, "unanswered", {}) for sampler in (self.policy, self.base)]
         return {**told[0], **told[1], **self.scorers.unscored}
-
-
-def tokenize_for_training(
-    groups: Sequence[Group],
-    prompt_format: PromptFormat,
-    negative_prompts: Sequence[str],
-    negative_context: float,
-    seed: int,
-    max_query_tokens: int | None,
-    keys: Sequence[str] | None = None,
-) -> list[TokenizedGroup]:
-    """Each group as one entry, or as two of half weight: clean, and in a negative context.
-
-    Which groups get the second one, and under which negative prompt, depends on the seed
-    and the group's key alone: its query's id, where no others are given.
-    """
-    tokenized: list[TokenizedGroup] = []
-    for group, key in zip(groups, keys or [g.query.id for g in groups], strict=True):
-        clean = tokenize_group(group, prompt_format, max_query_tokens=max_query_tokens)
-        if uniform("context", seed, key) >= negative_context:
-            tokenized.append(clean)
-            continue
-        pick = stable_seed("context-prompt", seed, key) % len(negative_prompts)
-        steered = tokenize_group(group, prompt_format, negative_prompts[pick], max_query_tokens)
-        tokenized += [replace(clean, weight=0.5), replace(steered, weight=0.5, clean=False)]
-    return tokenized
 
 
 def trainable(groups: Sequence[Group], warn: Callable[[str], None]) -> list[Group]:
