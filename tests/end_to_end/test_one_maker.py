@@ -7,7 +7,7 @@ from tests.conftest import make_llama
 from typer.testing import CliRunner
 
 from neat_align import NEAT, NEATConfig, NEATTrainer, Query
-from neat_align.cli import app
+from neat_align.cli import app, main
 from neat_align.data import load_groups
 from neat_align.errors import NeatError
 from neat_align.types import Source
@@ -62,17 +62,17 @@ def content(groups):
 
 
 def test_offline_groups_are_those_of_the_online_loop(folder, model_dir, tokenizer):
-    """Data answers, base negatives and plausibility in both, with the same seed."""
+    """Data answers, the reference's negatives and plausibility in both, with the same seed."""
     from neat_align.models import load_causal_lm
 
     neat(
         "sample", "-m", model_dir, "-q", "q.jsonl", "-s", "polite", "-o", "g.jsonl", "--seed", 3,
-        "--max-new-tokens", 5, "--negative", 3, "--data-answers", "--base", "base",
+        "--max-new-tokens", 5, "--negative", 3, "--data-answers", "--reference", "base",
         "--reference-negative-fraction", 0.5,
     )  # fmt: skip
     neat(
         "score", "g.jsonl", "-r", "rewards.py:size", "-o", "s.jsonl", "--plausibility", 0.5,
-        "--base", "base", "--steering", "polite",
+        "--reference", "base", "--steering", "polite",
     )  # fmt: skip
     trainer = NEATTrainer(
         load_causal_lm(model_dir),
@@ -96,7 +96,7 @@ def test_offline_groups_are_those_of_the_online_loop(folder, model_dir, tokenize
     offline = {group.query.id: group for group in load_groups("s.jsonl")}
     assert content(online) == content([offline[g.query.id] for g in online])
     negative = {r.sampler for g in online for r in g.responses if r.source == Source.NEGATIVE}
-    assert negative == {"policy", "base"}
+    assert negative == {"policy", "reference"}
     assert [r.source for r in online[0].responses[-2:]] == [Source.DATA] * 2
 
 
@@ -114,15 +114,24 @@ def test_answers_can_join_when_groups_are_scored(folder, model_dir):
         assert sources == [["positive", "negative", "data", "data"]] * 4
 
 
+@pytest.mark.parametrize("old", ["--base", "--base-negative-fraction"])
+def test_an_old_name_of_an_option_is_told_the_new_one(old, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["neat", "sample", "-q", "q.jsonl", f"{old}=0.5"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert f"write --reference{old.removeprefix('--base')}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("sample", "--base", "base"), "--base-negative-fraction"),
-        (("sample", "--base-negative-fraction", 0.5), "no base is given"),
+        (("sample", "--reference", "base"), "--reference-negative-fraction"),
+        (("sample", "--reference-negative-fraction", 0.5), "no reference is given"),
         (("score",), "nothing to score with"),
-        (("score", "--plausibility", 1), "give --base MODEL"),
-        (("score", "--plausibility", 1, "--base", "base"), "without steering"),
-        (("score", "--base", "base", "-r", "rewards.py:size"), "without --plausibility"),
+        (("score", "--plausibility", 1), "give --reference MODEL"),
+        (("score", "--plausibility", 1, "--reference", "base"), "without steering"),
+        (("score", "--reference", "base", "-r", "rewards.py:size"), "without --plausibility"),
         (("score", "-s", "polite", "-r", "rewards.py:size"), "without --plausibility"),
         (("sample", "-q", "bare.jsonl", "--data-answers"), "chosen or rejected"),
     ],

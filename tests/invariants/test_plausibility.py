@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from neat_align.prompts.chat import PromptFormat
-from neat_align.scoring.plausibility import Plausibility
+from neat_align.scoring.named.plausibility import BoundPlausibility
 from neat_align.types import Group, Query, Response, Source
 
 
@@ -14,7 +14,7 @@ from neat_align.types import Group, Query, Response, Source
 def scorer_of(model, tokenizer):
     def make(prompts):
         provide = contextlib.nullcontext(model)
-        return Plausibility(lambda: provide, PromptFormat(tokenizer), prompts)
+        return BoundPlausibility(lambda: provide, PromptFormat(tokenizer), prompts)
 
     return make
 

@@ -21,7 +21,7 @@ from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.local import TransformersSampler
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.scoring import RewardFunction, ScorerSet
-from neat_align.scoring.self_judge import SelfJudge
+from neat_align.scoring.named.self_judge import SelfJudge
 from neat_align.training.config import NEATConfig
 from neat_align.training.stopwatch import shares
 from neat_align.training.trainer import NEATTrainer

@@ -5,7 +5,7 @@ import pytest
 
 from neat_align.errors import RewardError
 from neat_align.scoring import resolve_scorer
-from neat_align.scoring.self_contrast import SelfContrast, embed_words
+from neat_align.scoring.named.self_contrast import SelfContrast, embed_words
 from neat_align.types import Group, Query, Response, Source
 
 

@@ -10,7 +10,7 @@ from neat_align.errors import InputError, RewardError
 from neat_align.recipe import load_recipe
 from neat_align.scoring import ScorerSet, check_scorer_value, resolve_scorer
 from neat_align.scoring.grades import parsed_grade
-from neat_align.scoring.server_judge import ServerJudge
+from neat_align.scoring.named.judge import ServerJudge
 from neat_align.types import Group, Query, Response, Source
 
 

@@ -18,7 +18,7 @@ from neat_align.objectives import D2O, DPO, KTO, NEAT, PRO, RRHF
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.server import ServerSampler
 from neat_align.scoring import resolve_scorer
-from neat_align.scoring.server_judge import ServerJudge
+from neat_align.scoring.named.judge import ServerJudge
 from neat_align.training.unanswered import dealt
 from neat_align.types import Query
 

@@ -30,6 +30,18 @@ def _refuse_ranks() -> None:
         )
 
 
+RENAMED = {"--base": "--reference", "--base-negative-fraction": "--reference-negative-fraction"}
+
+
+def _refuse_renamed() -> None:
+    """Tell the new name of an option that was called otherwise."""
+    for old, new in RENAMED.items():
+        given = {word.partition("=")[0] for word in sys.argv[2:]}
+        if sys.argv[1:2] in (["sample"], ["score"]) and old in given:
+            why = f"it is called {new}: the base is the unaligned model of an evaluation"
+            raise RecipeError(f"option {old}", why, f"write {new}")
+
+
 def _tell(text: str) -> None:
     """Print on stderr, once a machine: its ranks find the same."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
@@ -57,6 +69,7 @@ def main() -> None:
     try:
         with interruptible():
             _refuse_ranks()
+            _refuse_renamed()
             _import_from_here()
             app()
     except NeatError as error:

@@ -32,6 +32,7 @@ app.add_typer(catalogue.launch_app, name="launch")
 catalogue.steering_app.command("try")(steering_try)
 app.add_typer(catalogue.steering_app, name="steering")
 app.add_typer(catalogue.method_app, name="method")
+app.add_typer(catalogue.scorer_app, name="scorer")
 app.add_typer(dataset_app, name="dataset")
 for command in (
     doctor,

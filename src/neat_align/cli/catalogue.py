@@ -27,6 +27,7 @@ console = Console(soft_wrap=True, highlight=False)
 recipe_app = typer.Typer(help="Recipes: list, show, copy, check, keys.", no_args_is_help=True)
 launch_app = typer.Typer(help="Configs for several processes.", no_args_is_help=True)
 steering_app = typer.Typer(help="Steering pairs: list, show, try.", no_args_is_help=True)
+scorer_app = typer.Typer(help="Scorers that have a name: list.", no_args_is_help=True)
 method_app = typer.Typer(help="Methods: list, show.", no_args_is_help=True)
 
 LAUNCH_CONFIGS = files("neat_align").joinpath("training", "launch_configs")
@@ -178,6 +179,19 @@ def method_show(name: Name) -> None:
     }
     text = yaml.safe_dump({k: v for k, v in told.items() if v}, sort_keys=False)
     console.print(f"# {method.about}\n{text}", markup=False)
+
+
+@scorer_app.command("list")
+def scorer_list() -> None:
+    """List the scorers that have a name, for `--reward` and a recipe's `reward`."""
+    from neat_align.scoring import named_scorers
+
+    for name, kind in named_scorers().items():
+        written = name if kind.takes == "nothing" else f"{name}={kind.usual or kind.takes}"
+        console.print(f"{written:<20} {kind.about}", markup=False)
+    own = ("file.py:NAME", "a function in TRL's signature, or a class with score(groups), of yours")
+    console.print("{:<20} {}".format(*own), markup=False)
+    console.print(f"{'MODEL':<20} a reward model: its directory or hub id", markup=False)
 
 
 @steering_app.command("list")

@@ -53,9 +53,10 @@ def say_place(console: Console, device: str, dtype: str) -> None:
 
 
 def needs_place(rewards: Sequence[str | None]) -> bool:
-    """Whether a model is loaded for one of these rewards."""
-    named = [name for name in rewards if name and name != "polarity"]
-    return any(":" not in name and not name.startswith("judge=") for name in named)
+    """Tell whether a model is loaded for one of these rewards."""
+    from neat_align.scoring import loads_model
+
+    return any(loads_model(name) for name in rewards if name)
 
 
 def _on_server(device: str, dtype: str, ray: str | None, gpus: float) -> list[InputError]:

@@ -51,7 +51,15 @@ def evaluate_paths(
         InputError: everything that is wrong with what was given.
     """
     from neat_align.data import DataSpec, load_queries
-    from neat_align.scoring import check_scorer_value, import_problems, resolve_scorer
+    from neat_align.scoring import (
+        Bound,
+        Need,
+        bind_scorer,
+        check_scorer_value,
+        import_problems,
+        resolve_scorer,
+        unmet_problems,
+    )
     from neat_align.workflow.evaluation import save_evaluation
 
     errors: list[InputError] = []
@@ -67,14 +75,18 @@ def evaluate_paths(
     errors += check_scorer_value(checker, reward=False) if checker else []
     pair, problems = _steering(models, steering)
     raise_all([*errors, *problems])
-    raise_all(import_problems([*named, checker] if checker else named))
+    raise_all(
+        import_problems([*named, checker] if checker else named)
+        or unmet_problems(named, {Need.STEERING})
+    )
     assert pair is not None
     found = load_queries(DataSpec(queries))
     judge = checker_for(found, checker)
     Console(soft_wrap=True, highlight=False).print(str(placement(*where)))
     place = Place(*where, batch_size, arguments)
+    bound = Bound(steering=pair, data_answers=False)
     named_scorers = {
-        key: resolve_scorer(name, device=place.device, dtype=place.dtype)
+        key: bind_scorer(resolve_scorer(name, device=place.device, dtype=place.dtype), bound)
         for key, name in rewards.items()
         if name
     }

@@ -71,11 +71,11 @@ def sample(
         bool,
         typer.Option("--data-answers", help="The rows' chosen and rejected answers join."),
     ] = False,
-    base: Annotated[
-        str | None, typer.Option(help="The model before alignment, for a share of the negatives.")
+    reference: Annotated[
+        str | None, typer.Option(help="The reference model, for a share of the negatives.")
     ] = None,
     reference_negative_fraction: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of the negatives that --base draws.")
+        float, typer.Option(min=0.0, max=1.0, help="Share of the negatives that --reference draws.")
     ] = 0.0,
     batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
     device: DeviceOption = AUTO,
@@ -131,7 +131,7 @@ def sample(
         json_object(chat_template_kwargs, "--chat-template-kwargs"),
         device,
         dtype,
-        base,
+        reference,
         reference_negative_fraction,
         data_answers,
     )
@@ -141,7 +141,9 @@ def sample(
     count = target.count(queries)
     if data_answers:
         target.check_answers(queries)
-    sources = _sources(queries, model if server is None else None, base, steering if pair else None)
+    sources = _sources(
+        queries, model if server is None else None, reference, steering if pair else None
+    )
     settings = {**job.identity(), "queries": str(queries), "shards": num_shards}
     target.check(settings, sources)
     known = by_content(settings, sources)
@@ -160,13 +162,13 @@ def sample(
 
 
 def _sources(
-    queries: Path, model: str | None, base: str | None, steering: str | None
+    queries: Path, model: str | None, reference: str | None, steering: str | None
 ) -> dict[str, Source]:
     """What the groups are made from, whose content must stay as it is."""
     from neat_align.provenance import Source, absolute_name
 
     found = {"queries": Source("data", str(queries.absolute()))}
-    for place, name in {"sample": model, "base": base}.items():
+    for place, name in {"sample": model, "reference": reference}.items():
         if name is not None:
             found[place] = Source("model", absolute_name(name))
     if steering is not None:

@@ -77,7 +77,7 @@ def steering_try(
     """
     from neat_align.sampling.groups import GroupPlan
     from neat_align.sampling.job import SamplingJob
-    from neat_align.scoring import import_problems
+    from neat_align.scoring import Need, import_problems, unmet_problems
 
     pair, problems = steering_pair(steering, "neat steering try")
     rewards = reward or []
@@ -98,7 +98,7 @@ def steering_try(
     raise_all([*problems, *job.problems(), *option_problems(device, dtype, server)])
     if output is not None and output.exists():
         raise_all([RecipeError(f"--output {output}", "it exists", "name another file")])
-    raise_all(import_problems(rewards))
+    raise_all(import_problems(rewards) or unmet_problems(rewards, {Need.STEERING}))
     _show(_trial(job, queries, number, rewards, weight), output)
 
 
@@ -108,7 +108,7 @@ def _trial(
     from neat_align.data import DataSpec, load_queries
     from neat_align.sampling.trial import draw_trial, tried_prompts, tried_queries
     from neat_align.sampling.verdict import judged
-    from neat_align.scoring import ScorerSet, resolve_scorer
+    from neat_align.scoring import Bound, ScorerSet, bind_scorer, resolve_scorer
 
     found = tried_queries(load_queries(DataSpec(queries)), number, job.seed)
     pair = job.steering
@@ -118,7 +118,8 @@ def _trial(
     if not rewards:
         return judged(groups, pair.name, None)
     own = {"device": job.device, "dtype": job.dtype}
-    scorers = ScorerSet([resolve_scorer(name, **own) for name in rewards], weights)
+    bound = Bound(steering=pair)
+    scorers = ScorerSet([bind_scorer(resolve_scorer(n, **own), bound) for n in rewards], weights)
     return judged(scorers.score(groups) if groups else [], pair.name, scorers.judging)
 
 

@@ -18,11 +18,9 @@ from neat_align.evaluation.results import BASE, PROMPT, Evaluation, EvaluationSe
 from neat_align.evaluation.safety import Checker
 from neat_align.evaluation.suite import Evaluated, evaluate
 from neat_align.prompts.steering import Steering
-from neat_align.scoring import ScorerSet, resolve_scorer
+from neat_align.scoring import Bound, ScorerSet, bind_scorer, is_outside, resolve_scorer
 from neat_align.scoring.base import Scorer
 from neat_align.types import Document, Group, Query
-
-OWN_OPINION = ("self_judge", "self_contrast")
 
 
 @dataclass(frozen=True)
@@ -123,25 +121,33 @@ def _bar(name: str) -> Any:
 
 
 def outside_scorers(
-    rewards: Sequence[str], weights: Sequence[float] | None, heldout: str | None, place: Place
+    rewards: Sequence[str],
+    weights: Sequence[float] | None,
+    heldout: str | None,
+    place: Place,
+    steering: Steering | None = None,
 ) -> dict[str, Scorer]:
     """Resolve the training scorers as one, "train", and the one training never saw, "heldout".
 
-    What is the model's own opinion (plausibility, self-judgement) is left out, and so is
-    what needs the data's answers: the figure is an outside reward.
+    What is a model's own opinion is left out, and so is what needs the data's answers: the
+    figure is an outside reward (see `scoring.is_outside`).
     """
-    where: dict[str, Any] = {"device": place.device, "dtype": place.dtype}
+
+    def made(name: str) -> Scorer:
+        scorer = resolve_scorer(name, device=place.device, dtype=place.dtype)
+        return bind_scorer(scorer, Bound(steering=steering, data_answers=False))
+
     outside = [
         (name, weight)
         for name, weight in zip(rewards, weights or [1.0] * len(rewards), strict=True)
-        if name.partition("=")[0] not in OWN_OPINION
+        if is_outside(name)
     ]
     scorers: dict[str, Scorer] = {}
     if outside:
-        training = [resolve_scorer(name, **where) for name, _ in outside]
+        training = [made(name) for name, _ in outside]
         scorers["train"] = _Combined(ScorerSet(training, [weight for _, weight in outside]))
     if heldout is not None:
-        scorers["heldout"] = resolve_scorer(heldout, **where)
+        scorers["heldout"] = made(heldout)
     return scorers
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from neat_align.provenance.kinds import Source
 from neat_align.provenance.source_code import named, own_module_file
-from neat_align.scoring.server_judge import PREFIX
+from neat_align.scoring import by_name
 from neat_align.storage.atomic import atomic_write_bytes
 from neat_align.storage.paths import is_file
 from neat_align.storage.runs import RunDirectory
@@ -40,7 +40,8 @@ def _named_file(source: Source) -> Path | None:
     if source.kind not in ("steering", "scorer") or not isinstance(name, str):
         return None
     if source.kind == "scorer":
-        name = name.removeprefix("self_contrast=").removeprefix(PREFIX)
+        named = by_name(name)
+        name = name if named is None else str(named.argument)
         where = name.rpartition(":")[0]
         name = where if where.endswith(".py") else name
         if where and not is_file(name):

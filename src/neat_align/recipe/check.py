@@ -18,7 +18,7 @@ from neat_align.recipe.objectives import objective_problems
 from neat_align.recipe.placement import placement_problems
 from neat_align.recipe.schema import Data, Recipe
 from neat_align.recipe.sources import data_sections
-from neat_align.scoring import check_scorer_value, import_problems
+from neat_align.scoring import Need, check_scorer_value, import_problems, unmet_problems
 from neat_align.training.measured import metric_problems
 from neat_align.training.settings import setting_problems
 
@@ -148,10 +148,21 @@ def _evaluation_rewards(recipe: Recipe) -> list[InputError]:
 
 
 def reward_imports(recipe: Recipe) -> list[InputError]:
-    """What goes wrong when the recipe's own functions are imported; for after the checks."""
+    """Import the recipe's own functions, and tell what their scorers need and is not there.
+
+    For after the other checks.
+    """
     section = recipe.evaluate
-    held_out = (section.heldout_reward, section.checker) if section else ()
-    return import_problems([*recipe.reward.names, *(n for n in held_out if isinstance(n, str))])
+    named = (section.heldout_reward, section.checker) if section else ()
+    held_out = [name for name in named if isinstance(name, str)]
+    problems = import_problems([*recipe.reward.names, *held_out])
+    if problems:
+        return problems
+    here = set(Need) - (set() if recipe.train.get("add_data_responses") else {Need.DATA_ANSWERS})
+    return [
+        *unmet_problems(recipe.reward.names, here),
+        *unmet_problems(held_out, {Need.STEERING}),
+    ]
 
 
 def query_columns(data: Data) -> set[str] | None:

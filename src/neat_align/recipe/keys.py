@@ -25,7 +25,7 @@ from neat_align.recipe.lora import LORA_KEYS
 from neat_align.recipe.objectives import FOLDER, objective_fields
 from neat_align.recipe.schema import Data, Recipe
 from neat_align.recipe.train_fields import OWNED
-from neat_align.scoring.server_judge import ServerJudge
+from neat_align.scoring.named.judge import ServerJudge
 from neat_align.training.trainer_fields import REFUSED
 
 REQUIRED = "required"

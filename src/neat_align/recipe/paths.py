@@ -14,10 +14,8 @@ from typing import Any
 
 from neat_align.errors import InputError, RecipeError
 from neat_align.prompts.steering import STEERING_SUFFIXES, steering_names
+from neat_align.scoring import Takes, by_name, named_scorers
 from neat_align.storage.paths import exists, is_file
-
-BUILT_IN = ("polarity", "self_judge", "words")
-PREFIXES = ("judge=", "self_contrast=")
 
 Rule = Callable[["Paths", Any, str], Any]
 
@@ -56,18 +54,25 @@ class Paths:
         """A reward, a checker or an embedder; or several."""
         if isinstance(value, list):
             return self.scorers(value, place)
-        if not isinstance(value, str) or value in BUILT_IN:
+        if not isinstance(value, str):
             return value
-        for prefix in PREFIXES:
-            if value.startswith(prefix):
-                rest, is_judge = value.removeprefix(prefix), prefix == PREFIXES[0]
-                if is_judge and rest.lstrip().startswith("{"):
-                    return value
-                return prefix + (self.path if is_judge else self.scorer)(rest, place)
+        if by_name(value) is not None:
+            name, equals, argument = value.partition("=")
+            return name + equals + self.argument(name, argument, place)
         where, colon, function = value.rpartition(":")
         if not colon:
             return self.model(value, place)
         return f"{self.path(where, place)}:{function}" if where.endswith(".py") else value
+
+    def argument(self, name: str, value: Any, place: str) -> Any:
+        """What stands behind a named scorer's "=", or as the value of its key."""
+        kind = named_scorers()[name]
+        if not isinstance(value, str) or value == kind.usual or not value:
+            return value
+        if kind.takes is Takes.MODEL:
+            return self.scorer(value, place)
+        in_place = value.lstrip().startswith("{")
+        return self.path(value, place) if kind.takes is Takes.FILE and not in_place else value
 
     def scorers(self, value: Any, place: str) -> Any:
         """A list of rewards."""
@@ -117,7 +122,6 @@ RULES: Mapping[str, Rule] = {
     "reward": Paths.scorer,  # in place of the section
     "reward.model": Paths.scorer,
     "reward.functions": Paths.scorers,
-    "reward.self_contrast": Paths.scorer,
     "reward.judge.journal": Paths.path,
     "evaluate.heldout_reward": Paths.scorer,
     "evaluate.checker": Paths.scorer,
@@ -136,5 +140,8 @@ def whole_paths(content: Any, paths: Paths, place: str = "") -> Any:
             key: value if own_texts else whole_paths(value, paths, f"{place}.{key}".lstrip("."))
             for key, value in content.items()
         }
+    section, _, key = place.rpartition(".")
+    if section == "reward" and key in named_scorers():
+        return paths.argument(key, content, place)
     rule = RULES.get(place)
     return rule(paths, content, place) if rule else content

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from neat_align import defaults
 from neat_align.prompts.steering import OWN, Steering
-from neat_align.scoring.server_judge import judge_value
+from neat_align.scoring.registry import by_name, named_scorers, written
 
 
 class Section(BaseModel):
@@ -201,18 +201,34 @@ class RewardTraining(Section):
 
 
 def reward_section(value: Any) -> Any:
-    """The section that a text in its place stands for: what `--reward` takes; or several."""
+    """Write the section that a text in its place stands for: what `--reward` takes."""
     if isinstance(value, list):
         return {"functions": value}
     if not isinstance(value, str):
         return value
-    name, _, rest = value.partition("=")
-    if value in ("polarity", "self_judge"):
-        return {value: True}
-    if name == "self_contrast":
-        return {name: rest or "words"}
-    is_function = ":" in value or name == "judge"
-    return {"functions": [value]} if is_function else {"model": value}
+    named = by_name(value)
+    if named is None:
+        return {"functions": [value]} if ":" in value else {"model": value}
+    name, kind = named.kind.name, _own_keys().get(named.kind.name)
+    if kind is bool:
+        return {name: True}
+    return {"functions": [value]} if kind != str | None else {name: named.argument}
+
+
+def _own_keys() -> dict[str, Any]:
+    """List the named scorers that have a key of their own in `reward`, with its type."""
+    fields, named = Reward.model_fields, named_scorers()
+    return {n: f.annotation for n, f in fields.items() if n in named and f.annotation is not float}
+
+
+def _with_names(section: dict[str, Any]) -> dict[str, Any]:
+    """Put named scorers without a key of their own among the functions: `NAME: true`."""
+    found = [n for n in named_scorers() if n in section and n not in Reward.model_fields]
+    if not found:
+        return section
+    own = [text for n in found if (text := written(n, section[n])) is not None]
+    kept = {key: value for key, value in section.items() if key not in found}
+    return {**kept, "functions": [*kept.get("functions", []), *own]}
 
 
 class Reward(Section):
@@ -224,14 +240,15 @@ class Reward(Section):
         model: a reward model's directory or hub id.
         functions: "file.py:function" or "module:function", in TRL's signature.
         weights: one per reward, in the order model, functions, polarity, judge, self_judge,
-            self_contrast, train; 1 each by default.
+            self_contrast, train; 1 each by default. Further named scorers (`neat scorer
+            list`) are functions, also where they are keys of their own.
         polarity: positive +1, plain 0, negative −1, without any reward model.
-        self_judge: the policy grades itself (`scoring.self_judge`).
+        self_judge: the policy grades itself (`scoring.named.self_judge`).
         self_contrast: distance from the data's answer, by this embedder: "words", a model or
-            a function (`scoring.self_contrast`).
+            a function (`scoring.named.self_contrast`).
         judge: a model on a server that grades by a sentence of yours.
         plausibility: weight of what the untouched model thinks of a response under a
-            positive prompt (`scoring.plausibility`); 0 leaves it out.
+            positive prompt (`scoring.named.plausibility`); 0 leaves it out.
         train: trains a reward model here.
     """
 
@@ -239,25 +256,24 @@ class Reward(Section):
     functions: list[str] = Field(default_factory=list)
     weights: list[float] | None = None
     polarity: bool = False
+    judge: dict[str, Any] | None = None
     self_judge: bool = False
     self_contrast: str | None = None
-    judge: dict[str, Any] | None = None
     plausibility: float = Field(0.0, ge=0)
     train: RewardTraining | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        return reward_section(value)
+        section = reward_section(value)
+        return _with_names(section) if isinstance(section, dict) else section
 
     @property
     def names(self) -> list[str]:
-        """The named scorers, the model first."""
+        """List the named scorers, the model first."""
         named = [self.model] if self.model else []
-        named += self.functions + (["polarity"] if self.polarity else [])
-        named += [judge_value(self.judge)] if self.judge else []
-        named += ["self_judge"] if self.self_judge else []
-        return named + ([f"self_contrast={self.self_contrast}"] if self.self_contrast else [])
+        own = (written(name, getattr(self, name) or None) for name in _own_keys())
+        return [*named, *self.functions, *(name for name in own if name)]
 
     @model_validator(mode="after")
     def _something(self) -> Reward:

@@ -7,6 +7,7 @@ from typing import Any
 
 from neat_align.provenance import Source, contents
 from neat_align.recipe.schema import Data, Recipe, RewardTraining, steering_texts
+from neat_align.scoring import named_scorers
 from neat_align.storage.identity import without_places
 
 CONFIG_FILES = ("deepspeed", "fsdp_config", "accelerator_config")  # of `train`: mapping or file
@@ -72,8 +73,10 @@ def _scorers(recipe: Recipe) -> Iterator[tuple[str, Source]]:
         yield "reward.model", Source("scorer", reward.model)
     for number, name in enumerate(reward.functions):
         yield f"reward.functions[{number}]", Source("scorer", name)
-    if reward.self_contrast:
-        yield "reward.self_contrast", Source("scorer", f"self_contrast={reward.self_contrast}")
+    for name in named_scorers():
+        argument = getattr(reward, name, None)
+        if isinstance(argument, str):
+            yield f"reward.{name}", Source("scorer", f"{name}={argument}")
     if evaluate and isinstance(evaluate.heldout_reward, str):
         yield "evaluate.heldout_reward", Source("scorer", evaluate.heldout_reward)
     if evaluate and evaluate.checker:

@@ -80,19 +80,19 @@ class GroupMaker:
     Attributes:
         policy: answers the requests.
         steering: None where all responses are plain.
-        base: the frozen model before alignment; needed where `reference_negative_fraction` > 0.
-        reference_negative_fraction: share of the negative responses that the base draws instead
-            of the policy, 0 to 1.
-        add_reference: a query's `chosen` and `rejected` answers join its group.
+        reference: the frozen model; needed where `reference_negative_fraction` > 0.
+        reference_negative_fraction: share of the negative responses that the reference draws
+            instead of the policy, 0 to 1.
+        add_data_answers: a query's `chosen` and `rejected` answers join its group.
     """
 
     policy: Sampler
     steering: Steering | None
     plan: GroupPlan
     decoding: Decoding
-    base: Sampler | None = None
+    reference: Sampler | None = None
     reference_negative_fraction: float = 0.0
-    add_reference: bool = False
+    add_data_answers: bool = False
 
     def drawn(self, queries: Sequence[Query], seed: int) -> list[Group]:
         """One group for each query, in order; all responses are drawn in one call.
@@ -105,14 +105,14 @@ class GroupMaker:
             requests += plan_group(query, self.steering, self.plan, seed, seen[query.id])
             seen[query.id] += 1
         groups = whole_groups(queries, self._sample(requests), self.plan.size)
-        return [with_answers(group) for group in groups] if self.add_reference else groups
+        return [with_answers(group) for group in groups] if self.add_data_answers else groups
 
     def _sample(self, requests: Sequence[SamplingRequest]) -> list[Response | None]:
-        """Each request goes to the policy, or, for some negative ones, to the frozen base."""
-        from_base = [self._is_for_base(r) for r in requests]
+        """Draw each request from the policy, or, some negative ones, from the reference."""
+        from_reference = [self._is_for_reference(r) for r in requests]
         drawn: dict[int, Response | None] = {}
-        for sampler, chosen in ((self.policy, False), (self.base, True)):
-            part = [i for i, flag in enumerate(from_base) if flag is chosen]
+        for sampler, chosen in ((self.policy, False), (self.reference, True)):
+            part = [i for i, flag in enumerate(from_reference) if flag is chosen]
             if part and sampler is not None:
                 responses = sampler.sample([requests[i] for i in part], self.decoding)
                 if len(responses) != len(part):
@@ -122,9 +122,10 @@ class GroupMaker:
                 drawn.update(zip(part, responses, strict=True))
         return [drawn[i] for i in range(len(requests))]
 
-    def _is_for_base(self, request: SamplingRequest) -> bool:
-        if request.source != Source.NEGATIVE or self.base is None:
+    def _is_for_reference(self, request: SamplingRequest) -> bool:
+        if request.source != Source.NEGATIVE or self.reference is None:
             return False
+        # "base" is part of the seed: another word would draw other responses.
         return uniform("base", request.seed) < self.reference_negative_fraction
 
 

@@ -61,8 +61,8 @@ class SamplingJob:
         concurrency: questions open to it at a time.
         batch_size: responses drawn at a time here.
         seed: of all responses.
-        base: a second model here, for `reference_negative_fraction`.
-        reference_negative_fraction: share of the negative responses that the base draws.
+        reference: a second model here, for `reference_negative_fraction`.
+        reference_negative_fraction: share of the negative responses that the reference draws.
         data_answers: a query's `chosen` and `rejected` answers join its group.
         extra_body: further fields of every question to the server.
         chat_template_kwargs: further arguments of the chat template, here or on the server.
@@ -82,7 +82,7 @@ class SamplingJob:
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     device: str = AUTO
     dtype: str = AUTO
-    base: str | None = None
+    reference: str | None = None
     reference_negative_fraction: float = 0.0
     data_answers: bool = False
 
@@ -90,26 +90,26 @@ class SamplingJob:
         """What is wrong with the model's name or the server's address; nothing is loaded."""
         if self.server is not None:
             found = client_problems(self.server, self.key_variable, self._extra_body)
-            return [*found, *self._base_problems()]
+            return [*found, *self._reference_problems()]
         return [
             *self._without_server(),
             *check_model_source(self.model, "policy"),
             *saved_template_problems(self.model, self.chat_template_kwargs),
-            *self._base_problems(),
+            *self._reference_problems(),
         ]
 
-    def _base_problems(self) -> list[InputError]:
-        """A base without its share of the negatives, or the share without a base."""
+    def _reference_problems(self) -> list[InputError]:
+        """Check that a reference has its share of the negatives, and the share a reference."""
         share = self.reference_negative_fraction
-        given = f"--base-negative-fraction {share:g}"
-        if self.base is None:
-            fix = "give --base MODEL, too, or leave it out"
-            return [RecipeError(given, "no base is given to draw them", fix)] if share else []
-        problems = check_model_source(self.base, "policy")
+        given = f"--reference-negative-fraction {share:g}"
+        if self.reference is None:
+            fix = "give --reference MODEL, too, or leave it out"
+            return [RecipeError(given, "no reference is given to draw them", fix)] if share else []
+        problems = check_model_source(self.reference, "policy")
         if not share or not self.plan.negative:
-            fix = "give --base-negative-fraction above 0 and --negative 1 or more, or no --base"
+            fix = "give --reference-negative-fraction above 0 and --negative 1 or more, or neither"
             why = f"it would draw nothing of {self.plan.negative} negative responses per query"
-            problems.append(RecipeError(f"--base {self.base} with {given}", why, fix))
+            problems.append(RecipeError(f"--reference {self.reference} with {given}", why, fix))
         return problems
 
     def _without_server(self) -> list[InputError]:
@@ -142,7 +142,11 @@ class SamplingJob:
             "seed": self.seed,
             **({"extra_body": dict(self.extra_body)} if self.extra_body else {}),
             **({KWARGS: dict(self.chat_template_kwargs)} if self.chat_template_kwargs else {}),
-            **({"base": self.base, "share": self.reference_negative_fraction} if self.base else {}),
+            **(
+                {"reference": self.reference, "share": self.reference_negative_fraction}
+                if self.reference
+                else {}
+            ),
             **({"data_answers": True} if self.data_answers else {}),
         }
 
@@ -152,12 +156,14 @@ class SamplingJob:
         Args:
             queries: told before a model is loaded where its chat template refuses some.
         """
-        base = self._local(self.base, "base", queries) if self.base is not None else None
+        reference = None
+        if self.reference is not None:
+            reference = self._local(self.reference, "reference", queries)
 
         def maker(sampler: Sampler) -> Maker:
             own = (self.steering, self.plan, self.decoding)
             share, answers = self.reference_negative_fraction, self.data_answers
-            return Maker(GroupMaker(sampler, *own, base, share, answers), self.seed)
+            return Maker(GroupMaker(sampler, *own, reference, share, answers), self.seed)
 
         if self.server is None:
             sampler = self._local(self.model, self.model, queries)

@@ -31,7 +31,7 @@ class TransformersSampler:
     Args:
         model: decoder-only; put in evaluation mode while it samples.
         prompt_format: renders queries for the model's tokenizer.
-        name: recorded with every response ("policy", "base").
+        name: recorded with every response ("policy", "reference").
         batch_size: responses drawn at a time.
         progress: called with the number of responses that ended, as they end.
     """

@@ -45,4 +45,4 @@ def draw_trial(
     ]
     responses, size = maker.policy.sample(requests, maker.decoding), len(asked)
     groups = whole_groups(queries, responses, size)
-    return [with_answers(group) for group in groups] if maker.add_reference else groups
+    return [with_answers(group) for group in groups] if maker.add_data_answers else groups

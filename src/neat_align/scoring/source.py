@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from neat_align.errors import InputError, RewardError, nearest
-from neat_align.scoring.signature import GIVEN, INPUTS, missing_problem
+from neat_align.scoring.functions import GIVEN, INPUTS, missing_problem
 from neat_align.storage.paths import exists
 
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
@@ -21,7 +21,7 @@ UNREADABLE = (SyntaxError, ValueError, LookupError, RecursionError, MemoryError,
 def file_problems(
     value: str, path: Path, name: str, columns: Collection[str] | None = None, reward: bool = True
 ) -> list[InputError]:
-    """What is wrong with the function `name` of a file, and with what the file imports.
+    """Tell what is wrong with the function `name` of a file, and with what it imports.
 
     Args:
         value: as the user named it, for the error.
@@ -53,13 +53,13 @@ def file_problems(
 
 
 def no_function(value: str, name: str, names: Collection[str]) -> RewardError:
-    """The error of a name that a module does not define."""
+    """Explain that a module does not define a name."""
     hint = nearest(name, names) if names else "define it there"
     return RewardError(f"reward {value!r}", f"it defines no function {name!r}", hint)
 
 
 def no_module(value: str, module: str, folder: Path | None = None) -> RewardError:
-    """The error of a module that is not there, with the nearest that is."""
+    """Explain that a module is not there, with the nearest that is."""
     file = Path(*module.split(".")).with_suffix(".py") if module.strip(".") else Path("x")
     if exists(file):
         fix = f"write {file}:{value.rpartition(':')[2]} for a file"
@@ -77,7 +77,7 @@ def _nearest_module(name: str, folder: Path | None) -> str:
 
 
 def neighbour_problems(given: str, path: Path) -> list[InputError]:
-    """After the import: a file beside it that was imported must be that file, and no other.
+    """Check, after the import, that a file beside it is what was imported under its name.
 
     Python knows a module by its name alone; a second `helpers` is not read.
     """
@@ -92,7 +92,7 @@ def neighbour_problems(given: str, path: Path) -> list[InputError]:
 
 
 def _imported(tree: ast.Module) -> set[str]:
-    """First parts of the modules that a file imports at its top level."""
+    """Collect the first parts of the modules that a file imports at its top level."""
     found = set()
     for node in tree.body:
         if isinstance(node, ast.Import):
@@ -103,7 +103,7 @@ def _imported(tree: ast.Module) -> set[str]:
 
 
 def _import_problems(given: str, path: Path, tree: ast.Module) -> Iterator[RewardError]:
-    """Imports at the top level, outside of any `try`, that cannot succeed."""
+    """Find imports at the top level, outside of any `try`, that cannot succeed."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.level:
             yield RewardError(
@@ -129,7 +129,7 @@ def _is_there(module: str, folder: Path) -> bool:
 
 
 def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
-    """Names that a module's statements bind, with the statement; branches count."""
+    """Find the names that a module's statements bind, with the statement; branches count."""
     for node in body:
         if isinstance(node, FUNCTIONS | ast.ClassDef):
             yield node.name, node
@@ -148,17 +148,19 @@ def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
 
 
 def _is_open(tree: ast.Module, names: Collection[str]) -> bool:
-    """Whether names may appear that the text does not show."""
+    """Tell whether names may appear that the text does not show."""
     used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     return bool({"*", "__getattr__"} & set(names)) or bool({"globals", "exec", "vars"} & used)
 
 
 def _class_problems(given: str, place: str, node: ast.ClassDef) -> Iterator[RewardError]:
-    """A class is made without arguments, and what comes is called."""
+    """Check a class, which is made without arguments: it scores, or is called."""
     methods = {n.name: n for n in node.body if isinstance(n, FUNCTIONS)}
     if not node.bases and not {"__call__", "score"} & set(methods):
         yield RewardError(
-            given, f"{place}: a class without __call__", "name a function, or give it a __call__"
+            given,
+            f"{place}: a class without __call__ or score",
+            "name a function, or give it a __call__",
         )
     start = methods.get("__init__")
     if start is not None and (needed := _needed(start.args)[1:]):
@@ -203,7 +205,7 @@ def _argument_problems(
 
 
 def _needed(arguments: ast.arguments) -> list[str]:
-    """Arguments without a default."""
+    """List the arguments without a default."""
     by_place = [a.arg for a in (*arguments.posonlyargs, *arguments.args)]
     needed = by_place[: len(by_place) - len(arguments.defaults)]
     by_name = zip(arguments.kwonlyargs, arguments.kw_defaults)

@@ -19,10 +19,7 @@ from neat_align.prompts.chat import PromptFormat
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Sampler
 from neat_align.sampling.local import TransformersSampler
-from neat_align.scoring import ScorerSet, resolve_scorer
-from neat_align.scoring.plausibility import Plausibility
-from neat_align.scoring.resolve import SELF_JUDGE
-from neat_align.scoring.self_judge import SelfJudge
+from neat_align.scoring import Bound, Need, ScorerSet, bind_scorer, needs_of, resolve_scorer
 from neat_align.training.adapters import frozen_problems, quantised_problems, with_adapter
 from neat_align.training.config import NEATConfig
 from neat_align.training.dropout import disable_dropout
@@ -70,14 +67,22 @@ def prepared_model(model: Any, peft_config: Any, args: NEATConfig, tokenizer: An
 def make_reference(
     args: NEATConfig,
     objective: Objective,
-    samples: bool,
+    rewards: Sequence[Any] | None,
     model: Any,
     given: Any,
     came_with_adapter: bool,
 ) -> Reference | None:
-    """The reference model where the objective, the sampling or the score asks for one."""
-    asked = args.reference_negative_fraction > 0 or args.plausibility > 0
-    if not (objective.needs_reference or (samples and asked)):
+    """Make the reference where the objective, the sampling or a reward asks for one.
+
+    Args:
+        rewards: of what is sampled; None where nothing is.
+    """
+    asked = rewards is not None and (
+        args.reference_negative_fraction > 0
+        or args.plausibility > 0
+        or any(Need.REFERENCE in needs_of(reward) for reward in rewards)
+    )
+    if not (objective.needs_reference or asked):
         return None
     return Reference(model, given, came_with_adapter)
 
@@ -94,18 +99,18 @@ def make_maker(
 ) -> ScoredGroupMaker:
     """What samples and scores groups from the policy, or from what is given instead."""
     size = args.sampling_batch_size
-    base = None
+    other = None
     if args.reference_negative_fraction > 0:
-        base = ReferenceSampler(reference, prompt_format, size)
+        other = ReferenceSampler(reference, prompt_format, size)
     return ScoredGroupMaker(
         policy=sampler or TransformersSampler(model, prompt_format, "policy", size),
-        base=base,
+        reference=other,
         scorers=scorers,
         steering=steering,
         plan=args.plan,
         decoding=args.decoding,
         reference_negative_fraction=args.reference_negative_fraction,
-        add_reference=args.add_data_responses,
+        add_data_answers=args.add_data_responses,
         stopwatch=stopwatch,
     )
 
@@ -119,26 +124,21 @@ def make_scorers(
     reference: Reference | None,
     policy: Callable[[], Any],
 ) -> ScorerSet:
-    """The rewards, and the plausibility where it has a weight.
+    """Make the rewards, and the plausibility where it has a weight, with what they need.
 
     Args:
-        policy: gives the policy for a block; for a `SelfJudge`.
+        policy: gives the policy for a `with` block.
     """
-    scorers = [_scorer(args, reward, prompt_format, policy) for reward in rewards]
-    weights = list(weights) if weights is not None else [1.0] * len(scorers)
+    weights = list(weights) if weights is not None else [1.0] * len(rewards)
     if args.plausibility:
-        assert reference is not None
-        budget = args.max_tokens_per_pass
-        scorers.append(Plausibility(reference.model, prompt_format, steering.positive, budget))
-        weights.append(args.plausibility)
-    return ScorerSet(scorers, weights)
-
-
-def _scorer(
-    args: NEATConfig, value: Any, prompt_format: PromptFormat, policy: Callable[[], Any]
-) -> Any:
-    """A scorer; a `SelfJudge` is given the policy."""
-    if value != SELF_JUDGE and not isinstance(value, SelfJudge):
-        return resolve_scorer(value, device=args.device)
-    judge = value if isinstance(value, SelfJudge) else SelfJudge()
-    return judge.bind(policy, prompt_format, args.max_tokens_per_pass)
+        rewards, weights = [*rewards, "plausibility"], [*weights, args.plausibility]
+    bound = Bound(
+        policy=policy,
+        reference=reference.model if reference else None,
+        prompt_format=prompt_format,
+        steering=steering,
+        data_answers=args.add_data_responses,
+        max_tokens=args.max_tokens_per_pass,
+    )
+    made = [resolve_scorer(reward, device=args.device) for reward in rewards]
+    return ScorerSet([bind_scorer(scorer, bound) for scorer in made], weights)

@@ -75,7 +75,7 @@ class NEATConfig(TrainingArguments):
             {"enable_thinking": False}; those of a row (a column of this name) go before them.
         sampling_batch_size: responses drawn at a time.
         max_query_tokens: longer queries lose their beginning; None keeps all.
-        plausibility: weight of `scoring.plausibility` in the score: the mean log-likelihood
+        plausibility: weight of `scoring.named.plausibility` in the score: the mean log-likelihood
             under a positive prompt and the reference model, nats a token. 0 leaves it out.
         packed: groups in one row, each query once, where the model allows it (see
             `models.layout.packable.PACKABLE`); False, or another model: one row a response.

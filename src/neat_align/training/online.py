@@ -45,7 +45,7 @@ class ScoredGroupMaker(GroupMaker):
     @property
     def unanswered(self) -> dict[str, str]:
         """Why queries have no group, by their id."""
-        told = [getattr(sampler, "unanswered", {}) for sampler in (self.policy, self.base)]
+        told = [getattr(sampler, "unanswered", {}) for sampler in (self.policy, self.reference)]
         return {**told[0], **told[1], **self.scorers.unscored}
 
 

@@ -87,7 +87,7 @@ class Reference:
 class ReferenceSampler:
     """Samples from the reference model."""
 
-    name = "base"
+    name = "reference"
 
     def __init__(self, reference: Any, prompt_format: PromptFormat, batch_size: int) -> None:
         self.reference, self.prompt_format, self.batch_size = reference, prompt_format, batch_size

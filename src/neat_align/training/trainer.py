@@ -148,7 +148,12 @@ class NEATTrainer(EvaluatingTrainer):
         raise_all(reference_problems(other, model, tokenizer))
         raise_all(optimizer_problems(given.optimizers[0], model))
         self.reference = make_reference(
-            args, self.objective, given.samples, model, other, trained.came_with_adapter
+            args,
+            self.objective,
+            given.rewards if given.samples else None,
+            model,
+            other,
+            trained.came_with_adapter,
         )
         say_unread(given.samples, reward_funcs, given.sampler, other, self.reference is not None)
         self.stopwatch = Stopwatch()

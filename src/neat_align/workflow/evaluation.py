@@ -47,7 +47,9 @@ def assembly(
         queries=held_out,
         steering=recipe.pair,
         settings=EvaluationSettings(decoding(recipe), seed, section.samples_per_query),
-        scorers=outside_scorers(rewards, recipe.reward.weights, places.heldout_reward, place),
+        scorers=outside_scorers(
+            rewards, recipe.reward.weights, places.heldout_reward, place, recipe.pair
+        ),
         checker=checker,
         texts=inputs.documents(perplexity, seed + HELD_OUT) if perplexity else (),
         place=place,

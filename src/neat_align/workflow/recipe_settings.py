@@ -107,13 +107,9 @@ def stored_needs(recipe: Recipe, groups: Sequence[Group]) -> list[InputError]:
 def training_scorers(recipe: Recipe, rewards: Sequence[str]) -> list[Any]:
     """Make the named scorers, their models where the policy is; the policy's own stay names."""
     from neat_align.scoring import resolve_scorer
-    from neat_align.scoring.resolve import SELF_JUDGE
 
     device, dtype = precision(recipe).device, recipe.model.dtype
-    return [
-        name if name == SELF_JUDGE else resolve_scorer(name, device=device, dtype=dtype)
-        for name in rewards
-    ]
+    return [resolve_scorer(name, device=device, dtype=dtype) for name in rewards]
 
 
 def lora_config(section: Mapping[str, Any] | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from neat_align.workflow.groups_target import GroupsTarget
 
 if TYPE_CHECKING:
     from neat_align.data.groups.flags import Filter
+    from neat_align.prompts.steering import Steering
     from neat_align.sampling.job import SamplingJob
-    from neat_align.scoring.likely import Likely
+    from neat_align.scoring import Bound
     from neat_align.types import Group
 
 
@@ -47,7 +49,12 @@ class SampleWork:
 
 @dataclass(frozen=True)
 class ScoreWork:
-    """Scores the parts of shards; called, it loads the rewards."""
+    """Scores the parts of shards; called, it loads the rewards.
+
+    Attributes:
+        reference, steering: for rewards that need them.
+        data_answers: the answers that came with a query join its group.
+    """
 
     rewards: tuple[str, ...]
     weights: tuple[float, ...] | None
@@ -58,21 +65,21 @@ class ScoreWork:
     settings: Mapping[str, Any]
     device: str = "auto"
     dtype: str = "auto"
-    likely: Likely | None = None
+    reference: str | None = None
+    steering: Steering | None = None
     data_answers: bool = False
 
     def __call__(self) -> Callable[[int], tuple[str, dict[str, int]]]:
         from neat_align.data.groups.shards import Shard
         from neat_align.sampling.groups import with_answers
-        from neat_align.scoring import ScorerSet, resolve_scorer
+        from neat_align.scoring import ScorerSet, bind_scorer, resolve_scorer
 
-        place = {"device": self.device, "dtype": self.dtype}
-        rewards = [resolve_scorer(name, **place) for name in self.rewards]
-        weights = list(self.weights or [1.0] * len(rewards))
-        if self.likely:
-            rewards.append(self.likely.scorer(**place))
-            weights.append(self.likely.weight)
-        scorers = ScorerSet(rewards, weights)
+        bound = self._bound()
+        rewards = [
+            bind_scorer(resolve_scorer(name, device=self.device, dtype=self.dtype), bound)
+            for name in self.rewards
+        ]
+        scorers = ScorerSet(rewards, self.weights)
 
         def make(groups: Sequence[Group]) -> tuple[list[Group], Counter[str]]:
             groups = [with_answers(g) for g in groups] if self.data_answers else groups
@@ -84,6 +91,21 @@ class ScoreWork:
             return f"{told}{_told_beside(scorers)}", dict(left_out)
 
         return write
+
+    def _bound(self) -> Bound:
+        """Load what rewards may need."""
+        from neat_align.models import load_causal_lm, load_tokenizer
+        from neat_align.prompts.chat import PromptFormat
+        from neat_align.scoring import Bound
+
+        if self.reference is None:
+            return Bound(steering=self.steering)
+        model = load_causal_lm(self.reference, self.dtype, self.device).eval()
+        return Bound(
+            reference=lambda: contextlib.nullcontext(model),
+            prompt_format=PromptFormat(load_tokenizer(self.reference)),
+            steering=self.steering,
+        )
 
 
 def _told_beside(scorers: Any) -> str:

@@ -198,6 +198,12 @@ class _Files:
 # -------------------------------------------------------------------------------- card
 
 
+def _public_name(reward: str) -> str:
+    """Name a reward without where it lies: `judge={…}` is a judge, a path its last part."""
+    name, equals, _ = reward.partition("=")
+    return name if equals and name.isidentifier() else Path(reward).name
+
+
 def _card(source: Path, stats: Mapping[str, Any]) -> str:
     """README.md: what is in the data set and how it came about."""
     known = is_dir(source) and (source / MANIFEST).exists()
@@ -207,8 +213,7 @@ def _card(source: Path, stats: Mapping[str, Any]) -> str:
     dropped = left_out(group_files(source))
     settings = {k: v for k, v in {**(made.get("made_by") or {}), **made}.items() if k in TOLD}
     if "rewards" in settings:  # no paths or addresses of where it was scored
-        names = ["judge" if r.startswith("judge=") else Path(r).name for r in settings["rewards"]]
-        settings["rewards"] = names
+        settings["rewards"] = [_public_name(reward) for reward in settings["rewards"]]
     settings |= {f"left out: {what}": number for what, number in dropped.items()}
     how = f"\n```json\n{json.dumps(settings, indent=2)}\n```\n" if settings else ""
     return f"""---

@@ -1,4 +1,4 @@
-"""A judge behind a chat endpoint: a grade for each response, by a criterion in plain words.
+"""A judge behind a chat endpoint: a grade per response, by a criterion in plain words.
 
 Named as a reward it is `judge=FILE`, a YAML file with the fields of `ServerJudge`, or
 `judge={url: …, model: …}`.
@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from neat_align import defaults
 from neat_align.errors import InputError, RewardError, UnansweredError, nearest, raise_all
 from neat_align.prompts.chat.thinking import answer_of
-from neat_align.scoring.base import Unscored
+from neat_align.scoring.base import NamedScorer, Scorer, Scores, Takes, Unscored
 from neat_align.scoring.grades import parsed_grade
 from neat_align.servers.client import Answer, ChatClient, client_problems
 from neat_align.servers.journal import Journal, ask_all
@@ -25,7 +25,6 @@ from neat_align.storage.paths import is_file
 from neat_align.storage.yaml_text import parse_yaml
 from neat_align.types import Group, Message, Query
 
-PREFIX = "judge="
 CRITERION = "The response is helpful, honest and harmless."
 INSTRUCTION = """You grade a response to a conversation by one criterion:
 
@@ -38,6 +37,7 @@ Think briefly, then end with a line "Grade: N", N being a whole number from 1 (t
 violated) to {best} (it is met in full)."""
 ATTEMPTS = 3
 """Answers asked for, at most, until one holds a grade: the first at temperature 0."""
+UNSEEN = ("journal", "concurrency", "key_variable")  # settings that decide no grade
 _LOWEST = {"best": 2, "concurrency": 1, "max_tokens": 1}
 _KINDS: dict[type, str] = {int: "a whole number", str: "a text", dict: "a mapping"}
 
@@ -45,8 +45,8 @@ Question = tuple[tuple[Message, ...], str]  # what is asked, its key in the jour
 
 
 @dataclass
-class ServerJudge:
-    """A scorer that asks a model on a server for a grade of every response.
+class ServerJudge(NamedScorer):
+    """A scorer that asks a model on a server to grade every response.
 
     The grades are kept in a journal and never asked twice for the same text.
 
@@ -57,12 +57,15 @@ class ServerJudge:
         concurrency: questions that are open at a time.
         max_tokens: of one answer.
         extra_body: further fields of every question, e.g. {"chat_template_kwargs": {…}}.
-        journal: file of the answers; by default one for each judge in the user's cache
+        journal: file of the answers; by default one per judge in the user's cache
             directory ($XDG_CACHE_HOME or ~/.cache).
 
     Raises:
         RewardError, RecipeError: an impossible value.
     """
+
+    about: ClassVar[str] = "a model on a server grades by a sentence of yours: settings"
+    takes: ClassVar[Takes] = Takes.FILE
 
     url: str
     model: str
@@ -84,8 +87,36 @@ class ServerJudge:
         )
         self.answers = Journal(Path(self.journal or self._usual_journal()))
 
-    def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
-        """The grade of every response to its clean query, from 1 to `best`.
+    @classmethod
+    def make(cls, argument: str, device: Any, dtype: str | None) -> Scorer:
+        """Make the judge that a file, or settings in place, describe.
+
+        Raises:
+            RewardError: they cannot be used; all problems at once.
+        """
+        content, problems = _settings_in(argument)
+        raise_all(problems)
+        return cls(**content)
+
+    @classmethod
+    def problems(cls, argument: str) -> list[InputError]:
+        """Tell what is wrong with the settings; nothing is asked of the server."""
+        return _settings_in(argument)[1]
+
+    @classmethod
+    def content(cls, argument: str, content_of: Callable[[str], Any]) -> dict[str, Any]:
+        """Tell the settings that decide a grade; of a file that holds none, its bytes."""
+        try:
+            settings = parse_yaml(_text(argument))
+        except (OSError, ValueError):
+            settings = None
+        if not isinstance(settings, dict):
+            return {"name": cls.name, "file": content_of(argument)}
+        own = {str(key): value for key, value in settings.items() if key not in UNSEEN}
+        return {"name": cls.name, **own}
+
+    def score(self, groups: Sequence[Group]) -> Scores:
+        """Grade every response to its clean query, from 1 to `best`.
 
         A response that the judge did not grade is `Unscored`; the next call asks again.
 
@@ -125,7 +156,7 @@ class ServerJudge:
         )
 
     def _grade_of(self, answer: Answer) -> float | None:
-        """The grade of a finished answer: of a cut one, "1" may be the beginning of "10"."""
+        """Read the grade of a finished answer: of a cut one, "1" may be the start of "10"."""
         grade = parsed_grade(answer.text, self.best) if answer.finish == "stop" else None
         return None if grade is None else float(grade)
 
@@ -139,7 +170,7 @@ class ServerJudge:
         )
 
     def _question(self, query: Query, response: str) -> Question:
-        """The instruction, and the conversation between marks that do not occur in it."""
+        """Write the instruction, and the conversation between marks that do not occur in it."""
         turns = [f"{m.role}: {m.content}" for m in query.messages]
         text = "\n\n".join([*turns, f"response to grade: {response}"])
         mark = _absent_mark(text)
@@ -155,43 +186,28 @@ class ServerJudge:
         return cache / "neat-align" / f"judge-{judge}.jsonl"
 
 
-def judge_of(value: str) -> ServerJudge:
-    """The judge that `judge=…` names.
-
-    Raises:
-        RewardError: the file or its settings cannot be used; all problems at once.
-    """
-    content, problems = _content(value)
-    raise_all(problems)
-    return ServerJudge(**content)
-
-
-def judge_problems(value: str) -> list[InputError]:
-    """What is wrong with `judge=…`; nothing is asked of the server."""
-    return _content(value)[1]
-
-
-def judge_value(section: Mapping[str, Any]) -> str:
-    """A mapping of settings as the name `judge={…}`."""
-    return PREFIX + json.dumps(dict(section), sort_keys=True)
-
-
-def _content(value: str) -> tuple[dict[str, Any], list[InputError]]:
-    text = value.removeprefix(PREFIX)
+def _settings_in(argument: str) -> tuple[dict[str, Any], list[InputError]]:
+    """Read the settings, and tell what is wrong with them."""
     # What is written in place may hold an address with a password in it.
-    given = "reward 'judge={…}'" if text.lstrip().startswith("{") else f"reward {value[:80]!r}"
+    given = "reward 'judge={…}'" if _in_place(argument) else f"reward 'judge={argument[:74]}'"
+    if not _in_place(argument) and not is_file(argument):
+        why, fix = "there is no such file", "write judge=FILE.yaml with url and model"
+        return {}, [RewardError(given, why, fix)]
     try:
-        if not text.lstrip().startswith("{"):
-            if not is_file(text):
-                why = "there is no such file"
-                return {}, [RewardError(given, why, "write judge=FILE.yaml with url and model")]
-            text = Path(text).read_text(encoding="utf-8")
-        content = parse_yaml(text)
+        content = parse_yaml(_text(argument))
     except (OSError, ValueError) as error:
         return {}, [RewardError(given, str(error), "correct it")]
     if not isinstance(content, dict):
         return {}, [RewardError(given, "it holds no settings", "write url: … and model: …")]
     return content, [*_key_problems(content), *_value_problems(content)]
+
+
+def _in_place(argument: str) -> bool:
+    return argument.lstrip().startswith("{")
+
+
+def _text(argument: str) -> str:
+    return argument if _in_place(argument) else Path(argument).read_text(encoding="utf-8")
 
 
 def _key_problems(content: Mapping[Any, Any]) -> list[InputError]:
@@ -230,13 +246,13 @@ def _value_problems(content: Mapping[str, Any]) -> list[InputError]:
 
 
 def _settings() -> dict[str, type]:
-    """The fields that a user sets, with their types."""
+    """List the fields that a user sets, with their types."""
     kinds = {"int": int, "str": str}
     return {f.name: kinds.get(str(f.type), dict) for f in fields(ServerJudge) if f.init}
 
 
 def _absent_mark(text: str) -> str:
-    """A mark that the text does not hold, the same for the same text."""
+    """Make a mark that the text does not hold, the same for the same text."""
     number = 0
     while True:
         mark = "=" * 8 + hashlib.sha256(f"{number}{text}".encode()).hexdigest()[:12]

@@ -8,19 +8,17 @@ question, which needs no sampling and is defined for models that cannot write a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from neat_align.errors import RewardError
-from neat_align.models.layout import TOKENS, layout_of
-from neat_align.models.tokenized import TokenizedGroup
-from neat_align.prompts.chat import PromptFormat
 from neat_align.prompts.chat.thinking import answer_of
+from neat_align.scoring.base import Bound, NamedScorer, Need, OpenModel, Scorer, Scores
 from neat_align.types import Group, Message
+
+if TYPE_CHECKING:
+    from neat_align.prompts.chat import PromptFormat
 
 QUESTION = (
     "Query:\n{query}\n\nResponse:\n{response}\n\n"
@@ -29,7 +27,7 @@ QUESTION = (
 
 
 @dataclass(frozen=True)
-class SelfJudge:
+class SelfJudge(NamedScorer):
     """What the policy is asked about each response; `NEATTrainer` gives it the policy.
 
     Attributes:
@@ -37,36 +35,32 @@ class SelfJudge:
         good, bad: the words whose log-odds are the score; only their first tokens count.
     """
 
+    name = "self_judge"
+    about = "the policy judges itself: log-odds of a good word after a question"
+    needs_policy = True
+    own_opinion = True
+
     question: str = QUESTION
     good: str = "yes"
     bad: str = "no"
 
-    def bind(
-        self,
-        model: Callable[[], AbstractContextManager[Any]],
-        prompt_format: PromptFormat,
-        max_tokens: int = TOKENS,
-    ) -> BoundSelfJudge:
-        """A scorer that asks this model."""
-        return BoundSelfJudge(self, model, prompt_format, max_tokens)
+    def bind(self, bound: Bound) -> Scorer:
+        """Return the scorer that asks the policy."""
+        return BoundSelfJudge(self, bound)
 
 
 class BoundSelfJudge:
     """A scorer: log p(good) − log p(bad) after the question, in nats."""
 
-    name = "self_judge"
+    name = SelfJudge.name
+    own_opinion = True
 
-    def __init__(
-        self,
-        judge: SelfJudge,
-        model: Callable[[], AbstractContextManager[Any]],
-        prompt_format: PromptFormat,
-        max_tokens: int,
-    ) -> None:
-        self.judge, self.model = judge, model
-        self.prompt_format, self.max_tokens = prompt_format, max_tokens
+    def __init__(self, judge: SelfJudge, bound: Bound) -> None:
+        self.judge, self.max_tokens = judge, bound.max_tokens
+        self.policy: OpenModel = bound[Need.POLICY]
+        self.prompt_format: PromptFormat = bound.prompt_format
         # A template may put empty thoughts before every answer.
-        self._lead = prompt_format.response_ids("", "length")
+        self._lead = self.prompt_format.response_ids("", "length")
         self.words = [self._first_token(word) for word in (judge.good, judge.bad)]
         if self.words[0] == self.words[1]:
             raise RewardError(
@@ -75,9 +69,11 @@ class BoundSelfJudge:
                 "choose two words that differ from the first token on",
             )
 
-    @torch.no_grad()
-    def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
-        """The log-odds for every response."""
+    def score(self, groups: Sequence[Group]) -> Scores:
+        """Score every response by its log-odds."""
+        from neat_align.models.layout import layout_of
+        from neat_align.models.tokenized import TokenizedGroup
+
         asked = [
             TokenizedGroup(
                 self._question(group, answer_of(r.text)), [[w] for w in self.words], [0.0] * 2, []
@@ -86,10 +82,10 @@ class BoundSelfJudge:
             for r in group.responses
         ]
         pad_id = self.prompt_format.pad_id
-        with self.model() as model:
+        with self.policy() as model:
             logps = layout_of(model, pad_id, self.max_tokens).response_logps(asked)
-            flat = [good - bad for good, bad in logps]
-        left = iter(flat)
+            odds = [good - bad for good, bad in logps]
+        left = iter(odds)
         return [[next(left) for _ in group.responses] for group in groups]
 
     def _question(self, group: Group, response: str) -> list[int]:

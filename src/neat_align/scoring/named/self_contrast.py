@@ -1,4 +1,4 @@
-"""Self-Contrast: what is least like the answer from the data counts as bad.
+"""Self-Contrast: what is least like the data's answer counts as bad.
 
 Paper: Liu et al. 2024 (arXiv 2404.00604): the model answers each query many times, the
 embedding of each response is compared with that of the supervised answer, and the least
@@ -11,24 +11,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from neat_align.errors import RewardError
+from neat_align.errors import InputError, RewardError
 from neat_align.models.device import AUTO
+from neat_align.models.source import check_model_source
 from neat_align.prompts.chat.thinking import answer_of
+from neat_align.scoring.base import NamedScorer, Scorer, Scores, Takes
+from neat_align.scoring.user_code import function_problems, load_function
 from neat_align.types import Group, Response, Source
 
-Vectors = npt.NDArray[Any]
-Embedder = Callable[[list[str]], Vectors]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Vectors = npt.NDArray[Any]
+    Embedder = Callable[[list[str]], Vectors]
 
 WORDS = "words"
 HASHED = 1024  # dimensions of the word embedder
 
 
-class SelfContrast:
+class SelfContrast(NamedScorer):
     """1 for the data's answer, similarity − 1 for the least similar, 0 for those spared.
 
     Args:
@@ -40,6 +43,10 @@ class SelfContrast:
     """
 
     name = "self_contrast"
+    about = "distance from the data's answer, by an embedder: words, a model or a function"
+    takes = Takes.MODEL
+    usual = WORDS
+    needs_data_answers = True
 
     def __init__(
         self,
@@ -53,8 +60,26 @@ class SelfContrast:
         self.embed = embed if callable(embed) else embedder(embed, device, dtype)
         self.share = share
 
-    def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
-        """One score for each response.
+    @classmethod
+    def make(cls, argument: str, device: Any, dtype: str | None) -> Scorer:
+        """Make the scorer with the embedder that the argument names."""
+        return cls(argument, device=device, dtype=dtype)
+
+    @classmethod
+    def problems(cls, argument: str) -> list[InputError]:
+        """Tell what is wrong with the embedder's name."""
+        if ":" in argument:
+            return function_problems(argument, reward=False)
+        return [] if argument == WORDS else check_model_source(argument)
+
+    @classmethod
+    def content(cls, argument: str, content_of: Callable[[str], Any]) -> dict[str, Any]:
+        """Tell what the embedder is."""
+        embedder = {"name": WORDS} if argument == WORDS else content_of(argument)
+        return {"name": cls.name, "embedder": embedder}
+
+    def score(self, groups: Sequence[Group]) -> Scores:
+        """Score every response by its likeness to the data's answer.
 
         Raises:
             RewardError: a group without an answer from the data.
@@ -82,7 +107,9 @@ class SelfContrast:
     def _similarities(
         self, responses: Sequence[Response], chosen: int, others: Sequence[int]
     ) -> dict[int, float]:
-        """Cosine of each other response with the chosen one."""
+        """Compute the cosine of each other response with the chosen one."""
+        import numpy as np
+
         vectors = np.asarray(self.embed([answer_of(r.text) for r in responses]), dtype=float)
         norms = np.linalg.norm(vectors, axis=1)
         vectors = vectors / np.where(norms > 0, norms, 1.0)[:, None]
@@ -90,19 +117,19 @@ class SelfContrast:
 
 
 def embedder(name: str, device: Any = AUTO, dtype: str | None = AUTO) -> Embedder:
-    """An embedder from its name; see `SelfContrast`."""
+    """Make an embedder from its name; see `SelfContrast`."""
     if name == WORDS:
         return embed_words
     if ":" in name:
-        from neat_align.scoring.resolve import load_function
-
         return load_function(name)
     return _model_embedder(name, device, dtype)
 
 
 def embed_words(texts: list[str]) -> Vectors:
-    """Counts of words and of pairs of neighbours, hashed into `HASHED` places."""
+    """Count words and pairs of neighbours, hashed into `HASHED` places: [n, HASHED]."""
     import zlib
+
+    import numpy as np
 
     vectors = np.zeros((len(texts), HASHED))
     for row, text in enumerate(texts):
@@ -113,7 +140,7 @@ def embed_words(texts: list[str]) -> Vectors:
 
 
 def _model_embedder(source: str | Path, device: Any, dtype: str | None) -> Embedder:
-    """Mean of a model's last hidden states, one text at a time."""
+    """Make the embedder that averages a model's last hidden states, one text at a time."""
     import torch
     from transformers import AutoModel
 

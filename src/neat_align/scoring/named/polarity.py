@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from neat_align.scoring.base import NamedScorer, Scores
 from neat_align.types import Group, Source
 
 POLARITY = {Source.POSITIVE: 1.0, Source.DATA: 1.0, Source.PLAIN: 0.0, Source.NEGATIVE: -1.0}
 
 
-class Polarity:
+class Polarity(NamedScorer):
     """Positive +1, plain 0, negative −1; answers from data count as positive."""
 
     name = "polarity"
-    reads_source = True  # so it cannot tell whether a prompt did what it says
+    about = "positive +1, plain 0, negative −1: no reward model"
+    reads_source = True
 
-    def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+    def score(self, groups: Sequence[Group]) -> Scores:
+        """Score every response by its source."""
         return [[POLARITY[r.source] for r in g.responses] for g in groups]
