@@ -11,6 +11,8 @@ from tests.docs.test_commands import ROOT, blocks
 from neat_align import check_objective
 from neat_align.data import formats, load_queries
 from neat_align.prompts.steering import Steering
+from neat_align.scoring import check_scorer_value, resolve_scorer
+from neat_align.types import Group, Query, Response, Source
 
 FILES = {
     text.splitlines()[0].removeprefix("# src/"): text
@@ -54,8 +56,15 @@ def test_the_objective(added):
     check_objective(added("neat_align/objectives/margin.py").Margin())
 
 
+def test_the_scorer(added):
+    added("neat_align/scoring/named/shortness.py")
+    group = Group(Query.from_text("q"), (Response("a" * 9, Source.PLAIN),))
+    assert resolve_scorer("shortness=5").score([group]) == [[-4.0]]
+    assert not check_scorer_value("shortness")
+
+
 def test_every_file_of_the_page_is_tried():
-    assert len(FILES) == 3
+    assert len(FILES) == 4
 
 
 def test_every_room_is_on_the_map():

@@ -105,7 +105,7 @@ def stored_needs(recipe: Recipe, groups: Sequence[Group]) -> list[InputError]:
 
 
 def training_scorers(recipe: Recipe, rewards: Sequence[str]) -> list[Any]:
-    """Make the named scorers, their models where the policy is; the policy's own stay names."""
+    """Make the named scorers, their models where the policy is; the trainer binds them."""
     from neat_align.scoring import resolve_scorer
 
     device, dtype = precision(recipe).device, recipe.model.dtype
