@@ -11,7 +11,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-NOT_YET = {"architecture.md", "coming-from-trl.md"}
+NOT_YET = {"coming-from-trl.md"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 IN_CODE = re.compile(r"\[\w+\.py\]\((\.\./src/[^)]+)\) `([\w.]+)`")
 
