@@ -109,6 +109,7 @@ ELSEWHERE = {
     "disable_dropout": "tests of dropout",
     "merge_adapter": "tests of adapters: what is saved of a run",
     "chat_template_kwargs": "tests of templates",
+    "model_init_kwargs": "tests/unit/test_trl_names.py: of a model that is named",
     "steering_try_queries": "tests of the steering trial",
     "steering_force": "tests of the steering trial",
     "do_eval": "transformers sets it with eval_strategy",

@@ -47,6 +47,7 @@ def load_causal_lm(
     dtype: str | None = AUTO,
     device: str | None = AUTO,
     trainable: bool = False,
+    **options: Any,
 ) -> PreTrainedModel:
     """Load a causal language model from a directory or the hub; an adapter comes with its base.
 
@@ -55,6 +56,7 @@ def load_causal_lm(
         dtype: "float32", "bfloat16", "float16", or "auto" (see `models.device`).
         device: "cpu", "cuda", "cuda:0" …, or "auto".
         trainable: whether an adapter is to be trained on.
+        options: of `from_pretrained`: attn_implementation, revision.
 
     Raises:
         ModelError: no such model, one that cannot be a policy, or no such device or dtype.
@@ -66,13 +68,16 @@ def load_causal_lm(
     _raise_first(check_model_source(source, "policy"))
     where = place(device, dtype)
     base = _adapter_base(source)
-    model = load_weights(AutoModelForCausalLM, base or source, where.dtype)
+    if base is not None and "revision" in options:
+        why = "an adapter and its base have revisions of their own"
+        raise ModelError(f"revision of adapter {str(source)!r}", why, "load it, and give that")
+    model = load_weights(AutoModelForCausalLM, base or source, where.dtype, **options)
     model = model.to(where.device)
     prepare_for_packing(model)
     return model if base is None else _with_adapter(model, source, trainable)
 
 
-def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(source: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
     """Load the tokenizer beside a model; for an adapter without one, that of its base.
 
     Raises:
@@ -87,7 +92,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     if base is not None and not any(Path(source).expanduser().glob("tokenizer*")):
         return load_tokenizer(base)
     try:
-        return load_part(AutoTokenizer, source, fix)
+        return load_part(AutoTokenizer, source, fix, revision=revision or "main")
     except ModelError:
         if is_file(Path(source).expanduser() / "config.json"):  # of which it is read, too
             load_part(AutoConfig, source, "correct config.json, or fetch it again")

@@ -18,6 +18,7 @@ OWNED = {
     "min_p": "write `sample: {min_p: …}`",
     "stop_strings": "write `sample: {stop_strings: […]}`",
     "chat_template_kwargs": "write `model: {path: …, chat_template_kwargs: {…}}`",
+    "model_init_kwargs": "write `model: {path: …, dtype: …}`",
     "plausibility": "write `reward: {plausibility: …}`",
     "sampling_batch_size": "write `sample: {batch_size: …}`",
     "steering_try_queries": "write `steering: {name: …, try_queries: …}`",

@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+from transformers import TrainingArguments
+
 from neat_align.errors import InputError, ModelError, RecipeError, SeveralErrors, nearest
 from neat_align.objectives import NEAT, OBJECTIVES, Objective
+from neat_align.scoring import resolve_scorer
 from neat_align.training.config import NEATConfig
 from neat_align.training.given_objects import object_problems
 from neat_align.training.records import Records, evaluation_sets
+from neat_align.training.trl_configs import other_settings
 
 T = TypeVar("T")
 
@@ -64,6 +69,8 @@ def settings_of(given: Any, model: Any) -> NEATConfig:
         return NEATConfig(
             **{"output_dir": f"{Path(name_of(model) or 'model').name}-NEAT"} | dict(given or {})
         )
+    if isinstance(given, TrainingArguments):
+        raise other_settings(given)
     fix = "give NEATConfig(output_dir=…, …), which takes every field of TrainingArguments"
     if isinstance(given, str | Path):
         fix = f"give NEATConfig(output_dir={str(given)!r})"
@@ -135,6 +142,36 @@ def rewards_of(given: Any, weights: Sequence[float] | None) -> list[Any]:
         why = "a weight is a finite number"
         raise RecipeError(f"reward_weights={list(weights)}", why, "correct it")
     return rewards
+
+
+def with_tokenizers(rewards: list[Any], given: Any) -> list[Any]:
+    """Give reward models that are modules their tokenizers (TRL's `reward_processing_classes`).
+
+    Args:
+        given: one for a single reward, or a list with one for each, None for those that
+            bring their own.
+
+    Raises:
+        RecipeError: not one for each, or one for a reward that would not read it.
+    """
+    if given is None:
+        return rewards
+    tokenizers = list(given) if isinstance(given, list | tuple) else [given]
+    if len(tokenizers) != len(rewards):
+        counts = f"{len(tokenizers)} reward_processing_classes for {len(rewards)} reward_funcs"
+        why = "each reward has its own"
+        raise RecipeError(counts, why, "give a list with one for each, None for functions")
+    return [_with_tokenizer(*pair) for pair in zip(rewards, tokenizers, strict=True)]
+
+
+def _with_tokenizer(reward: Any, tokenizer: Any) -> Any:
+    if tokenizer is None:
+        return reward
+    if not isinstance(reward, torch.nn.Module):
+        given = f"reward_processing_classes for {getattr(reward, '__name__', reward)!r}"
+        why = "functions read no tokenizer, and a model that is named brings its own"
+        raise RecipeError(given, why, "give None there")
+    return resolve_scorer(reward, tokenizer)
 
 
 def adapter_of(given: Any) -> Any:
@@ -212,7 +249,7 @@ def name_of(model: Any) -> str:
     return str(getattr(getattr(model, "config", None), "_name_or_path", "") or "")
 
 
-def tokenizer_of(given: Any, model: Any) -> Any:
+def tokenizer_of(given: Any, model: Any, revision: str | None = None) -> Any:
     """The tokenizer: one, the name of one, or that of the model.
 
     Raises:
@@ -224,7 +261,9 @@ def tokenizer_of(given: Any, model: Any) -> Any:
         why = "the model does not tell where it came from, so its tokenizer cannot be loaded"
         raise ModelError("no processing_class", why, "give the tokenizer as processing_class")
     if given is None or isinstance(given, str | Path):
-        return load_tokenizer(name_of(model) if given is None else given)
+        if given is not None:
+            return load_tokenizer(given)
+        return load_tokenizer(name_of(model), revision)
     inner = getattr(given, "tokenizer", given)  # a processor of texts and pictures has one
     if not hasattr(inner, "eos_token_id") or not callable(inner):
         why = "it is no tokenizer"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,6 +28,7 @@ from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Sampler
 from neat_align.scoring import Scorer
 from neat_align.training.config import NEATConfig
+from neat_align.training.trl_names import ACCEPTED_ARGUMENTS, argument_advice, renamed
 
 Model: TypeAlias = PreTrainedModel | PeftModel | str | Path
 Reward: TypeAlias = Scorer | torch.nn.Module | Callable[..., Any] | str | Path
@@ -37,6 +38,7 @@ HubData: TypeAlias = datasets.Dataset | datasets.IterableDataset | datasets.Data
 Data: TypeAlias = HubData | Dataset[Any] | Iterable[Any] | DataSpec | str | Path
 HeldOut: TypeAlias = Data | Mapping[str, Data]
 Tokenizer: TypeAlias = PreTrainedTokenizerBase | ProcessorMixin | str | Path
+RewardTokenizers: TypeAlias = PreTrainedTokenizerBase | Sequence[PreTrainedTokenizerBase | None]
 Callback: TypeAlias = TrainerCallback | type[TrainerCallback]
 Callbacks: TypeAlias = Callback | Sequence[Callback]
 Optimizers: TypeAlias = tuple[Optimizer | None, LRScheduler | None]
@@ -49,35 +51,6 @@ ORDER = (
     "NEATTrainer(model, reward_funcs, args, train_dataset, eval_dataset, processing_class, "
     "callbacks, optimizers, peft_config), and objective=…, steering=… by name"
 )
-
-INSTEAD = {
-    "compute_metrics": "what is measured of answers are rewards: give a function in reward_funcs",
-    "preprocess_logits_for_metrics": "the evaluation measures answers, not logits: leave it out",
-    "compute_loss_func": "the loss is the objective: give one of your own as objective",
-    "data_collator": "groups are laid out by the trainer: leave it out",
-    "model_init": "give the model; a new trainer starts from it anew",
-    "formatting_func": "give rows with `prompt` in one of TRL's formats, or Query.from_text(…)",
-    "tokenizer": "give it as processing_class",
-    "ref_model": "give it as reference_model",
-    "reward_model": "give it in reward_funcs",
-    "reward_func": "give it in reward_funcs",
-    "reward_function": "give it in reward_funcs",
-    "reward_functions": "give them in reward_funcs",
-    "reward_processing_classes": "a reward model's tokenizer is loaded from its directory",
-    "loss": "give it as objective",
-    "loss_type": "give it as objective, e.g. DPO()",
-    "beta": "it belongs to the objective, e.g. objective=DPO(beta=0.1)",
-    "config": "give it as args",
-    "training_args": "give them as args",
-    "dataset": "give it as train_dataset",
-    "queries": "give them as train_dataset",
-    "groups": "give them as train_dataset",
-    "eval_queries": "give them as eval_dataset",
-    "negative_prompts": 'give them as steering={"negative": […]}',
-    "positive_prompts": 'give them as steering={"positive": […], "negative": […]}',
-    "lora_config": "give it as peft_config",
-}
-"""An argument that other trainers have → what to do here."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +69,17 @@ class Arguments:
     objective: Loss | None = None
     steering: Prompts | None = None
     reward_weights: Sequence[float] | None = None
+    reward_processing_classes: RewardTokenizers | None = None
     reference_model: Model | None = None
     sampler: Sampler | None = None
     optimizer_cls_and_kwargs: OptimizerClass | None = None
+
+    def with_others(self, others: Mapping[str, Any]) -> tuple[Arguments, list[InputError]]:
+        """Take over what was given under TRL's names; an error for each name that is unknown."""
+        given = {name: getattr(self, name) for name in ARGUMENTS}
+        found, problems = renamed(others, ACCEPTED_ARGUMENTS, given)
+        ours = {name: found.pop(name) for name in list(found) if name in given}
+        return replace(self, **ours), [*problems, *unknown_arguments(found)]
 
     def misplaced(self) -> Iterator[InputError]:
         """Tell of settings, an objective or a steering pair where rewards or data belong."""
@@ -128,12 +109,11 @@ ARGUMENTS = tuple(field.name for field in fields(Arguments))
 
 def unknown_arguments(given: Mapping[str, Any]) -> list[InputError]:
     """List an error for every argument that `NEATTrainer` does not take."""
-    problems: list[InputError] = []
-    for name in given:
-        fix = INSTEAD.get(name) or nearest(name, ARGUMENTS)
-        if name in NEATConfig.__dataclass_fields__:
-            fix = f"it is a setting: args=NEATConfig({name}=…)"
-        problems.append(
-            RecipeError(f"the argument {name}", "NEATTrainer takes none so called", fix)
-        )
-    return problems
+    why = "NEATTrainer takes none so called"
+    return [RecipeError(f"the argument {name}", why, _instead(name)) for name in given]
+
+
+def _instead(name: str) -> str:
+    if name in NEATConfig.__dataclass_fields__:
+        return f"it is a setting: args=NEATConfig({name}=…)"
+    return argument_advice(name) or nearest(name, ARGUMENTS)

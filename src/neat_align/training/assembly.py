@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
 
 from neat_align.errors import raise_all
-from neat_align.models import load_causal_lm
 from neat_align.models.fit import vocabulary_problems
 from neat_align.models.layout.packable import prepare_for_packing
 from neat_align.models.padding import padding_problems
@@ -45,13 +43,11 @@ class Trained:
 
 
 def prepared_model(model: Any, peft_config: Any, args: NEATConfig, tokenizer: Any) -> Trained:
-    """The model, loaded where it is only named, with its adapter.
+    """Give a model its adapter, and look whether it can be trained.
 
     Raises:
         ModelError: it cannot be trained so.
     """
-    if isinstance(model, str | Path):  # the Trainer moves it to its device
-        model = load_causal_lm(model, "float32", "cpu", trainable=True)
     unmerge(model)
     model, came_with_adapter = with_adapter(model, peft_config, args.seed)
     raise_all(

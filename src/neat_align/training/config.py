@@ -20,6 +20,7 @@ from neat_align.training.measured import lower_is_better
 from neat_align.training.settings import setting_problems
 from neat_align.training.trainer_settings import unknown_setting
 from neat_align.training.trial import said, trial_problems
+from neat_align.training.trl_names import renamed_settings
 from neat_align.training.values import typed
 
 T = TypeVar("T")
@@ -35,14 +36,17 @@ RENEWED = {
 def names_known(config: type[T]) -> type[T]:
     """Let a class of settings say what an unknown one may have meant.
 
-    Its constructor then raises a `RecipeError` instead of a `TypeError`.
+    Its constructor then raises a `RecipeError` instead of a `TypeError`. TRL's names of
+    settings are taken as ours where they mean the same.
     """
     make = config.__init__
 
     @functools.wraps(make)
     def checked(self: Any, *args: Any, **settings: Any) -> None:
         known = [field.name for field in fields(config)]  # type: ignore[arg-type]
-        raise_all([unknown_setting(name, known) for name in settings if name not in known])
+        settings, problems = renamed_settings(settings)
+        unknown = [unknown_setting(name, known) for name in settings if name not in known]
+        raise_all([*problems, *unknown])
         make(self, *args, **settings)
 
     config.__init__ = checked  # type: ignore[method-assign]
@@ -84,6 +88,8 @@ class NEATConfig(TrainingArguments):
             whose activations are computed twice; the gradient stays exact.
         disable_dropout: no dropout in the policy, its adapter included, nor in the reference;
             False trains with the model's own, against a reference without.
+        model_init_kwargs: of `from_pretrained`, for a model that is given by its name: dtype,
+            attn_implementation, revision.
         merge_adapter: the saved policy is a whole model, with the adapter worked into its
             weights, and the adapter beside it; False saves the adapter alone.
         processes: how many processes must take part; a launch that comes up with another
@@ -112,6 +118,7 @@ class NEATConfig(TrainingArguments):
     _VALID_DICT_FIELDS = [  # noqa: RUF012 (of the parent, and of every object)
         *TrainingArguments._VALID_DICT_FIELDS,
         "chat_template_kwargs",
+        "model_init_kwargs",
     ]
 
     refresh_every: int = 1
@@ -134,6 +141,7 @@ class NEATConfig(TrainingArguments):
     packed: bool = True
     max_tokens_per_pass: int = defaults.TOKENS_PER_PASS
     disable_dropout: bool = True
+    model_init_kwargs: dict[str, Any] | str | None = None
     merge_adapter: bool = True
     processes: int | None = None
     engine: str | None = None

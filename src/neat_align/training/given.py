@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from neat_align.errors import InputError, raise_all
@@ -20,12 +21,14 @@ from neat_align.training.argument_values import (
     objective_of,
     rewards_of,
     settings_of,
+    with_tokenizers,
 )
-from neat_align.training.arguments import Arguments, unknown_arguments
+from neat_align.training.arguments import Arguments
 from neat_align.training.config import NEATConfig
 from neat_align.training.given_objects import class_of, optimizers_of, sampler_of
 from neat_align.training.held_out import evaluation_needs, sets_of
 from neat_align.training.measured import trainer_name
+from neat_align.training.model_options import ModelOptions
 from neat_align.training.objective_terms import objective_problems
 from neat_align.training.records import Records
 from neat_align.training.requirements import training_needs
@@ -39,6 +42,7 @@ class Given:
     Attributes:
         arguments: as they were given, for what is loaded later: model, reference, tokenizer.
         optimizer_class: the optimiser's class with its arguments, where one was given.
+        loading: how the model is loaded, where it is only named.
         negative_context: that of the settings, or else what the objective suggests.
     """
 
@@ -54,6 +58,7 @@ class Given:
     sampler: Sampler | None
     optimizers: tuple[Any, Any]
     optimizer_class: tuple[Any, dict[str, Any]] | None
+    loading: ModelOptions
 
     @property
     def negative_context(self) -> float:
@@ -81,6 +86,11 @@ class Given:
             *evaluation_needs(self.objective, args, pair, self.held_out, rewards, self.callbacks),
         ]
 
+    def load_model(self) -> Any:
+        """Load the model where it is only named."""
+        model = self.arguments.model
+        return self.loading.load(model) if isinstance(model, str | Path) else model
+
     def check_conversations(self, prompt_format: PromptFormat) -> None:
         """Raise a `DataError` where the chat template refuses a query."""
         for records in self.sets:
@@ -98,8 +108,8 @@ def read_arguments(arguments: Arguments, unknown: Mapping[str, Any]) -> Given:
         InputError: any of them cannot be, or something is missing; all of it at once.
     """
     problems = Collected()
-    problems.errors += [*arguments.misplaced(), *unknown_arguments(unknown)]
-    raise_all(problems.errors if any(arguments.misplaced()) else [])
+    arguments, problems.errors = arguments.with_others(unknown)
+    raise_all(list(arguments.misplaced()))
     given = _read(arguments, problems)
     raise_all(given.needs())
     settings = given.args
@@ -115,15 +125,19 @@ def _read(given: Arguments, problems: Collected) -> Given:
     loss = problems.of(objective_of, given.objective) or NEAT()
     pair = None if given.steering is None else problems.of(Steering.from_value, given.steering)
     rewards = problems.of(rewards_of, given.reward_funcs, given.reward_weights) or []
+    tokenizers = given.reward_processing_classes
+    rewards = problems.of(with_tokenizers, rewards, tokenizers) or []
     adapter = problems.of(adapter_of, given.peft_config)
     watching = problems.of(callbacks_of, given.callbacks) or []
     trained, held_out = datasets_of(given.train_dataset, given.eval_dataset, settings, problems)
     sampler = problems.of(sampler_of, given.sampler)
     optimizers = problems.of(optimizers_of, given.optimizers) or (None, None)
+    options = settings.model_init_kwargs if settings else None
+    loading = problems.of(ModelOptions.of, options, given.model) or ModelOptions()
     made = problems.of(class_of, given.optimizer_cls_and_kwargs, optimizers[0])
     raise_all(problems.errors)
     assert settings is not None  # or there would have been a problem
     return Given(
         given, settings, loss, pair, rewards, adapter, watching, trained, held_out, sampler,
-        optimizers, made,
+        optimizers, made, loading,
     )  # fmt: skip

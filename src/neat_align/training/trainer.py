@@ -38,6 +38,7 @@ from neat_align.training.arguments import (
     Optimizers,
     Prompts,
     Rewards,
+    RewardTokenizers,
     Settings,
     Tokenizer,
 )
@@ -98,6 +99,7 @@ class NEATTrainer(EvaluatingTrainer):
             YAML or JSON file, or a mapping ({"negative": "Be rude."}); needed when queries
             are sampled or `negative_context` is used.
         reward_weights: one weight for each of the reward_funcs, 1 by default.
+        reward_processing_classes: the tokenizer of each reward model that is given as a module.
         reference_model: what to compare with instead of the initial policy, or its name.
         sampler: draws instead of the policy itself (a server, a script).
 
@@ -124,6 +126,7 @@ class NEATTrainer(EvaluatingTrainer):
         objective: Loss | None = None,
         steering: Prompts | None = None,
         reward_weights: Sequence[float] | None = None,
+        reward_processing_classes: RewardTokenizers | None = None,
         reference_model: Model | None = None,
         sampler: Sampler | None = None,
         optimizer_cls_and_kwargs: OptimizerClass | None = None,
@@ -131,20 +134,20 @@ class NEATTrainer(EvaluatingTrainer):
     ) -> None:
         arguments = Arguments(
             model, reward_funcs, args, train_dataset, eval_dataset, processing_class, callbacks,
-            optimizers, peft_config, objective, steering, reward_weights, reference_model, sampler,
-            optimizer_cls_and_kwargs,
+            optimizers, peft_config, objective, steering, reward_weights,
+            reward_processing_classes, reference_model, sampler, optimizer_cls_and_kwargs,
         )  # fmt: skip
         given = read_arguments(arguments, unknown)
         args, self.objective, self.steering = given.args, given.objective, given.steering
         for text in prohibition_warnings(self.steering) if self.steering else ():
             warnings.warn(text, stacklevel=2)
         self.online, self.negative_context = given.trained.are_queries, given.negative_context
-        tokenizer = tokenizer_of(processing_class, model)
+        tokenizer = tokenizer_of(processing_class, model, given.loading.revision)
         self.prompt_format = PromptFormat(tokenizer, args.template_arguments)
         given.check_conversations(self.prompt_format)
-        trained = prepared_model(model, given.peft_config, args, tokenizer)
+        trained = prepared_model(given.load_model(), given.peft_config, args, tokenizer)
         model, self.config_dropout = trained.model, trained.dropout
-        other = reference_of(reference_model)
+        other = reference_of(given.arguments.reference_model)
         raise_all(reference_problems(other, model, tokenizer))
         raise_all(optimizer_problems(given.optimizers[0], model))
         self.reference = make_reference(

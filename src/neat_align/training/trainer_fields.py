@@ -271,18 +271,8 @@ RENAMED = {
     "group_by_length": "leave it out: a micro-batch is sorted by length as it is",
     "logging_dir": "leave it out: logs lie in output_dir",
     "overwrite_output_dir": "leave it out: what a run wrote is never overwritten",
-    "max_completion_length": "write max_new_tokens",
-    "max_length": "write max_new_tokens for answers, max_query_tokens for queries",
-    "max_prompt_length": "write max_query_tokens",
-    "num_generations": "write positive_samples, negative_samples and plain_samples",
-    "beta": "it belongs to the objective, e.g. objective=DPO(beta=0.1)",
-    "loss_type": "it is the objective, e.g. objective=DPO()",
-    "reward_weights": "give it to the trainer",
-    "use_vllm": 'write engine="vllm" or "vllm-server"',
     "jit_mode_eval": "leave it out: the evaluation samples answers",
     "torchdynamo": "write torch_compile_backend",
-    "eval_packing": "write packed",
-    "packing": "write packed",
 }
 """A name that other versions or trainers have → what it is here."""
 

@@ -14,8 +14,10 @@ from neat_align.errors import InputError, RecipeError, nearest
 from neat_align.storage.paths import is_file
 from neat_align.training import trainer_fields as tables
 from neat_align.training.declared import UNKNOWN, declared_fields
+from neat_align.training.trl_names import setting_advice
 
 SECRET = "hub_token"
+OURS = ("chat_template_kwargs", "model_init_kwargs")
 
 
 def trainer_problems(given: Mapping[str, Any]) -> list[InputError]:
@@ -167,7 +169,7 @@ def _optimiser_arguments(values: Mapping[str, Any]) -> Iterator[InputError]:
 
 def unknown_setting(name: str, known: Iterable[str], prefix: str = "") -> RecipeError:
     """The error of a setting that there is none of, with what it may have meant."""
-    fix = tables.RENAMED.get(name) or nearest(name, known)
+    fix = tables.RENAMED.get(name) or setting_advice(name) or nearest(name, known)
     return RecipeError(f"{prefix}{name}", "there is no such setting", fix)
 
 
@@ -245,7 +247,7 @@ def _files(values: Mapping[str, Any]) -> Iterator[InputError]:
             continue
         if not value.lstrip().startswith("{") and not is_file(value):
             yield RecipeError(f"{name}={value!r}", "there is no such file", "check the path")
-    for name in ("lr_scheduler_kwargs", "activation_checkpointing_kwargs", "chat_template_kwargs"):
+    for name in ("lr_scheduler_kwargs", "activation_checkpointing_kwargs", *OURS):
         value = values.get(name)
         if isinstance(value, str) and not _is_json_object(value):
             fix = "write a mapping, e.g. {min_lr: 1.0e-7}"
