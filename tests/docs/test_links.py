@@ -11,7 +11,6 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-NOT_YET = {"coming-from-trl.md"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 IN_CODE = re.compile(r"\[\w+\.py\]\((\.\./src/[^)]+)\) `([\w.]+)`")
 
@@ -37,7 +36,7 @@ def anchors(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for path, anchor in links(page):
-        assert path.exists() or path.name in NOT_YET, path
+        assert path.exists(), path
         if anchor and path.suffix == ".md":
             assert anchor in anchors(path), f"{path}#{anchor}"
 
@@ -46,7 +45,7 @@ def test_every_page_is_reached_from_the_map():
     reached, waiting = set(), [ROOT / "docs" / "README.md"]
     while waiting:
         page = waiting.pop()
-        if page not in reached and page.suffix == ".md" and page.name not in NOT_YET:
+        if page not in reached and page.suffix == ".md":
             reached.add(page)
             waiting += [path for path, _ in links(page)]
     missing = [p for p in PAGES if p not in reached and p.parent.name != "decisions"]
