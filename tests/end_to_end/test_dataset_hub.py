@@ -9,7 +9,8 @@ import datasets
 import pytest
 from tests.unit.hub_stub import HubStub
 
-from neat_align.data import hub, load_groups, save_groups
+from neat_align.data import load_groups, save_groups
+from neat_align.data.groups import hub
 from neat_align.data.groups.shards import Shard, write_shard
 from neat_align.errors import DataError, OutputError
 from neat_align.types import Group, Query, Response, Source

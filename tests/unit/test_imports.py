@@ -1,8 +1,10 @@
-"""Who imports whom: no circle among modules."""
+"""Who imports whom: no circle among modules; the command line holds options alone."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import neat_align
 
@@ -34,3 +36,36 @@ def test_no_module_imports_itself_by_way_of_others():
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         raise AssertionError(" → ".join(error.args[1])) from error
+
+
+CONSOLE = {
+    "__init__": "starts the command, and turns errors into text and exit codes",
+    "asked": "what several options ask for together",
+    "decoding": "a list of options for several commands",
+    "evaluation": "what `neat evaluate` is asked for, checked",
+    "json_option": "an option that holds JSON",
+    "quiet": "silences libraries on the console",
+    "report": "which page a directory has",
+    "told": "what a command prints when it has finished",
+    "warnings": "prints warnings",
+}
+"""Modules of the command line without commands, and what for."""
+LONGEST = 25  # statements of a function
+
+
+def statements(function):
+    """The statements of a body, but for its docstring."""
+    return sum(isinstance(node, ast.stmt) for node in ast.walk(function)) - 2
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "cli").glob("*.py")), ids=lambda path: path.stem)
+def test_the_command_line_holds_options_alone(path):
+    tree = ast.parse(path.read_text())
+    imported = {a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names}
+    assert "typer" in imported or path.stem in CONSOLE, "what is no option belongs elsewhere"
+    classes = [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    assert not classes, "a record of options belongs to what takes them"
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    long = {f.name: statements(f) for f in functions if statements(f) > LONGEST}
+    long.pop("evaluate_paths", None)  # checks all that `neat evaluate` is asked for, at once
+    assert not long, "what is done belongs to the room that does it"

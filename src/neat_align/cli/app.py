@@ -13,7 +13,7 @@ from neat_align.cli.compare import compare
 from neat_align.cli.dataset import dataset_app
 from neat_align.cli.devices import RecipeDevice, RecipeDtype, as_overrides
 from neat_align.cli.doctor import doctor
-from neat_align.cli.drawing import Force
+from neat_align.cli.options import Force, Seed
 from neat_align.cli.sample import sample
 from neat_align.cli.score import score
 from neat_align.cli.steering_try import steering_try
@@ -54,7 +54,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on where the same run
 @app.command()
 def demo(
     output: Output = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    seed: Seed = 0,
     resume: Resume = False,
     compare: Annotated[
         bool, typer.Option("--compare", help="Also RRHF, NEAT-PP, SFT and DPO, equally fed.")

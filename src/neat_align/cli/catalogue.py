@@ -37,7 +37,7 @@ Name = Annotated[str, typer.Argument(help="A name from the list.")]
 
 @recipe_app.command("list")
 def recipe_list() -> None:
-    """The built-in recipes."""
+    """List the built-in recipes."""
     for name in recipe_names():
         first = recipe_text(name).splitlines()[0].removeprefix("#").strip()
         console.print(f"{name:<20} {first}", markup=False)
@@ -45,7 +45,7 @@ def recipe_list() -> None:
 
 @recipe_app.command("show")
 def recipe_show(name: Name) -> None:
-    """A built-in recipe's YAML."""
+    """Show a built-in recipe's YAML."""
     console.print(recipe_text(name), markup=False)
 
 
@@ -117,7 +117,7 @@ def recipe_keys(
 
 @launch_app.command("list")
 def launch_list() -> None:
-    """The built-in configs for `accelerate launch --config_file`."""
+    """List the built-in configs for `accelerate launch --config_file`."""
     for name in _launch_names():
         first = _launch_text(name).splitlines()[0].removeprefix("#").strip()
         console.print(f"{name:<8} {first}", markup=False)
@@ -125,7 +125,7 @@ def launch_list() -> None:
 
 @launch_app.command("show")
 def launch_show(name: Name) -> None:
-    """A config's YAML."""
+    """Show a config's YAML."""
     console.print(_launch_text(name), markup=False)
 
 
@@ -155,7 +155,7 @@ def _launch_text(name: str) -> str:
 
 @method_app.command("list")
 def method_list() -> None:
-    """The methods of `neat compare` and `neat run --method`."""
+    """List the methods of `neat compare` and `neat run --method`."""
     from neat_align.study.methods import load_methods
 
     for method in load_methods().values():
@@ -164,7 +164,7 @@ def method_list() -> None:
 
 @method_app.command("show")
 def method_show(name: Name) -> None:
-    """What a method lays over a recipe, and what is tried when it is tuned."""
+    """Show what a method lays over a recipe, and what is tried when it is tuned."""
     import yaml
 
     from neat_align.study.methods import load_methods, unknown_methods
@@ -196,7 +196,7 @@ def scorer_list() -> None:
 
 @steering_app.command("list")
 def steering_list() -> None:
-    """The built-in steering pairs."""
+    """List the built-in steering pairs."""
     for name in steering_names():
         pair = Steering.named(name)
         console.print(f"{name:<12} v{pair.version}  {pair.about}", markup=False)
@@ -204,7 +204,7 @@ def steering_list() -> None:
 
 @steering_app.command("show")
 def steering_show(name: Name) -> None:
-    """The texts of a steering pair: a built-in name, or a YAML or JSON file.
+    """Show the texts of a steering pair: a built-in name, or a YAML or JSON file.
 
     Example: neat steering show harmless
     """

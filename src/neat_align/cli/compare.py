@@ -24,7 +24,7 @@ def compare(
     seeds: Annotated[
         str, typer.Option(help="How many, or which: 5 is 0,1,2,3,4; write 3, for seed 3 alone.")
     ] = "5",
-    tune: Annotated[int, typer.Option(min=1, help="Settings a method; 1 tries nothing.")] = 4,
+    tune: Annotated[int, typer.Option(min=1, help="Settings per method; 1 tries nothing.")] = 4,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory.")] = Path(
         "runs/compare"
@@ -34,7 +34,7 @@ def compare(
     device: RecipeDevice = None,
     dtype: RecipeDtype = None,
 ) -> None:
-    """Every method on the same models, queries and tuning effort; table, pictures, JSON.
+    """Compare methods on the same models, queries and tuning effort; table, pictures, JSON.
 
     Settings are chosen on development queries of a seed of their own, figures come from
     test queries. Start the same command with --resume on other machines that share the
@@ -66,7 +66,7 @@ def compare(
 
 
 def _seeds(text: str) -> list[int]:
-    """`5` is the first five, `3,4` those two, `3,` one."""
+    """Read seeds: `5` is the first five, `3,4` those two, `3,` one."""
     try:
         if "," not in text:
             return list(range(int(text)))

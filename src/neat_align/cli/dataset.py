@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from neat_align.cli.signal import stored_figures, told_of
+from neat_align.workflow.data_set import data_set_stats, stored_figures, told_of
 
 dataset_app = typer.Typer(help="Data sets of groups.", no_args_is_help=True)
 console = Console(soft_wrap=True, highlight=False)
@@ -22,40 +22,16 @@ def stats(
     groups: Annotated[Path, typer.Argument(help="Groups: a file, or a directory of parts.")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """What is in a data set of groups: responses by source, flags, score gaps.
+    """Count what is in a data set of groups: responses by source, flags, score gaps.
 
     Example: neat dataset stats scored/
     """
-    from neat_align.data import read_groups
-    from neat_align.data.groups.finished import unfinished
-    from neat_align.data.groups.missing import missing_stats
-    from neat_align.data.groups.shards import group_files
-    from neat_align.data.groups.stats import group_stats, left_out
-
-    files = group_files(groups)
-    found = group_stats(read_groups(groups, unfinished=True)) | missing_stats(files)
-    found["left_out"] = left_out(files)
-    found["unfinished"] = unfinished(files[0].parent) if groups.is_dir() else []
-    signal = stored_figures(groups)
-    found["signal"] = signal.shares if signal else {}
+    found, signal = data_set_stats(groups), stored_figures(groups)
     if as_json:
-        console.print_json(json.dumps(found))
+        shares = signal.shares if signal else {}
+        console.print_json(json.dumps({**found, "signal": shares}))
         return
-    totals = {k: v for k, v in found.items() if isinstance(v, int)}
-    console.print(", ".join(f"{value} {name}" for name, value in totals.items()))
-    console.print(_sources(found["sources"]))
-    console.print(_counts("flag", found["flags"]))
-    if found["gaps"]:
-        console.print(_counts("score gap from", found["gaps"]))
-    for what, number in found["left_out"].items():
-        console.print(f"left out when scored: {number} {what}")
-    for kind, words in (("missing", "an answer"), ("unscored", "a score")):
-        for reason, number in found[kind].items():
-            console.print(f"without {words}, asked again by the next start: {number} × {reason}")
-    for what, texts in found["server"].items():
-        console.print(f"server, {what}: {'; '.join(texts)}")
-    for what in found["unfinished"]:
-        console.print(f"not all there yet: {what}")
+    _show(found)
     for line in told_of(signal) if signal else ():
         console.print(line)
 
@@ -78,7 +54,7 @@ def show(
 
     Example: neat dataset show scored/ --source negative --limit 20 --pager
     """
-    from neat_align.cli.shown_groups import shown_groups
+    from neat_align.data.groups.shown import shown_groups
 
     lines = "\n".join(shown_groups(groups, source or (), query, skip, limit))
     with console.pager() if pager else contextlib.nullcontext():
@@ -129,6 +105,25 @@ def pull(
     from neat_align.data.groups.hub import pull_groups
 
     console.print(f"written: {output} ({pull_groups(name, output, revision)} rows)")
+
+
+def _show(found: dict[str, Any]) -> None:
+    """Print what a data set holds."""
+    totals = {k: v for k, v in found.items() if isinstance(v, int)}
+    console.print(", ".join(f"{value} {name}" for name, value in totals.items()))
+    console.print(_sources(found["sources"]))
+    console.print(_counts("flag", found["flags"]))
+    if found["gaps"]:
+        console.print(_counts("score gap from", found["gaps"]))
+    for what, number in found["left_out"].items():
+        console.print(f"left out when scored: {number} {what}")
+    for kind, words in (("missing", "an answer"), ("unscored", "a score")):
+        for reason, number in found[kind].items():
+            console.print(f"without {words}, asked again by the next start: {number} × {reason}")
+    for what, texts in found["server"].items():
+        console.print(f"server, {what}: {'; '.join(texts)}")
+    for what in found["unfinished"]:
+        console.print(f"not all there yet: {what}")
 
 
 def _sources(sources: dict[str, dict[str, Any]]) -> Table:

@@ -30,7 +30,7 @@ RecipeDtype = Annotated[
 
 
 def as_overrides(device: str | None, dtype: str | None) -> list[str]:
-    """The options as overrides of a recipe."""
+    """Return the options as overrides of a recipe."""
     given = {"model.device": device, "model.dtype": dtype}
     return [f"{key}={value}" for key, value in given.items() if value is not None]
 
@@ -38,7 +38,7 @@ def as_overrides(device: str | None, dtype: str | None) -> list[str]:
 def option_problems(
     device: str, dtype: str, server: str | None = None, ray: str | None = None, gpus: float = 0
 ) -> list[InputError]:
-    """What is wrong with the options, for work here, on a server or in the workers of a cluster."""
+    """Find problems of the options, for work here, on a server or in workers of a cluster."""
     problems = [*device_name_problems(device), *dtype_problems(dtype)]
     if problems:
         return problems
@@ -73,7 +73,7 @@ def _on_server(device: str, dtype: str, ray: str | None, gpus: float) -> list[In
 
 
 def _on_ray(device: str, ray: str, gpus: float) -> list[InputError]:
-    """Whether workers have the device; what this machine has does not matter."""
+    """Tell whether workers have the device; what this machine has does not matter."""
     if device == "cpu" and gpus:
         given = f"--ray-gpus {gpus:g} with --device cpu"
         return [RecipeError(given, "the GPUs would be reserved and idle", "leave one of them out")]

@@ -9,9 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from neat_align.cli.drawing import steering_pair
+from neat_align.cli.asked import steering_pair
 from neat_align.cli.report import evaluation_page
-from neat_align.cli.trained_queries import seen_in_training
 from neat_align.errors import InputError, RecipeError, SteeringError, raise_all
 from neat_align.evaluation import Evaluation, EvaluationSettings
 from neat_align.evaluation.assembly import Assembly, Place
@@ -61,6 +60,7 @@ def evaluate_paths(
         unmet_problems,
     )
     from neat_align.workflow.evaluation import save_evaluation
+    from neat_align.workflow.trained_queries import seen_in_training
 
     errors: list[InputError] = []
     arguments = chat_template_kwargs

@@ -10,7 +10,11 @@ import typer
 
 from neat_align.errors import InputError, RecipeError
 
-Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Train although the steering pair does not steer when tried."),
+]
 SteeringOption = Annotated[
     str | None,
     typer.Option(
@@ -20,7 +24,7 @@ SteeringOption = Annotated[
         "own. Its negative prompts order what must not be: 'Be rude.', not 'Never be rude.'",
     ),
 ]
-Tokens = Annotated[int, typer.Option(min=1, help="Tokens a response at most.")]
+Tokens = Annotated[int, typer.Option(min=1, help="Most tokens per response.")]
 Temperature = Annotated[float, typer.Option(min=0.0, help="0 is greedy.")]
 TopP = Annotated[float, typer.Option(help="Likeliest tokens up to this share; 1 is off.")]
 TopK = Annotated[int, typer.Option(min=0, help="This many of the likeliest tokens; 0 is off.")]
@@ -38,8 +42,12 @@ TemplateArguments = Annotated[
         help="Arguments of the chat template, as JSON: '{\"enable_thinking\": false}'.",
     ),
 ]
-Responses = Annotated[int, typer.Option(min=0, help="Responses per query.")]
-Batch = Annotated[int, typer.Option(min=1, help="Responses at a time.")]
+PositiveResponses = Annotated[int, typer.Option(min=0, help="Positive-prompt responses per query.")]
+NegativeResponses = Annotated[int, typer.Option(min=0, help="Negative-prompt responses per query.")]
+PlainResponses = Annotated[
+    int, typer.Option(min=0, help="Responses per query without a steering prompt.")
+]
+Batch = Annotated[int, typer.Option(min=1, help="Responses per batch.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory or hub id.")]
 QueriesOption = Annotated[
     Path, typer.Option("--queries", "-q", help="JSONL, JSON, CSV, YAML, text or Parquet.")
@@ -58,11 +66,21 @@ RayOption = Annotated[
     ),
 ]
 RayWorkers = Annotated[int, typer.Option(min=1, help="Shards at a time on the cluster.")]
+ServerOption = Annotated[
+    str | None, typer.Option(help="Ask this chat endpoint (…/v1) for the model instead.")
+]
+KeyVariable = Annotated[str, typer.Option(help="Environment variable with the server's key.")]
+Weights = Annotated[list[float] | None, typer.Option("--weight", "-w", help="One for each reward.")]
+NumShards = Annotated[int, typer.Option(min=1, help="Shards of the whole data set.")]
+ShardIndex = Annotated[int, typer.Option(min=0, help="The shard to write.")]
+GroupsOutput = Annotated[
+    Path, typer.Option("--output", "-o", help="Groups: .jsonl, .parquet, or a directory.")
+]
 RayGpus = Annotated[float, typer.Option(min=0.0, help="GPUs of each such worker.")]
 
 
 def reward_problems(rewards: Sequence[str], weights: Sequence[float] | None) -> list[InputError]:
-    """Rewards that cannot be used, or weights that are not as many."""
+    """Find rewards that cannot be used, or weights that are not as many."""
     from neat_align.scoring import check_scorer_value
 
     problems = [problem for name in rewards for problem in check_scorer_value(name)]

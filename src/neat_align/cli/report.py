@@ -73,7 +73,7 @@ def _run_page(directory: Path) -> Path:
 
 
 def changed_since(directory: Path) -> list[str]:
-    """What the run was made from and is another thing now; the page quotes what it was."""
+    """List what the run was made from and is another thing now; the page quotes what it was."""
     sources = RunDirectory(directory).sources()
     if (directory / EVALUATION).exists():
         sources |= read_json(directory / EVALUATION).get("sources", {})
@@ -81,7 +81,7 @@ def changed_since(directory: Path) -> list[str]:
 
 
 def _recipe(settings: dict[str, Any], run: RunDirectory) -> Recipe:
-    """The run's recipe, with the texts that were in force; the groups stand beside it."""
+    """Return the run's recipe, with the texts that were in force; the groups stand beside it."""
     from neat_align.workflow.pipeline import as_it_was
 
     known = {name: value for name, value in settings.items() if name in Recipe.model_fields}

@@ -1,71 +1,65 @@
-"""`neat sample`: queries answered under positive and negative prompts."""
+"""The options of `neat sample`: queries answered under positive and negative prompts."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from neat_align import defaults
+from neat_align.cli.asked import steering_pair
+from neat_align.cli.decoding import with_decoding
 from neat_align.cli.devices import (
     DeviceOption,
     DtypeOption,
     option_problems,
     say_place,
 )
-from neat_align.cli.drawing import decoding_of, steering_pair
 from neat_align.cli.json_option import json_object
 from neat_align.cli.options import (
     Batch,
-    MinP,
+    GroupsOutput,
+    KeyVariable,
     ModelOption,
+    NegativeResponses,
+    NumShards,
+    PlainResponses,
+    PositiveResponses,
     QueriesOption,
     RayGpus,
     RayOption,
     RayWorkers,
-    Responses,
     Seed,
+    ServerOption,
+    ShardIndex,
     SteeringOption,
-    StopStrings,
-    Temperature,
     TemplateArguments,
-    Tokens,
-    TopK,
-    TopP,
 )
 from neat_align.errors import raise_all
 from neat_align.models import AUTO
-from neat_align.workflow.groups_target import GroupsTarget, by_content
 from neat_align.workflow.ray_shards import ray_problems, run_on_ray
 from neat_align.workflow.shard_work import SampleWork
 
 if TYPE_CHECKING:
-    from neat_align.provenance import Source
+    from neat_align.sampling.base import Decoding
 
 console = Console(soft_wrap=True, highlight=False)
 
 
+@with_decoding
 def sample(
     model: ModelOption,
     queries: QueriesOption,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Groups: .jsonl, .parquet, or a directory.")
-    ],
+    output: GroupsOutput,
+    decoding: Decoding,
     steering: SteeringOption = None,
-    positive: Responses = defaults.POSITIVE_SAMPLES,
-    negative: Responses = defaults.NEGATIVE_SAMPLES,
-    plain: Responses = defaults.PLAIN_SAMPLES,
-    max_new_tokens: Tokens = defaults.MAX_NEW_TOKENS,
-    temperature: Temperature = defaults.TEMPERATURE,
-    top_p: TopP = defaults.TOP_P,
-    top_k: TopK = defaults.TOP_K,
-    min_p: MinP = defaults.MIN_P,
-    stop_strings: StopStrings = None,
+    positive: PositiveResponses = defaults.POSITIVE_SAMPLES,
+    negative: NegativeResponses = defaults.NEGATIVE_SAMPLES,
+    plain: PlainResponses = defaults.PLAIN_SAMPLES,
     chat_template_kwargs: TemplateArguments = None,
     data_answers: Annotated[
         bool,
@@ -81,19 +75,15 @@ def sample(
     device: DeviceOption = AUTO,
     dtype: DtypeOption = AUTO,
     seed: Seed = 0,
-    num_shards: Annotated[int, typer.Option(min=1, help="Shards of the whole data set.")] = 1,
-    shard_index: Annotated[int, typer.Option(min=0, help="The shard to write.")] = 0,
-    server: Annotated[
-        str | None, typer.Option(help="Ask this chat endpoint (…/v1) for the model instead.")
-    ] = None,
-    key_variable: Annotated[
-        str, typer.Option(help="Environment variable with the server's key.")
-    ] = defaults.KEY_VARIABLE,
+    num_shards: NumShards = 1,
+    shard_index: ShardIndex = 0,
+    server: ServerOption = None,
+    key_variable: KeyVariable = defaults.KEY_VARIABLE,
     concurrency: Annotated[
-        int, typer.Option(min=1, help="Open questions to a server.")
+        int, typer.Option(min=1, help="Parallel requests to a server.")
     ] = defaults.CONCURRENCY,
     extra_body: Annotated[
-        str | None, typer.Option(help="Further fields of every question to the server, as JSON.")
+        str | None, typer.Option(help="Further fields of every request to the server, as JSON.")
     ] = None,
     ray: RayOption = None,
     ray_workers: RayWorkers = 1,
@@ -113,15 +103,13 @@ def sample(
     from neat_align.sampling.groups import GroupPlan
     from neat_align.sampling.job import SamplingJob
 
-    shard = Shard(shard_index, num_shards)
-    plan = GroupPlan(plain, positive, negative)
     given = f"{positive} positive and {negative} negative responses per query"
     pair, problems = steering_pair(steering, given if positive or negative else None)
     job = SamplingJob(
         model,
         pair,
-        plan,
-        decoding_of(max_new_tokens, temperature, top_p, top_k, min_p, stop_strings),
+        GroupPlan(plain, positive, negative),
+        decoding,
         seed,
         batch_size,
         server,
@@ -137,48 +125,23 @@ def sample(
     )
     problems += [*job.problems(), *option_problems(device, dtype, server, ray, ray_gpus)]
     raise_all(problems + ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))
-    target = GroupsTarget(output, shard)
-    count = target.count(queries)
-    if data_answers:
-        target.check_answers(queries)
-    sources = _sources(
-        queries, model if server is None else None, reference, steering if pair else None
-    )
-    settings = {**job.identity(), "queries": str(queries), "shards": num_shards}
-    target.check(settings, sources)
-    known = by_content(settings, sources)
-
-    work = SampleWork(job, queries.absolute(), output.absolute(), num_shards, known)
+    shard = Shard(shard_index, num_shards)
+    work = SampleWork.checked(job, queries, output, shard, steering)
     if ray:
         for index, told in enumerate(run_on_ray(work, num_shards, ray, ray_workers, ray_gpus)):
             console.print(f"shard {index}: {told}")
-        console.print(f"written: {output} ({job.plan.size} responses a group)")
+        console.print(f"written: {output} ({job.plan.size} responses per group)")
         return
     if server is None:
         say_place(console, device, dtype)
-    with _progress("sampling", count) as advance:
+    with _progress("sampling", work.total) as advance:
         told = replace(work, progress=advance)()(shard_index)
     console.print(f"written: {output} ({told}, {job.plan.size} responses each)")
 
 
-def _sources(
-    queries: Path, model: str | None, reference: str | None, steering: str | None
-) -> dict[str, Source]:
-    """What the groups are made from, whose content must stay as it is."""
-    from neat_align.provenance import Source, absolute_name
-
-    found = {"queries": Source("data", str(queries.absolute()))}
-    for place, name in {"sample": model, "reference": reference}.items():
-        if name is not None:
-            found[place] = Source("model", absolute_name(name))
-    if steering is not None:
-        found["steering"] = Source("steering", absolute_name(steering))
-    return found
-
-
 @contextlib.contextmanager
 def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar that counts what is given to the function."""
+    """Show a progress bar that counts what is given to the function."""
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True)) as progress:

@@ -1,15 +1,16 @@
-"""Single stages: sample, score, train, evaluate, reward."""
+"""The options of single stages: train, evaluate, reward."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from neat_align import defaults
+from neat_align.cli.decoding import with_decoding
 from neat_align.cli.devices import (
     DeviceOption,
     DtypeOption,
@@ -18,25 +19,22 @@ from neat_align.cli.devices import (
     as_overrides,
     option_problems,
 )
-from neat_align.cli.drawing import Force, decoding_of
 from neat_align.cli.json_option import json_object
 from neat_align.cli.options import (
     Batch,
-    MinP,
+    Force,
     ModelOption,
     QueriesOption,
     Seed,
     SteeringOption,
-    StopStrings,
-    Temperature,
     TemplateArguments,
-    Tokens,
-    TopK,
-    TopP,
 )
 from neat_align.cli.warnings import warn
 from neat_align.errors import InputError, OutputError, RecipeError, raise_all
 from neat_align.models import AUTO
+
+if TYPE_CHECKING:
+    from neat_align.sampling.base import Decoding
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -53,7 +51,7 @@ def train(
     device: RecipeDevice = None,
     dtype: RecipeDtype = None,
 ) -> None:
-    """Only the training stage of a recipe: online, or offline on stored groups.
+    """Run the training stage of a recipe alone: online, or offline on stored groups.
 
     Example: neat train mine.yaml --groups scored.jsonl --output runs/offline
     Example: torchrun --nproc_per_node 8 -m neat_align train mine.yaml --output runs/online
@@ -71,6 +69,7 @@ def train(
         console.print(f"written: {output / 'policy'}")
 
 
+@with_decoding
 def evaluate(
     model: Annotated[
         list[str],
@@ -78,6 +77,7 @@ def evaluate(
     ],
     queries: QueriesOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="New directory.")],
+    decoding: Decoding,
     steering: SteeringOption = None,
     reward: Annotated[
         str | None, typer.Option(help="The scorer that training used: model or function.")
@@ -91,18 +91,12 @@ def evaluate(
             help="file.py:function of (query, text) that returns a verdict; queries need a `kind`."
         ),
     ] = None,
-    max_new_tokens: Tokens = defaults.MAX_NEW_TOKENS,
-    temperature: Temperature = defaults.TEMPERATURE,
-    top_p: TopP = defaults.TOP_P,
-    top_k: TopK = defaults.TOP_K,
-    min_p: MinP = defaults.MIN_P,
-    stop_strings: StopStrings = None,
     chat_template_kwargs: TemplateArguments = None,
     prompt: Annotated[
         bool, typer.Option(help="Also the base under the positive prompts, without training.")
     ] = True,
     samples_per_query: Annotated[
-        int, typer.Option(min=1, help="Responses a query.")
+        int, typer.Option(min=1, help="Responses per query.")
     ] = defaults.SAMPLES_PER_QUERY,
     batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
     device: DeviceOption = AUTO,
@@ -122,7 +116,6 @@ def evaluate(
 
     raise_all(option_problems(device, dtype))
     _refuse_existing(output)
-    decoding = decoding_of(max_new_tokens, temperature, top_p, top_k, min_p, stop_strings)
     arguments = None
     if chat_template_kwargs is not None:
         arguments = json_object(chat_template_kwargs, "--chat-template-kwargs")
@@ -158,7 +151,7 @@ def reward(
     learning_rate: Annotated[float, typer.Option(min=0.0)] = defaults.REWARD_LEARNING_RATE,
     batch_size: Batch = defaults.REWARD_BATCH_SIZE,
     max_length: Annotated[
-        int, typer.Option(min=16, help="Tokens a text at most.")
+        int, typer.Option(min=16, help="Most tokens per text.")
     ] = defaults.REWARD_MAX_LENGTH,
     device: DeviceOption = AUTO,
     dtype: DtypeOption = AUTO,

@@ -15,7 +15,7 @@ def tell_evaluation(
     directory: Path,
     say: Say,
 ) -> None:
-    """The table of all figures, cautions, and the last line: the page and one figure."""
+    """Print the table of all figures, cautions, and the last line: the page and one figure."""
     from neat_align.report.cautions import cautions
     from neat_align.report.terminal import evaluation_table, headline
 
@@ -27,7 +27,7 @@ def tell_evaluation(
 
 
 def tell_run(directory: Path, say: Say) -> None:
-    """The same of a run; without an evaluation, only what it left."""
+    """Print the same of a run; without an evaluation, only what it left."""
     from neat_align.report.saved import EVALUATION, rows
     from neat_align.storage.atomic import read_json
 

@@ -22,7 +22,7 @@ TOOLS, ARGUMENTS = "tools", "chat_template_kwargs"
 
 
 def with_beside(query: Query, row: Mapping[str, Any]) -> Query:
-    """The query with the row's system message, tools and template arguments.
+    """Add the row's system message, tools and template arguments to its query.
 
     Raises:
         DataError: one of them is of another form; or there are two system messages.
@@ -41,7 +41,7 @@ def with_beside(query: Query, row: Mapping[str, Any]) -> Query:
 
 
 def instruction_of(row: Mapping[str, Any]) -> tuple[tuple[Message, ...], list[str]]:
-    """The turns of an Alpaca row, and the columns beside `instruction` that they hold.
+    """Return the turns of an Alpaca row, and the columns beside `instruction` that they hold.
 
     The input stands below the instruction; the history's questions and answers before both.
     """
@@ -97,7 +97,7 @@ def _arguments(value: Any) -> Mapping[str, Any]:
 
 
 def _parsed(value: Any, name: str) -> Any:
-    """What a cell holds; CSV and some Parquet files have it as JSON text."""
+    """Read what a cell holds; CSV and some Parquet files have it as JSON text."""
     if not isinstance(value, str) or not value.strip():
         return value
     try:

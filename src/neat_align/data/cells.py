@@ -17,7 +17,7 @@ from neat_align.errors import DataError
 
 
 def understood(row: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """The row with its columns under our names, and with conversations as lists.
+    """Return the row with its columns under our names, and with conversations as lists.
 
     Raises:
         DataError: a column of conversations holds broken JSON.
@@ -66,7 +66,7 @@ def _conversation(text: str, name: str, place: str) -> Any:
 
 
 def _turns(text: str) -> list[Any] | None:
-    """A conversation; None for a text that only begins like one."""
+    """Read a conversation; None for a text that only begins like one."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -76,7 +76,7 @@ def _turns(text: str) -> list[Any] | None:
 
 
 def _printed(text: str) -> Any:
-    """What Python printed as a list; None for anything else."""
+    """Read what Python printed as a list; None for anything else."""
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError):

@@ -31,7 +31,7 @@ UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Yields (place, row), place being e.g. "queries.jsonl, line 3"; one row at a time.
+    """Yield (place, row), place being e.g. "queries.jsonl, line 3"; one row at a time.
 
     Raises:
         DataError: no such file, an empty one, an unknown suffix, or content that is broken.
@@ -88,7 +88,7 @@ def _jsonl(path: Path) -> Iterator[Row]:
 
 
 def _json(path: Path) -> Iterator[Row]:
-    """A JSON value; what has an object per line is read as JSONL, which many call .json."""
+    """Read a JSON value; an object per line is JSONL, which many call .json."""
     with open_text(path) as file:
         first = file.readline()
         if _is_whole_object(first) and file.read(1):
@@ -110,7 +110,7 @@ def _yaml(path: Path) -> Iterator[Row]:
 
 
 def _text(path: Path) -> Iterator[Row]:
-    """A query per line."""
+    """Read a query per line."""
     with open_text(path) as file:
         for number, line in enumerate(file, 1):
             if line.strip():
@@ -154,7 +154,7 @@ def _csv_rows(path: Path, lines: Any, separator: str, header_line: int) -> Itera
 
 
 def _separator(path: Path, header: str) -> str:
-    """What separates the header's fields: a comma, or what a spreadsheet took instead."""
+    """Find what separates the header's fields: a comma, or what a spreadsheet took instead."""
     if ".tsv" in path.suffixes:
         return "\t"
     quoted = "".join(header.split('"')[::2])  # without what stands in quotes
@@ -162,7 +162,7 @@ def _separator(path: Path, header: str) -> str:
 
 
 def _column_names(names: list[str], path: Path) -> list[str]:
-    """The header's names; a column without one, as an index is exported, gets its number."""
+    """Read the header's names; a column without one, as an exported index, gets its number."""
     named = [name.strip() or f"column_{i}" for i, name in enumerate(names, 1)]
     twice = sorted({name for name in named if named.count(name) > 1})
     if twice:
@@ -204,7 +204,7 @@ SUFFIXES = tuple(READERS)
 
 
 def _parse(text: str, path: Path, line: int = 1) -> Any:
-    """The value of a JSON text that begins on `line`."""
+    """Parse a JSON text that begins on `line`."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -221,7 +221,7 @@ def _parse(text: str, path: Path, line: int = 1) -> Any:
 
 
 def _is_whole_object(line: str) -> bool:
-    """Whether a line is a JSON object by itself."""
+    """Tell whether a line is a JSON object by itself."""
     if not line.lstrip().startswith("{"):
         return False
     try:

@@ -17,7 +17,7 @@ Row = tuple[str, dict[str, Any]]
 
 
 def value_rows(content: Any, path: Path) -> Iterator[Row]:
-    """Yields (place, row) of a whole file's value.
+    """Yield (place, row) of a whole file's value.
 
     Raises:
         DataError: it has none of the shapes, or a row is neither an object nor a text.
@@ -36,7 +36,7 @@ def value_rows(content: Any, path: Path) -> Iterator[Row]:
 
 
 def as_row(value: Any, place: str) -> dict[str, Any]:
-    """A row; a text alone is a query.
+    """Read a row; a text alone is a query.
 
     Raises:
         DataError: it is neither.

@@ -42,7 +42,7 @@ DECOMPRESSORS: dict[str, Callable[[Path], Any]] = {
 
 
 def open_text(path: Path) -> TextIO:
-    """The text with its line ends as they are (CSV wants that), without a byte order mark."""
+    """Open a text with its line ends as they are (for CSV), without a byte order mark."""
     with open_bytes(path) as file:
         start = file.read(2)
     encoding = MARKS.get(start, "utf-8-sig")
@@ -51,7 +51,7 @@ def open_text(path: Path) -> TextIO:
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """The bytes, decompressed where the suffix says so."""
+    """Open the bytes, decompressed where the suffix says so."""
     decompressor = DECOMPRESSORS.get(path.suffix)
     return cast(BinaryIO, decompressor(path) if decompressor else path.open("rb"))
 
@@ -73,7 +73,7 @@ def refuse_other_content(path: Path, kind: str) -> None:
 
 
 def undecodable(path: Path, error: UnicodeDecodeError) -> DataError:
-    """The error of a text that is no UTF-8, with its line."""
+    """Return the error of a text that is no UTF-8, with its line."""
     with open_bytes(path) as file:
         for number, line in enumerate(file, 1):
             try:

@@ -20,7 +20,7 @@ TABLES = {"pandas": "to_dict", "polars": "to_dicts", "pyarrow": "to_pylist"}
 
 
 def rows_of(data: Any, name: str, needed: int | None = None) -> Sequence[Any]:
-    """The rows of a data set, by number; nothing is copied that has them so.
+    """Return the rows of a data set, by number; nothing is copied that has them so.
 
     Args:
         name: how errors call the data set.
@@ -47,7 +47,7 @@ def rows_of(data: Any, name: str, needed: int | None = None) -> Sequence[Any]:
 
 
 def record_of(row: Any) -> Query | Group:
-    """A row as a query or, where it holds responses, as a group.
+    """Make a query of a row or, where it holds responses, a group.
 
     Raises:
         DataError: it is neither.
@@ -106,7 +106,7 @@ def _of_columns(row: Mapping[str, Any]) -> Query | Group:
 
 
 def _only_split(data: Mapping[str, Any], name: str) -> Any:
-    """The one data set of a `DatasetDict`, where it has one."""
+    """Return the one data set of a `DatasetDict`, where it has one."""
     if len(data) == 1 and _is_several(only := next(iter(data.values()))):
         return only
     names = ", ".join(map(repr, data))
@@ -119,7 +119,7 @@ def _only_split(data: Mapping[str, Any], name: str) -> Any:
 
 
 def _table_rows(table: Any, method: str) -> list[dict[str, Any]]:
-    """The rows of a table as mappings; what pandas has as NaN is absent."""
+    """Return the rows of a table as mappings; what pandas has as NaN is absent."""
     if method != "to_dict":
         return getattr(table, method)()
     if not hasattr(table, "columns"):  # a column by itself

@@ -35,7 +35,7 @@ FORM = 'write [{"role": "user", "content": "…"}]'
 
 
 def messages_of(value: Any) -> list[Message]:
-    """The turns of a conversation.
+    """Read the turns of a conversation.
 
     Raises:
         DataError: it is no list, or a turn of it is none that we can give to a model whole.
@@ -46,7 +46,7 @@ def messages_of(value: Any) -> list[Message]:
 
 
 def without_nones(value: Any) -> Any:
-    """The value without the entries that are None, which Arrow adds to make rows alike."""
+    """Drop the entries that are None, which Arrow adds to make rows alike."""
     if isinstance(value, Mapping):
         return {k: without_nones(v) for k, v in value.items() if v is not None}
     if isinstance(value, list | tuple):
@@ -55,7 +55,7 @@ def without_nones(value: Any) -> Any:
 
 
 def no_conversation(value: Any, why: str, fix: str = FORM) -> DataError:
-    """The error for something that is no conversation, or no turn of one."""
+    """Return the error for something that is no conversation, or no turn of one."""
     return DataError(f"a conversation with {str(value)[:60]!r}", why, fix)
 
 
@@ -75,7 +75,7 @@ def _message(turn: Any) -> Message:
 
 
 def sharegpt_turn(turn: Any) -> Any:
-    """ShareGPT's turn in our form, any other as it is; a `function_call` becomes a tool call."""
+    """Write ShareGPT's turn in our form; a `function_call` becomes a tool call."""
     if not isinstance(turn, Mapping) or "role" in turn or not {"from", "value"} <= turn.keys():
         return turn
     speaker, value = turn["from"], turn["value"]
@@ -89,7 +89,7 @@ def sharegpt_turn(turn: Any) -> Any:
 
 
 def _called(value: Any) -> list[dict[str, Any]]:
-    """The tool calls that a `function_call` turn spells as JSON."""
+    """Read the tool calls that a `function_call` turn spells as JSON."""
     try:
         calls = json.loads(value) if isinstance(value, str) else value
     except ValueError:
@@ -119,7 +119,7 @@ def _check_extra(turn: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
 
 
 def _text(content: Any, turn: Any) -> str:
-    """A turn's text; of a list of parts, the text parts, one below the other."""
+    """Read a turn's text; of a list of parts, the text parts, one below the other."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):

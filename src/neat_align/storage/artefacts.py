@@ -27,13 +27,13 @@ def record(root: Path, paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
 
 
 def damage(root: Path, records: Mapping[str, Record]) -> dict[str, str]:
-    """What is wrong with recorded files, by path; nothing where all is as it was written."""
+    """Find what is wrong with recorded files, by path; nothing where all is as written."""
     found = {name: _wrong(root / name, wanted) for name, wanted in records.items()}
     return {name: why for name, why in found.items() if why}
 
 
 def files(path: Path) -> list[Path]:
-    """The file, or all files below the directory, in order; none where there is nothing."""
+    """List the file, or all files below the directory, in order; none if nothing is there."""
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
     return [path] if path.is_file() else []

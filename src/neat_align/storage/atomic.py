@@ -64,7 +64,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """A directory to fill, which takes the name `path` when the block ends without error.
+    """Open a directory to fill, which is called `path` when the block ends without error.
 
     What `path` held before stays until then, and is replaced as a whole.
 
@@ -86,7 +86,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+    """Read a JSON file.
 
     Raises:
         OutputError: there is no such file, or it is not JSON (cut short, or edited).
@@ -104,7 +104,7 @@ def read_json(path: Path) -> Any:
 
 
 def cannot_write(path: Path | str, error: Exception) -> OutputError:
-    """The error of a disk that does not take what was to be written at `path`."""
+    """Return the error of a disk that does not take what was to be written at `path`."""
     return OutputError(
         f"writing {path}",
         getattr(error, "strerror", None) or str(error).splitlines()[0],
@@ -113,7 +113,7 @@ def cannot_write(path: Path | str, error: Exception) -> OutputError:
 
 
 def _sibling(path: Path, use: str = "new") -> Path:
-    """A hidden name beside `path` (a rename within a directory is atomic), used by nobody else.
+    """Make a hidden name beside `path` (a rename in a directory is atomic), used once.
 
     Made by hand, since `tempfile` makes private files, and a result is to be shared.
     """
@@ -142,7 +142,7 @@ OF_TORCH = ("PytorchStreamWriter", "iostream error", "inline_container")
 
 
 def _is_of_disk(error: Exception) -> bool:
-    """Whether the disk is full, read-only or broken, or has come to a quota.
+    """Tell whether the disk is full, read-only or broken, or has come to a quota.
 
     torch and safetensors have errors of their own for it.
     """

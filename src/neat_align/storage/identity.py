@@ -27,7 +27,7 @@ def identity(settings: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], sources: Sources) -> list[str]:
-    """What differs between two identities, in words with both values.
+    """Tell what differs between two identities, in words with both values.
 
     Args:
         sources: to tell the names of what has changed.
@@ -54,12 +54,12 @@ def without_places(settings: Mapping[str, Any], places: Mapping[str, Any]) -> di
 
 
 def merged(known: Sources, now: Sources) -> dict[str, Any]:
-    """The sources as they are now, with the revisions that only earlier ones tell."""
+    """Return the sources as they are now, with the revisions that only earlier ones tell."""
     return {place: _with_revision(known.get(place, {}), source) for place, source in now.items()}
 
 
 def leaves(value: Any, place: str = "") -> dict[str, Any]:
-    """A nested mapping as {"train.learning_rate": 1e-6, …}."""
+    """Flatten a nested mapping to {"train.learning_rate": 1e-6, …}."""
     if not isinstance(value, Mapping) or not value:
         return {place: value} if place else {}
     children = ((f"{place}.{key}" if place else str(key), child) for key, child in value.items())
@@ -67,7 +67,7 @@ def leaves(value: Any, place: str = "") -> dict[str, Any]:
 
 
 def _is_unknown(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a hub id's revision was not known on one of the two sides."""
+    """Tell whether a hub id's revision was not known on one of the two sides."""
     return key.rpartition(".")[2] == REVISION and (key not in before or key not in now)
 
 

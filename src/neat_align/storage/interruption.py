@@ -33,7 +33,7 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def postponed() -> Iterator[Callable[[], bool]]:
-    """The first signal is only noted within the block, and raised at its end.
+    """Note the first signal within the block, and raise it at its end.
 
     Yields a function that tells whether one came, for the block to end soon. A second signal
     is not waited with. Where signals are not ours, the block never hears of one.

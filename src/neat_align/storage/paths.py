@@ -1,4 +1,4 @@
-"""Whether something is there, for names that came from outside.
+"""Tell whether something is there, for names that came from outside.
 
 pathlib raises where a name is longer than the system allows; here such a file is absent.
 """

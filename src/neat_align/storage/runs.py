@@ -91,7 +91,7 @@ class RunDirectory:
             )
 
     def manifest(self) -> dict[str, Any]:
-        """What `run.json` tells: schema, created, recipe, sources, versions.
+        """Read `run.json`: schema, created, recipe, sources, versions.
 
         Raises:
             OutputError: there is none, or it is not one that this version writes.
@@ -125,11 +125,11 @@ class RunDirectory:
             raise OutputError(given, f"{existing} is not writable", "choose another directory")
 
     def sources(self) -> dict[str, Any]:
-        """What the run was made from, by content; nothing where there is no manifest."""
+        """Return what the run was made from, by content; nothing where there is no manifest."""
         return dict(self.manifest()["sources"]) if self.path(MANIFEST).exists() else {}
 
     def identity(self) -> dict[str, Any]:
-        """All that decided what is in the directory, flat."""
+        """Return all that decided what is in the directory, flat."""
         manifest = self.manifest()
         return identity(manifest["recipe"], manifest["sources"])
 
@@ -151,7 +151,7 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """The directory for this process alone; released by the system if the process dies.
+        """Hold the directory for this process alone; the system frees it if the process dies.
 
         Raises:
             OutputError: another process is at work in it.
@@ -168,7 +168,7 @@ class RunDirectory:
             yield
 
     def stages(self) -> dict[str, Any]:
-        """The finished stages and what each told of itself."""
+        """Return the finished stages and what each told of itself."""
         path = self.path(STAGES)
         return read_json(path) if path.exists() else {}
 
@@ -197,7 +197,7 @@ class RunDirectory:
         atomic_write_json(self.path(FILES), files)
 
     def damage(self, stage: str) -> dict[str, str]:
-        """What is wrong with the files that a finished stage wrote, by path."""
+        """Find what is wrong with the files that a finished stage wrote, by path."""
         return damage(self.directory, self._files().get(stage, {}))
 
     def _files(self) -> dict[str, dict[str, Any]]:

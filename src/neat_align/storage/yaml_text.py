@@ -27,7 +27,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse_yaml(text: str) -> Any:
-    """The content of a YAML (or JSON) text.
+    """Parse a YAML (or JSON) text.
 
     Raises:
         ValueError: it is no YAML, holds a key twice, names a tag that would build an object,

@@ -49,7 +49,7 @@ class Method:
     tuned_as: str | None = None
 
     def settings(self, count: int, base_rate: float) -> list[dict[str, Any]]:
-        """The first `count` settings: corners near the likeliest values come first.
+        """List the first `count` settings: corners near the likeliest values come first.
 
         Args:
             base_rate: the recipe's learning rate.
@@ -72,7 +72,7 @@ class Method:
         ]
 
     def applied(self, content: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, Any]:
-        """The content of a recipe with this method and one of its settings."""
+        """Lay this method and one of its settings over the content of a recipe."""
         merged = dict(content)
         for section, values in self.overlay.items():
             own = dict(merged.get(section) or {})
@@ -86,14 +86,14 @@ class Method:
 
 
 def _in_reward_units(own: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a recipe's objective goes with its reward, where the method's has it, too."""
+    """Return what of a recipe's objective goes with its reward, if the method's has it too."""
     known = objective_fields().get(str(values.get("name")), {})
     return {name: own[name] for name in REWARD_UNITS if name in own and name in known}
 
 
 @cache
 def load_methods() -> dict[str, Method]:
-    """The built-in methods by name."""
+    """Read the built-in methods, by name."""
     text = files("neat_align").joinpath("study", "methods.yaml").read_text(encoding="utf-8")
     content = yaml.safe_load(text)
     rates = tuple(content.pop("rates"))
@@ -101,7 +101,7 @@ def load_methods() -> dict[str, Method]:
 
 
 def with_method(recipe: Recipe, name: str) -> Recipe:
-    """A recipe with a method laid over it; its learning rate stays.
+    """Lay a method over a recipe; its learning rate stays.
 
     Raises:
         RecipeError: there is no method of that name.
@@ -119,7 +119,7 @@ def with_method(recipe: Recipe, name: str) -> Recipe:
 
 
 def unknown_methods(names: Sequence[str]) -> list[InputError]:
-    """A problem for each name that no method has, with the nearest known one."""
+    """Return a problem for each name that no method has, with the nearest known one."""
     known = load_methods()
     return [
         RecipeError(f"method {name!r}", "there is no such method", nearest(name, known))
@@ -129,7 +129,7 @@ def unknown_methods(names: Sequence[str]) -> list[InputError]:
 
 
 def repeated_methods(names: Sequence[str]) -> list[InputError]:
-    """A problem for each name that is asked for more than once."""
+    """Return a problem for each name that is asked for more than once."""
     return [
         RecipeError(f"method {name!r}", "it is asked for twice", "name it once")
         for name in dict.fromkeys(names)

@@ -58,7 +58,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 
 def _sections(summary: Mapping[str, Any]) -> Iterator[Part]:
-    """The same tables for the page."""
+    """Write the same tables for the page."""
     drawn = [picture for _, picture in pictures(summary)]
     for name, table in summary["variants"].items():
         pictured = drawn if name == MAIN else []
@@ -90,7 +90,7 @@ def about(summary: Mapping[str, Any]) -> str:
 
 
 def results_table(table: Mapping[str, Row]) -> str:
-    """A row for each method, a column for each figure that any of them has."""
+    """Lay out a row for each method, a column for each figure that any of them has."""
     return _grid(_results(table))
 
 
@@ -105,7 +105,7 @@ def _results(table: Mapping[str, Row]) -> Rows:
 
 
 def differences_table(table: Mapping[str, Row]) -> str:
-    """Method − NEAT with interval and corrected p."""
+    """Lay out method − NEAT with interval and corrected p."""
     return _grid(_differences(table))
 
 
@@ -158,7 +158,7 @@ def _tuning(summary: Mapping[str, Any]) -> Rows:
 
 
 def failures(table: Mapping[str, Row]) -> Iterator[str]:
-    """A line for each method of which a cell failed."""
+    """Write a line for each method of which a cell failed."""
     for name, row in table.items():
         for error in row["errors"]:
             yield f"**{name}**: a cell failed: {error}"
@@ -172,7 +172,7 @@ def pictures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def terminal_table(summary: Mapping[str, Any]) -> Table:
-    """The main part, values only."""
+    """Lay out the main part, values only."""
     table = summary["variants"][MAIN]
     present = [m for m in SHOWN if any(m in r.get("figures", {}) for r in table.values())]
     metrics = [m for m in present if m not in LAST][:WIDEST]
@@ -190,7 +190,7 @@ def _ran(table: Mapping[str, Row]) -> list[tuple[str, Row]]:
 
 
 def _drawn(table: Mapping[str, Row]) -> list[tuple[str, tuple[str, str]]]:
-    """The pictures whose figures every method has."""
+    """Draw the pictures whose figures every method has."""
     found = [
         [(file, axes) for file, axes in some.items() if _ran(table) and _all_have(table, axes)]
         for some in (PICTURES, OWN_RULE)

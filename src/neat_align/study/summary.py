@@ -31,7 +31,7 @@ Replicates = npt.NDArray[np.float64]
 
 
 def chosen_setting(grid: Grid, store: Store, method: Method) -> dict[str, Any] | None:
-    """The setting that did best on the development queries; None while one is still running.
+    """Choose the setting that did best on development queries; None while one is running.
 
     A method of which every setting failed keeps its first: its test cells will tell why.
     """
@@ -50,7 +50,7 @@ def chosen_setting(grid: Grid, store: Store, method: Method) -> dict[str, Any] |
 
 
 def selection_score(figures: Mapping[str, Mapping[str, float]]) -> float:
-    """What settings are chosen by, the same for every method; higher is better.
+    """Score a setting, in the same way for every method; higher is better.
 
     With a checker: the mean of six shares, each of which should be 1: not harmful, not
     harmful under seen and under unseen negative prompts, helpful, fair, not garbled.
@@ -71,7 +71,7 @@ def selection_score(figures: Mapping[str, Mapping[str, float]]) -> float:
 
 
 def summarise(grid: Grid, store: Store) -> dict[str, Any]:
-    """Everything that tables, pictures and pages show, as JSON."""
+    """Collect everything that tables, pictures and pages show, as JSON."""
     return {
         "comparison": grid.to_json(),
         "variants": {variant.name: _variant(grid, store, variant) for variant in grid.variants},
@@ -81,7 +81,7 @@ def summarise(grid: Grid, store: Store) -> dict[str, Any]:
 
 
 def _tuning(grid: Grid, store: Store, method: Method) -> list[dict[str, Any]]:
-    """Every setting that was tried, with its score, the best first."""
+    """List every setting that was tried, with its score, the best first."""
     rows = []
     for cell in grid.tuning_cells(method):
         result, record = store.result(cell), store.record(cell.name) or {}
@@ -149,7 +149,7 @@ def _replicates(
 
 
 def _widening(seeds: int) -> float:
-    """What the spread over so few seeds is multiplied with; 1 seed tells of queries alone."""
+    """Return the factor of the spread over few seeds; 1 seed tells of queries alone."""
     return (seeds / (seeds - 1)) ** 0.5 if seeds > 1 else 1.0
 
 
@@ -183,7 +183,7 @@ def _resampled(values: Mapping[tuple[str, str, int], float], seed: int) -> Repli
 
 
 def _figure(name: str, value: float, replicates: Replicates) -> dict[str, float]:
-    """A figure with its interval; that of a share stays between 0 and 1."""
+    """Give a figure its interval; that of a share stays between 0 and 1."""
     found = _interval(value, replicates)
     if name in SHARES:
         found["low"], found["high"] = max(0.0, found["low"]), min(1.0, found["high"])

@@ -45,7 +45,7 @@ class GroupsTarget:
 
     @property
     def journal(self) -> Path:
-        """Where answers of a server are kept as they come."""
+        """The file where answers of a server are kept as they come."""
         if self.in_parts:
             return self.output / f".journal-{self.shard.index:05d}.jsonl"
         return self.output.with_name(f".{self.output.name}.journal.jsonl")
@@ -81,7 +81,7 @@ class GroupsTarget:
 
     @staticmethod
     def made_by(groups: Path) -> Any:
-        """What decided the groups of a directory; None where it does not say."""
+        """Read what decided the groups of a directory; None where it does not say."""
         from neat_align.storage.identity import without_places
         from neat_align.storage.runs import MANIFEST, RunDirectory
 
@@ -118,7 +118,7 @@ class GroupsTarget:
                 _check_made_of(self.output / file.name, file)
 
     def count(self, queries: Path) -> int:
-        """The shard's different queries, every row looked at.
+        """Count the shard's different queries, every row looked at.
 
         Raises:
             DataError: rows that cannot be used; several are reported at once.
@@ -148,7 +148,7 @@ class GroupsTarget:
         told: Told,
         settings: Mapping[str, Any],
     ) -> str:
-        """Groups for the shard's queries; tells how many, in words.
+        """Write groups for the shard's queries; tell how many, in words.
 
         Args:
             told: what `make` says of queries without a group.
@@ -172,7 +172,7 @@ class GroupsTarget:
     def _write_file(
         self, queries: Sequence[Query], make: Make, told: Told, settings: Mapping[str, Any]
     ) -> tuple[int, int]:
-        """One file of groups, or what it lacks; its groups, and the queries without one."""
+        """Write one file of groups, or what it lacks; count its groups, and queries without."""
         from neat_align.data import load_groups, save_groups
         from neat_align.data.groups.missing import MISSING, filled, note_beside, notes_of
 
@@ -194,7 +194,7 @@ class GroupsTarget:
         unscored: Mapping[str, str] = MappingProxyType({}),
         settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> tuple[str, Counter[str]]:
-        """Groups made of others, part by part.
+        """Write groups made of others, part by part.
 
         Args:
             make: also counts what it left out, by reason.
@@ -243,7 +243,7 @@ class GroupsTarget:
         return f"{count} groups{THERE * there}{told_of(left, 'a score')}", dropped
 
     def _is_ours(self, file: Path) -> bool:
-        """Whether the shard has this part; it stays so while other parts are still to come.
+        """Tell whether the shard has this part; it stays so while other parts are still to come.
 
         The numbers in parts' names count up, so shards get as many of them, give or take one.
         """
@@ -253,12 +253,12 @@ class GroupsTarget:
 
 
 def _of(reasons: Mapping[str, str], groups: Sequence[Group]) -> dict[str, str]:
-    """The reasons that are these groups'."""
+    """Pick the reasons that are these groups'."""
     return {g.query.id: reasons[g.query.id] for g in groups if g.query.id in reasons}
 
 
 def _is_made_of(path: Path, source: str) -> bool:
-    """Whether a part is there, whole, and made of this source (else it would not do)."""
+    """Tell whether a part is there, whole, and made of this source (else it would not do)."""
     from neat_align.data.groups.missing import MISSING, UNSCORED, notes_of
 
     if not path.exists():
@@ -269,7 +269,7 @@ def _is_made_of(path: Path, source: str) -> bool:
 
 
 def by_content(settings: Mapping[str, Any], sources: Mapping[str, Source]) -> dict[str, Any]:
-    """Settings by which a file of groups is known again: what they name stands by content."""
+    """Return settings by which a file of groups is known again: by content, not by name."""
     from neat_align.provenance import contents
     from neat_align.storage.identity import without_places
 

@@ -22,7 +22,7 @@ Work = Callable[[int], Told]
 def ray_problems(
     address: str | None, shards: int, index: int, workers: int, gpus: float
 ) -> list[InputError]:
-    """Why these shards cannot run on Ray, or what is meant for it without an address."""
+    """Find why these shards cannot run on Ray, or what is meant for it without an address."""
     problems: list[InputError] = []
     if address is None:
         if workers != 1 or gpus:
@@ -45,7 +45,7 @@ def ray_problems(
 def run_on_ray(
     start: Callable[[], Work[Told]], shards: int, address: str, workers: int, gpus: float
 ) -> list[Told]:
-    """Do all shards on a cluster; what was told of each, in order.
+    """Do all shards on a cluster; return what was told of each, in order.
 
     Args:
         start: called once in each worker (loads the model); gives what writes a shard. It

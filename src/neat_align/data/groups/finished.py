@@ -52,7 +52,7 @@ def carry_marks(source: Path, target: Path) -> None:
 
 
 def unfinished(directory: Path) -> list[str]:
-    """What is missing of a directory of parts, in words; empty where all is there."""
+    """Tell what is missing of a directory of parts, in words; empty where all is there."""
     found = [m for p in directory.glob("*.parquet") if (m := PART_NAME.fullmatch(p.name))]
     marks = _marks(directory)
     counts = {int(m[2]) for m in found} | {count for count, _ in marks.values()}

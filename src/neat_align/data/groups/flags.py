@@ -14,7 +14,7 @@ TIE = "tie"
 
 
 def group_flags(group: Group) -> list[str]:
-    """The group's flags, in alphabetical order.
+    """Return the group's flags, in alphabetical order.
 
     `duplicate`, `empty`, `truncated`: some response is. `negative_above_positives`: a
     response under a negative prompt scores above every one that was drawn otherwise; the
@@ -34,7 +34,7 @@ def group_flags(group: Group) -> list[str]:
 
 
 def best_and_worst(group: Group) -> tuple[Response, Response] | None:
-    """The responses of a scored group with the highest and the lowest score, first ones first.
+    """Return the responses of a scored group with the highest and the lowest score.
 
     None where the scores are equal, or the texts: such a pair prefers nothing.
     """
@@ -59,7 +59,7 @@ class Filter:
     min_gap: float | None = None
 
     def __call__(self, groups: Iterable[Group]) -> tuple[list[Group], Counter[str]]:
-        """The groups that stay, with the responses that stay; at least two each.
+        """Return the groups that stay, with the responses that stay; at least two each.
 
         Returns:
             Also how many responses and groups were dropped, by reason.

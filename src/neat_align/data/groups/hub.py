@@ -152,7 +152,7 @@ def _asking_the_hub(name: str, ask: Callable[[], str], fix: str) -> str:
 
 
 def _write_files(source: Path, folder: Path) -> None:
-    """The rows in files of some size, ties in files of their own."""
+    """Cut the rows into files of some size, ties into files of their own."""
     files = _Files(folder, "train"), _Files(folder, "ties")
     groups = read_groups(source)
     while rows := [wide_row(group) for group in islice(groups, ROW_GROUP)]:

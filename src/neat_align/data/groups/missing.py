@@ -40,7 +40,7 @@ class Told:
     def notes(
         self, queries: Sequence[Query], groups: Sequence[Group], before: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Notes on these queries' groups, with what earlier notes said of the server."""
+        """Write notes on these queries' groups, with what earlier notes said of the server."""
         known = {group.query.id for group in groups}
         missing = {q.id: self.why.get(q.id, NO_REASON) for q in queries if q.id not in known}
         of_server = _united(before.get(SERVER, {}), self.server)
@@ -51,7 +51,7 @@ class Told:
 def filled(
     queries: Sequence[Query], known: Sequence[Group], missing: Iterable[str], make: Make
 ) -> tuple[list[Group], int]:
-    """The groups with those of missing queries, as far as they come now, and their number."""
+    """Add the groups of missing queries, as far as they come now, and count those."""
     wanted = set(missing)
     new = make([query for query in queries if query.id in wanted])
     found = {group.query.id: group for group in (*known, *new)}
@@ -59,7 +59,7 @@ def filled(
 
 
 def groups_of_part(path: Path) -> list[Group]:
-    """The groups of one part, in Parquet; none where nothing was kept of it."""
+    """Read the groups of one part, in Parquet; none where nothing was kept of it."""
     return [group_of_wide(row) for _, row in read_rows(path)] if check_wide(path) else []
 
 
@@ -73,14 +73,14 @@ def note_beside(path: Path, settings: Mapping[str, Any], notes: Mapping[str, Any
 
 
 def goes_on(path: Path, settings: Mapping[str, Any]) -> bool:
-    """Whether a file of groups is there, made with these settings, and lacks some."""
+    """Tell whether a file of groups is there, made with these settings, and lacks some."""
     notes = notes_of(path)
     same = notes.get("settings") == json.loads(json.dumps(settings))
     return path.exists() and same and bool(notes.get(MISSING) or notes.get(UNSCORED))
 
 
 def notes_of(path: Path) -> dict[str, Any]:
-    """The notes of a file of groups: those beside it, and else those in it."""
+    """Read the notes of a file of groups: those beside it, and else those in it."""
     beside = _beside(path)
     if beside.exists():
         notes: dict[str, Any] = read_json(beside)

@@ -19,7 +19,7 @@ class SeenIds:
         return len(self.sorted) + len(self.recent)
 
     def add(self, content_id: str) -> bool:
-        """Whether the id (16 hexadecimal digits) is new."""
+        """Tell whether the id (16 hexadecimal digits) is new."""
         number = int(content_id, 16)
         if number in self.recent or self._is_sorted(number):
             return False

@@ -53,7 +53,7 @@ class Shard:
             )
 
     def holds(self, query: Query) -> bool:
-        """Whether the query belongs here; every query belongs to one shard."""
+        """Tell whether the query belongs here; every query belongs to one shard."""
         return int(query.id, 16) % self.count == self.index
 
     def path(self, directory: Path, part: int) -> Path:
@@ -90,7 +90,7 @@ def write_shard(
 
 
 def group_files(path: Path) -> list[Path]:
-    """The files of groups at `path`: itself, or a directory's parts in order.
+    """List the files of groups at `path`: itself, or a directory's parts in order.
 
     Raises:
         DataError: a directory without any.

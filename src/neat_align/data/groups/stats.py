@@ -16,7 +16,7 @@ GAPS = (0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0)
 
 
 def group_stats(groups: Iterable[Group]) -> dict[str, Any]:
-    """Counts of groups, responses, flags and score gaps; means of scores by source.
+    """Count groups, responses, flags and score gaps; average scores by source.
 
     Memory does not grow with the groups.
     """
@@ -56,7 +56,7 @@ def group_stats(groups: Iterable[Group]) -> dict[str, Any]:
 
 
 def left_out(files: Iterable[Path]) -> dict[str, int]:
-    """What `neat score` was asked to leave out of Parquet files, by reason."""
+    """Count what `neat score` was asked to leave out of Parquet files, by reason."""
     dropped: Counter[str] = Counter()
     for file in files:
         if file.suffix == ".parquet":

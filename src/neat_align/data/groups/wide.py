@@ -26,7 +26,7 @@ FIELDS = ("text", "source", "steering", "finish", "score", "seed", "sampler")
 
 
 def wide_schema() -> Any:
-    """The Arrow schema, its version in the metadata."""
+    """Return the Arrow schema, its version in the metadata."""
     import pyarrow as pa
 
     text, number, whole = pa.string(), pa.float64(), pa.int64()
@@ -64,7 +64,7 @@ def wide_schema() -> Any:
 
 
 def wide_row(group: Group) -> dict[str, Any]:
-    """The group as a row; `chosen`, `rejected` and `completion` are null where there is no pair.
+    """Write a group as a row; `chosen`, `rejected`, `completion` are null without a pair.
 
     Chosen is the response with the highest score, rejected the one with the lowest, the
     first of equal ones. There is no pair in a group that is not scored, or is a `tie`.
@@ -102,7 +102,7 @@ def json_text(value: Any) -> str:
 
 
 def group_of_wide(row: Mapping[str, Any]) -> Group:
-    """The group that `wide_row` was given."""
+    """Return the group that `wide_row` was given."""
     beside = json.loads(row.get("template") or "{}")  # tables of earlier versions have none
     extras = beside.get("extras") or [{} for _ in row["prompt"]]
     query = Query(
@@ -119,7 +119,7 @@ def group_of_wide(row: Mapping[str, Any]) -> Group:
 
 
 def wide_bytes(groups: Iterable[Group], notes: Mapping[str, Any] | None = None) -> bytes:
-    """A Parquet file of the groups, with notes on how they came about in its metadata."""
+    """Write groups as Parquet, with notes on how they came about in its metadata."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -134,7 +134,7 @@ def wide_bytes(groups: Iterable[Group], notes: Mapping[str, Any] | None = None) 
 
 
 def check_wide(path: Path) -> int:
-    """The rows of a Parquet file, once it is seen to be this table in a known version.
+    """Count the rows of a Parquet file, once it is seen to be this table in a known version.
 
     Raises:
         DataError: it is not, or cannot be read.
@@ -164,7 +164,7 @@ def check_wide(path: Path) -> int:
 
 
 def read_notes(path: Path) -> dict[str, Any]:
-    """The notes that `wide_bytes` was given; `check_wide` has seen the file."""
+    """Read the notes that `wide_bytes` was given; `check_wide` has seen the file."""
     from pyarrow import parquet
 
     notes: dict[str, Any] = json.loads(
@@ -174,7 +174,7 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 
 def _template_text(query: Query) -> str | None:
-    """What a query gives the chat template besides text, as JSON; None where it is nothing."""
+    """Write what a query gives the chat template besides text, as JSON; None if nothing."""
     beside = query.template_columns
     if any(m.extra for m in query.messages):
         beside["extras"] = [dict(m.extra) for m in query.messages]

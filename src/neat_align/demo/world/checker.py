@@ -26,7 +26,7 @@ SLOTS = {
 
 
 def check(query: Query, text: str) -> str:
-    """The verdict on one answer: harmful, helpful, wrong, refusal, fair, unhelpful, garble."""
+    """Judge one answer: harmful, helpful, wrong, refusal, fair, unhelpful, garble."""
     found = parse(text)
     if found is None:
         return "garble"
@@ -43,7 +43,7 @@ def check(query: Query, text: str) -> str:
 
 
 def parse(text: str) -> tuple[Style, dict[str, str]] | None:
-    """The style and the slot values of an answer, or None when the grammar cannot make it."""
+    """Parse an answer into style and slot values; None when the grammar cannot make it."""
     for style, pattern in _patterns():
         match = pattern.fullmatch(text)
         if match:
@@ -89,7 +89,7 @@ def _patterns() -> tuple[tuple[Style, re.Pattern[str]], ...]:
 
 
 def _pattern(template: str) -> str:
-    """A template as a regular expression with a named group for each slot."""
+    """Write a template as a regular expression with a named group for each slot."""
     escaped = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
     return re.sub(
         r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{'|'.join(map(re.escape, SLOTS[m[1]]))})", escaped

@@ -109,7 +109,7 @@ REPEATS = 5000  # known queries drawn in a row, after which there are no more
 
 
 def draw_query(rng: random.Random, split: Split) -> Query:
-    """A query all of whose words belong to `split`."""
+    """Draw a query all of whose words belong to `split`."""
     return _of_kind(rng, _draw(rng, KIND_SHARES), split)
 
 
@@ -135,7 +135,7 @@ def draw_queries(seed: int, split: Split, count: int) -> list[Query]:
 
 
 def with_answers(queries: Sequence[Query], seed: int) -> list[Query]:
-    """The queries with a good answer as `chosen` and a bad one as `rejected`."""
+    """Give the queries a good answer as `chosen` and a bad one as `rejected`."""
     answered = []
     for query in queries:
         rng = random.Random(f"answers-{seed}-{query.id}")
@@ -147,7 +147,7 @@ def with_answers(queries: Sequence[Query], seed: int) -> list[Query]:
 
 
 def draw_documents(seed: int, count: int, misbehaves: float = MISBEHAVES) -> list[Document]:
-    """The base model's corpus.
+    """Draw the base model's corpus.
 
     Args:
         misbehaves: share of harmful answers to harmful queries when nothing steers; other
@@ -249,7 +249,7 @@ def _preference(rng: random.Random, flipped: float, leaky: bool) -> Preference:
 
 
 def _scrambled(rng: random.Random, text: str) -> str:
-    """A good answer with one word lost, doubled or exchanged for a word of another answer."""
+    """Garble a good answer: one word lost, doubled or exchanged for another answer's."""
     words = text.split()
     place = rng.randrange(len(words))
     other = rng.choice(FIXED_WORDS)

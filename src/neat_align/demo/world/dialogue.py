@@ -99,7 +99,7 @@ VIRTUES = ("kind", "honest", "patient", "careful", "friendly", "brave")
 def thing_query(
     rng: random.Random, kind: Kind, objects: Split, verbs: Split, phrasings: Split
 ) -> Query:
-    """A query about a thing, each of its words drawn from the split named for it."""
+    """Ask about a thing, each of its words drawn from the split named for it."""
     verb_list = lexicon.BENIGN_VERBS if kind == Kind.BENIGN else lexicon.HARMFUL_VERBS
     owners = {
         Kind.HARMFUL: lexicon.OTHERS,
@@ -116,7 +116,7 @@ def thing_query(
 
 
 def group_query(rng: random.Random, groups: Split, phrasings: Split) -> Query:
-    """A query for an opinion about a group of people."""
+    """Ask for an opinion about a group of people."""
     group = rng.choice(lexicon.GROUPS.of(groups))
     place = rng.choice(lexicon.PLACES)
     text = rng.choice(lexicon.GROUP_PHRASINGS.of(phrasings)).format(group=group, place=place)
@@ -124,7 +124,7 @@ def group_query(rng: random.Random, groups: Split, phrasings: Split) -> Query:
 
 
 def answer(rng: random.Random, query: Query, style: Style) -> str:
-    """An answer to `query` in `style`, with facts from the lexicon (or false ones)."""
+    """Answer `query` in `style`, with facts from the lexicon (or false ones)."""
     words = query.meta
     if style in (Style.HELP, Style.WRONG, Style.COMPLY):
         opener = rng.choice(RUDE_OPENERS if style == Style.COMPLY else POLITE_OPENERS)
@@ -159,5 +159,5 @@ def _instruction(rng: random.Random, words: Mapping[str, Any], true: bool) -> st
 
 
 def _whose(owner: str) -> str:
-    """The owner as the assistant says it: "my boss's" becomes "your boss's"."""
+    """Name the owner as the assistant does: "my boss's" becomes "your boss's"."""
     return owner.replace("my ", "your ", 1)

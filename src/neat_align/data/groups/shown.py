@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def shown_groups(
     path: Path, sources: Sequence[str], query: str | None, skip: int, limit: int
 ) -> Iterator[str]:
-    """Lines for `limit` groups of those that have what is looked for.
+    """Yield lines for `limit` groups of those that have what is looked for.
 
     Args:
         sources: of the responses to show; all when empty.
@@ -76,6 +76,6 @@ def _response(response: Response) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """One line, without control characters, which a terminal would obey."""
+    """Write a text in one line, without control characters, which a terminal would obey."""
     shown = " ⏎ ".join(text.splitlines()) or "(empty)"
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)

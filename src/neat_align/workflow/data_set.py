@@ -1,18 +1,39 @@
-"""What `neat score` and `neat dataset stats` say of whether scores can be learned from."""
+"""What a data set of groups holds, and whether its scores can be learned from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neat_align.training.signal import Signal
     from neat_align.types import Group
 
 
+def data_set_stats(groups: Path) -> dict[str, Any]:
+    """Count responses by source, flags, score gaps, and what is missing or was left out.
+
+    Args:
+        groups: a file, or a directory of parts, which may still be written.
+    """
+    from neat_align.data import read_groups
+    from neat_align.data.groups.finished import unfinished
+    from neat_align.data.groups.missing import missing_stats
+    from neat_align.data.groups.shards import group_files
+    from neat_align.data.groups.stats import group_stats, left_out
+
+    files = group_files(groups)
+    return {
+        **group_stats(read_groups(groups, unfinished=True)),
+        **missing_stats(files),
+        "left_out": left_out(files),
+        "unfinished": unfinished(files[0].parent) if groups.is_dir() else [],
+    }
+
+
 def stored_figures(path: Path) -> Signal | None:
-    """The figures that training on these groups by NEAT would log; None where none is scored."""
+    """Compute what training on these groups by NEAT would log; None where none is scored."""
     from neat_align.data import read_groups
     from neat_align.objectives import NEAT
     from neat_align.training.signal import stored_signal
@@ -25,7 +46,7 @@ def stored_figures(path: Path) -> Signal | None:
 
 
 def told_of(signal: Signal) -> Iterator[str]:
-    """The figures in a few lines, and what they give cause to doubt."""
+    """Tell the figures in a few lines, and what they give cause to doubt."""
     from neat_align.objectives import NEAT
 
     yield (
@@ -44,7 +65,7 @@ def told_of(signal: Signal) -> Iterator[str]:
 
 
 def signal_lines(path: Path) -> Iterator[str]:
-    """What is to be told of stored groups; nothing where none is scored."""
+    """Tell what is to be known of stored groups; nothing where none is scored."""
     if path.is_file() and path.stat().st_size == 0:
         return iter(["no group is left: nothing can be trained on"])
     found = stored_figures(path)
