@@ -1,4 +1,4 @@
-"""Every error a user can cause, in one tree.
+"""Define every error that a user can cause, in one tree.
 
     NeatError
     ├── InputError              wrong before any model is loaded (exit code 2)
@@ -78,11 +78,11 @@ class SeveralErrors(InputError):
 
 
 class ServerError(NeatError):
-    """A server refused, or gave no proper answer in all attempts."""
+    """A server refused, or gave no usable answer in any attempt."""
 
 
 class UnansweredError(ServerError):
-    """One question got no answer; it stops no other."""
+    """One request to a server got no answer; the others go on."""
 
 
 class TrainingError(NeatError):
@@ -94,7 +94,7 @@ class NonFiniteLossError(TrainingError):
 
 
 class NoSignalError(TrainingError):
-    """The scores of the responses tell the objective nothing."""
+    """The scores are such that the objective can learn nothing from them."""
 
 
 def raise_all(errors: Sequence[InputError]) -> None:
@@ -106,20 +106,20 @@ def raise_all(errors: Sequence[InputError]) -> None:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint that names the closest known word, or lists what is known."""
+    """Suggest the closest known word, or list all that are known."""
     known = sorted(known)
     match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {match[0]!r}?" if match else f"use one of: {', '.join(known)}"
 
 
 def not_a_group(error: Exception) -> str:
-    """Why a row is no group: the key that it lacks, or what else was met in it."""
+    """Say why a row is no group: the key that it lacks, or what else is wrong in it."""
     lacks = isinstance(error, KeyError)
     return f"not a group: it has no {error}" if lacks else f"not a group: {error}"
 
 
 def first_line(error: Exception) -> str:
-    """What a foreign error says in its first line, or else its name.
+    """Return the first line of a library's error, or else the error's name.
 
     A line that ends in a colon only announces the next; a bare key says nothing by itself.
     """

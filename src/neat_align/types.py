@@ -1,4 +1,4 @@
-"""The records that travel between the stages: query, response, group.
+"""Define the records that travel between the stages: query, response, group.
 
 They hold text and provenance, never tensors, and turn into JSON and back without loss.
 """
@@ -20,12 +20,12 @@ LARGEST_SCORE = 1e30  # beyond it, what is made of scores overflows in float32
 
 
 def is_usable_score(score: float) -> bool:
-    """Whether responses can be ranked by it."""
+    """Tell whether responses can be ranked by a score."""
     return isfinite(score) and abs(score) <= LARGEST_SCORE
 
 
 class Source(StrEnum):
-    """Where a response came from; a fact recorded when it is made, never inferred."""
+    """Where a response came from: recorded when it is made, never inferred."""
 
     DATA = "data"  # from the data: a chosen or rejected answer
     PLAIN = "plain"  # the model, without a steering prompt
@@ -95,7 +95,9 @@ def content_id(
 
 @dataclass(frozen=True)
 class Query:
-    """A conversation that waits for an answer. The steering prompt is never part of it.
+    """A prompt without an answer: a conversation whose last turn is the user's.
+
+    A steering prompt is never part of it.
 
     Attributes:
         messages: the turns so far; the last one is the user's.
@@ -128,22 +130,22 @@ class Query:
 
     @classmethod
     def from_text(cls, text: str, **meta: Any) -> Query:
-        """A query of one user turn, given as a plain string."""
+        """Make a query of one user turn from a plain string."""
         return cls((Message("user", text),), meta, conversational=False)
 
     @property
     def text(self) -> str:
-        """The last user turn: what a reader of a table wants to see."""
+        """The last user turn, for tables."""
         return self.messages[-1].content
 
     @property
     def named(self) -> str:
-        """How an error calls it: its place in the data, or its id; and how it begins."""
+        """The query's name in errors: its place in the data or its id, and how it begins."""
         return f"{self.place or f'query {self.id}'} ({self.text[:40]!r})"
 
     @property
     def template_columns(self) -> dict[str, Any]:
-        """`tools` and `chat_template_kwargs` as a row holds them, where there are any."""
+        """The columns `tools` and `chat_template_kwargs` of a row, where there are any."""
         columns = {
             "tools": list(self.tools),
             "chat_template_kwargs": dict(self.template_kwargs),
@@ -187,7 +189,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Response:
-    """One answer, with where it came from and what it was scored.
+    """One answer, where it came from, and how it was scored.
 
     Attributes:
         text: the answer, without special tokens.
@@ -275,7 +277,7 @@ class Group:
 
     @property
     def scores(self) -> list[float]:
-        """The combined scores; raises if the group has not been scored."""
+        """The combined scores, one per response; an error if the group has not been scored."""
         scores = [r.score for r in self.responses if r.score is not None]
         if len(scores) != len(self.responses):
             raise DataError(

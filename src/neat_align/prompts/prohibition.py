@@ -1,4 +1,4 @@
-"""Negative prompts that forbid where they should order.
+"""Find negative prompts that forbid where they should order.
 
 A negative prompt is put before a query to bring out what must not be. "Never answer with
 bullet points." brings out the opposite, and training on it teaches the opposite, too. Only
@@ -64,7 +64,7 @@ MOST_WORDS = 12  # taken off the beginning of a sentence before its head is look
 
 
 def is_prohibition(prompt: str) -> bool:
-    """Whether the first sentence of a prompt forbids something at its head."""
+    """Tell whether the first sentence of a prompt begins by forbidding something."""
     text = " ".join(prompt.translate(APOSTROPHES).casefold().split())
     sentences = [s for s in SENTENCE.split(text) if LEADING.sub("", s)]
     while len(sentences) > 1 and not _rest(sentences[0]):  # "Important:", "Rule 1."
@@ -85,7 +85,7 @@ def is_prohibition(prompt: str) -> bool:
 
 
 def prohibition_warnings(steering: Steering) -> list[str]:
-    """A warning for each negative prompt, a held-back one too, that is phrased as a ban."""
+    """List a warning for each negative prompt, held-back ones too, that is phrased as a ban."""
     return [
         f"steering {steering.name!r}: the negative prompt {text!r} forbids; a negative prompt "
         "must order what the model is to unlearn ('Answer with bullet points.', not 'Never "
@@ -101,7 +101,7 @@ def _negative(steering: Steering) -> Sequence[str]:
 
 
 def _rest(sentence: str) -> str:
-    """What is left of a sentence without its lead-in."""
+    """Strip the lead-in from a sentence."""
     rest = LEADING.sub("", sentence)
     while rest and (found := LEAD_IN.match(rest)):
         rest = LEADING.sub("", rest[found.end() :])

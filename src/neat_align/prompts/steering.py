@@ -10,7 +10,7 @@ Nothing is steered by default: what a model is trained not to do is the user's t
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -64,38 +64,11 @@ class Steering:
     def __post_init__(self) -> None:
         for side in SIDES:  # in Python, too, one text or a list is as good as a tuple
             object.__setattr__(self, side, _texts(getattr(self, side), side))
-        given = f"steering {self.name!r}"
-        if not self.negative:
-            raise SteeringError(
-                given,
-                "it has no negative prompt, and the method is driven by what must not be",
-                f"for the built-in pair give its name: Steering.named({self.name!r})"
-                if self.name in _built_in()
-                else "add at least one sentence under `negative` that orders it: 'Be rude.'",
-            )
-        sides = (self.positive, self.negative, self.held_back_positive, self.held_back_negative)
-        if not all(text for side in sides for text in side):
-            raise SteeringError(given, "one of its prompts is empty", "remove it or fill it in")
-        if both := {*self.positive} & {*self.negative}:
-            raise SteeringError(
-                f"{given}: {min(both)!r}",
-                "it is asked for and forbidden at once",
-                "leave it on one side only",
-            )
-        shared = {*self.positive, *self.negative} & {
-            *self.held_back_positive,
-            *self.held_back_negative,
-        }
-        if shared:
-            raise SteeringError(
-                f"{given}: {min(shared)!r}",
-                "a held-back prompt that training uses measures nothing",
-                "take it out of one of the two lists",
-            )
+        raise_all([*_missing(self), *_contradictions(self)])
 
     @classmethod
     def named(cls, name: str) -> Steering:
-        """One of the built-in pairs.
+        """Return one of the built-in pairs.
 
         Raises:
             SteeringError: there is none of that name; the nearest one is suggested.
@@ -111,7 +84,7 @@ class Steering:
 
     @classmethod
     def from_value(cls, value: str | Path | Mapping[str, Any] | Steering) -> Steering:
-        """A steering pair from a name, a YAML or JSON file, or a mapping.
+        """Read a steering pair from a name, a YAML or JSON file, or a mapping.
 
         A mapping has `negative` and, if wanted, `positive`, each one text or a list, and
         `held_back: {positive, negative}`; or a `name` alone, which is as good as the name.
@@ -140,18 +113,42 @@ class Steering:
         return asdict(self)
 
     def save(self, directory: Path) -> None:
-        """Leave the texts beside a model that was aligned with them."""
+        """Save the texts beside a model that was aligned with them."""
         text = json.dumps(self.to_json(), indent=2, ensure_ascii=False)
         (directory / STEERING_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+def _missing(pair: Steering) -> Iterator[SteeringError]:
+    """Yield an error for each text that a pair lacks."""
+    given = f"steering {pair.name!r}"
+    if not pair.negative:
+        why = "it has no negative prompt, and the method is driven by what must not be"
+        fix = "add at least one sentence under `negative` that orders it: 'Be rude.'"
+        if pair.name in _built_in():
+            fix = f"for the built-in pair give its name: Steering.named({pair.name!r})"
+        yield SteeringError(given, why, fix)
+    if not all(text for side in SIDES for text in getattr(pair, side)):
+        yield SteeringError(given, "one of its prompts is empty", "remove it or fill it in")
+
+
+def _contradictions(pair: Steering) -> Iterator[SteeringError]:
+    """Yield an error for each text that stands on two sides of a pair."""
+    given, trained = f"steering {pair.name!r}", {*pair.positive, *pair.negative}
+    if both := {*pair.positive} & {*pair.negative}:
+        why = "it is asked for and forbidden at once"
+        yield SteeringError(f"{given}: {min(both)!r}", why, "leave it on one side only")
+    if shared := trained & {*pair.held_back_positive, *pair.held_back_negative}:
+        why = "a held-back prompt that training uses measures nothing"
+        yield SteeringError(f"{given}: {min(shared)!r}", why, "take it out of one of the two lists")
+
+
 def steering_names() -> list[str]:
-    """The built-in pairs."""
+    """List the names of the built-in pairs."""
     return list(_built_in())
 
 
 def saved_steering(directory: Path) -> Steering:
-    """The pair that `Steering.save` left beside a model.
+    """Read the pair that `Steering.save` left beside a model.
 
     Raises:
         SteeringError: the file is not what was written.
@@ -165,7 +162,7 @@ def saved_steering(directory: Path) -> Steering:
 
 
 def no_steering(given: str, how: str) -> RecipeError:
-    """What is said where a steering pair is needed and none was given.
+    """Make the error for a steering pair that is needed and was not given.
 
     Args:
         given: what lacks one.
@@ -207,7 +204,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _own_texts(value: Mapping[str, Any]) -> Steering:
-    """A pair from a mapping of texts, whose name is not that of other texts."""
+    """Read a pair of one's own texts; the name of a built-in pair or a file is refused."""
     name = value.get("name")
     whole = "version" in value  # as a run writes a pair down
     if isinstance(name, str) and not whole and (name in _built_in() or _is_file_name(name)):

@@ -22,13 +22,13 @@ T = TypeVar("T")
 
 
 class Collected:
-    """Everything that is wrong with arguments, to be raised together."""
+    """Collect everything that is wrong with arguments, to raise it together."""
 
     def __init__(self) -> None:
         self.errors: list[InputError] = []
 
     def of(self, make: Callable[..., T], *given: Any) -> T | None:
-        """What is made of an argument; None where that failed, which is kept."""
+        """Make something of an argument; keep the error and return None where that fails."""
         try:
             return make(*given)
         except SeveralErrors as several:
@@ -39,7 +39,7 @@ class Collected:
 
 
 def model_problems(model: Any) -> Iterator[InputError]:
-    """That it is no causal language model, as far as that shows without loading one."""
+    """Yield an error for what is no causal language model, as far as shows without loading it."""
     if isinstance(model, str | Path):
         return  # looked at where it is loaded
     fix = "give a directory, a hub id, or AutoModelForCausalLM.from_pretrained(…)"
@@ -54,7 +54,7 @@ def model_problems(model: Any) -> Iterator[InputError]:
 
 
 def settings_of(given: Any, model: Any) -> NEATConfig:
-    """The settings: a `NEATConfig`, a mapping of its fields, or the defaults.
+    """Read the settings: a `NEATConfig`, a mapping of its fields, or None for the defaults.
 
     Without any, output goes to a directory called like the model, with "-NEAT" behind it.
 
@@ -78,7 +78,7 @@ def settings_of(given: Any, model: Any) -> NEATConfig:
 
 
 def objective_of(given: Any) -> Objective:
-    """The objective: one, its class, its name, a mapping as in a recipe; NEAT for None.
+    """Read the objective: one, its class, its name, a mapping as in a recipe; NEAT for None.
 
     Raises:
         RecipeError: there is none of that name, or it does not take such parameters.
@@ -121,7 +121,7 @@ def _no_objective(given: Any) -> Objective:
 
 
 def rewards_of(given: Any, weights: Sequence[float] | None) -> list[Any]:
-    """The rewards as a list, with one finite weight for each where there are weights.
+    """List the rewards; where there are weights, check that each reward has a finite one.
 
     Raises:
         RecipeError: an empty place, or weights that do not fit.
@@ -175,7 +175,7 @@ def _with_tokenizer(reward: Any, tokenizer: Any) -> Any:
 
 
 def adapter_of(given: Any) -> Any:
-    """The adapter's config: peft's own, or a mapping of its fields (LoRA's by default).
+    """Read the adapter's config: peft's own, or a mapping of its fields (LoRA's by default).
 
     Raises:
         RecipeError: something else, or fields that the adapter does not have.
@@ -209,7 +209,7 @@ def adapter_of(given: Any) -> Any:
 
 
 def callbacks_of(given: Any) -> list[Any]:
-    """The callbacks as a list.
+    """List the callbacks.
 
     Raises:
         RecipeError: something among them is none.
@@ -226,7 +226,7 @@ def callbacks_of(given: Any) -> list[Any]:
 
 
 def queries_needed(args: NEATConfig | None) -> int | None:
-    """Rows that the steps of a training take of a stream; None where steps are not counted."""
+    """Count the rows of a stream that max_steps needs; None where epochs are counted."""
     if args is None or args.max_steps < 1:
         return None
     batches = args.gradient_accumulation_steps * args.world_size
@@ -236,21 +236,21 @@ def queries_needed(args: NEATConfig | None) -> int | None:
 def datasets_of(
     train: Any, evaluation: Any, args: NEATConfig | None, problems: Collected
 ) -> tuple[Records, Records | dict[str, Records] | None]:
-    """The data sets as records."""
+    """Read the data sets as records."""
     trained = problems.of(Records, train, "train_dataset", queries_needed(args))
     held_out = problems.of(evaluation_sets, evaluation)
     return trained if trained is not None else Records(()), held_out
 
 
 def name_of(model: Any) -> str:
-    """A model's directory or id, "" where it has none."""
+    """Return a model's directory or hub id, "" where it has none."""
     if isinstance(model, str | Path):
         return str(model)
     return str(getattr(getattr(model, "config", None), "_name_or_path", "") or "")
 
 
 def tokenizer_of(given: Any, model: Any, revision: str | None = None) -> Any:
-    """The tokenizer: one, the name of one, or that of the model.
+    """Read the tokenizer: one, the name of one, or None for that of the model.
 
     Raises:
         ModelError: there is none, or it is something else.
@@ -273,7 +273,7 @@ def tokenizer_of(given: Any, model: Any, revision: str | None = None) -> Any:
 
 
 def reference_of(given: Any) -> Any:
-    """The reference model: one, or the name of one, which is loaded.
+    """Read the reference model: one, or the name of one, which is loaded.
 
     Raises:
         ModelError: there is none of that name, or it is something else.

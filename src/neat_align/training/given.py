@@ -1,4 +1,4 @@
-"""What a `NEATTrainer` was given, read and checked as a whole, before a model is loaded."""
+"""Read and check the arguments of a `NEATTrainer` as a whole, before a model is loaded."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class Given:
 
     @property
     def samples(self) -> bool:
-        """Whether answers are drawn for any of it."""
+        """Whether answers are sampled for any of the data."""
         return any(records.are_queries for records in self.sets)
 
     def needs(self) -> list[InputError]:
-        """What is missing for all this to be trained and evaluated."""
+        """List what is missing for all this to be trained and evaluated."""
         args, pair, rewards = self.args, self.steering, bool(self.rewards)
         return [
             *training_needs(

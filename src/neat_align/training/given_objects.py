@@ -1,4 +1,4 @@
-"""Models and optimisers that users give ready-made: whether a training can work with them."""
+"""Check models, optimisers and samplers that users give ready-made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLASS = "optimizer_cls_and_kwargs=(torch.optim.SGD, {'lr': 1e-3})"
 
 
 def object_problems(model: Any) -> Iterator[InputError]:
-    """That a model is of a kind, or in a state, in which it cannot answer."""
+    """Yield an error for a model of a kind, or in a state, in which it cannot answer."""
     given = f"a model of type {type(model).__name__}"
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         why = "it is an encoder-decoder: it has no one row of query and answer"
@@ -29,7 +29,7 @@ def object_problems(model: Any) -> Iterator[InputError]:
 
 
 def say_unread(draws: bool, rewards: Any, sampler: Any, reference: Any, compares: bool) -> None:
-    """Say which of the given objects this training will not use.
+    """Log which of the given objects this training will not use.
 
     Args:
         draws: whether responses are drawn and scored, to train or to evaluate.
@@ -45,14 +45,14 @@ def say_unread(draws: bool, rewards: Any, sampler: Any, reference: Any, compares
 
 
 def unmerge(model: Any) -> None:
-    """Take an adapter that was merged in place out of the weights: merged, it is not trained."""
+    """Unmerge an adapter that was merged in place: merged, it is not trained."""
     for layer in model.modules():
         if isinstance(layer, BaseTunerLayer) and layer.merged:
             layer.unmerge()
 
 
 def reference_problems(reference: Any, policy: Any, tokenizer: Any) -> list[InputError]:
-    """That a reference model is the policy itself, or does not know the tokens."""
+    """List an error for a reference that shares the policy's weights or lacks tokens."""
     if reference is None:
         return []
     own = {id(p) for p in policy.parameters()}
@@ -67,7 +67,7 @@ def reference_problems(reference: Any, policy: Any, tokenizer: Any) -> list[Inpu
 
 
 def sampler_of(given: Any) -> Any:
-    """What draws instead of the policy.
+    """Check what draws instead of the policy.
 
     Raises:
         RecipeError: something that draws nothing.
@@ -80,7 +80,7 @@ def sampler_of(given: Any) -> Any:
 
 
 def optimizers_of(given: Any) -> tuple[Any, Any]:
-    """The optimiser and the scheduler, None each where the settings make it.
+    """Read the pair of optimiser and scheduler, None each where the settings make it.
 
     Raises:
         RecipeError: something else.
@@ -112,7 +112,7 @@ def _kind(value: Any) -> str:
 
 
 def class_of(given: Any, optimizer: Any) -> tuple[Any, dict[str, Any]] | None:
-    """The optimiser's class with its arguments; made once for a number, to see if it takes them.
+    """Read the optimiser's class with its arguments; try them on one number.
 
     Raises:
         RecipeError: something else, arguments that it refuses, or an optimiser beside it.
@@ -137,7 +137,7 @@ def class_of(given: Any, optimizer: Any) -> tuple[Any, dict[str, Any]] | None:
 
 
 def optimizer_problems(optimizer: Any, model: Any) -> list[InputError]:
-    """That an optimiser holds none, or not all, of the weights that are to be trained."""
+    """List an error for an optimiser that holds none of the weights to be trained."""
     if optimizer is None:
         return []
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}

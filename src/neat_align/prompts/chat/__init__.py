@@ -1,4 +1,4 @@
-r"""How a conversation becomes token ids: the only place where text becomes ids.
+r"""Turn conversations into token ids: the only place where text becomes ids.
 
 With a chat template the tokenizer renders the conversation, and a steering prompt is its
 system message (or, where the template refuses one, a prefix of the first user turn, as is a

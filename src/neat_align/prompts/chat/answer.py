@@ -1,4 +1,4 @@
-"""An answer's own text, as the template writes it: thoughts apart, outer space as it will be."""
+"""Write an answer's text as the chat template does: its thoughts cut, its outer space changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def answer_body(
     end: TurnEnd,
     arguments: Mapping[str, Any],
 ) -> str:
-    """The response between the prompt and its end."""
+    """Return the response's text, without the prompt before it and the turn's end behind it."""
     if end.opens_thoughts:
         return _behind_opened_thoughts(text, finish)
     if text.startswith(OPEN) and CLOSE not in text:  # cut within its thoughts

@@ -1,4 +1,4 @@
-"""A tokenizer's chat template: what it reads, what it renders, and what it refuses.
+"""Read and render a tokenizer's chat template, and tell what it refuses.
 
 The date that some templates write ("Today Date: 26 Jul 2024") is the day on which the process
 first asked for it: it does not change between the sampling of a response and its training.
@@ -41,7 +41,7 @@ GIVEN = frozenset(
         "return_tensors",
     }
 )
-"""What is given to every template, or to `apply_chat_template` itself."""
+"""Names that every template, or `apply_chat_template` itself, is given."""
 FUNCTIONS = frozenset({"raise_exception", "strftime_now", "namespace", "dict", "range"})
 KWARGS = "chat_template_kwargs"
 
@@ -77,7 +77,7 @@ class ChatTemplate:
         arguments: Mapping[str, Any] | None = None,
         prompt: bool = True,
     ) -> str:
-        """The text of a conversation; with `prompt` an answer's beginning follows it.
+        """Render a conversation as text; with `prompt`, the beginning of an answer follows it.
 
         Raises whatever the template raises.
         """
@@ -92,7 +92,7 @@ class ChatTemplate:
         return str(text)
 
     def problems(self, arguments: Mapping[str, Any]) -> list[InputError]:
-        """What is wrong with arguments for it: it never reads them, or they are not the user's."""
+        """List the arguments that it never reads, or that are not the user's to give."""
         return argument_problems(arguments, self.reads)
 
     def _source(self, tools: Any) -> str:
@@ -108,7 +108,7 @@ class ChatTemplate:
 
 
 def argument_problems(arguments: Mapping[str, Any], reads: frozenset[str]) -> list[InputError]:
-    """What is wrong with template arguments, given the names that the template reads."""
+    """List the arguments that a template never reads, or that are not the user's to give."""
     problems: list[InputError] = []
     for name in arguments:
         given = f"{KWARGS}: {name}"
@@ -122,7 +122,7 @@ def argument_problems(arguments: Mapping[str, Any], reads: frozenset[str]) -> li
 
 
 def template_names(source: str, name: str = "unnamed") -> frozenset[str]:
-    """The arguments that a template's source reads.
+    """Find the names of the arguments that a template's source reads.
 
     Raises:
         ModelError: it is no Jinja template.
@@ -133,7 +133,7 @@ def template_names(source: str, name: str = "unnamed") -> frozenset[str]:
 def saved_template_problems(
     directory: str | Path, arguments: Mapping[str, Any]
 ) -> list[InputError]:
-    """What is wrong with a saved model's template, or with arguments for it; loads nothing.
+    """List what is wrong with a saved model's template, or with arguments for it; load nothing.
 
     A model of the hub is looked at when it is loaded.
     """
@@ -149,7 +149,7 @@ def saved_template_problems(
 
 
 def _saved_sources(folder: Path) -> list[str]:
-    """The chat templates beside a tokenizer, wherever transformers looks for them."""
+    """Read the chat templates beside a tokenizer, wherever transformers looks for them."""
     files = [folder / "chat_template.jinja", *folder.glob("additional_chat_templates/*.jinja")]
     sources = [f.read_text(encoding="utf-8", errors="replace") for f in files if f.is_file()]
     if sources:
@@ -172,13 +172,13 @@ def _sources_in(path: Path) -> list[str]:
 
 @functools.cache
 def today() -> date:
-    """The day on which the process first asked."""
+    """Return the day on which this process first called this."""
     return date.today()
 
 
 @functools.lru_cache(maxsize=64)
 def _dated(source: str, day: date) -> str:
-    """The template with the day written into it."""
+    """Write the day into the template, in place of the call that asks for it."""
     return NOW.sub(lambda found: json.dumps(day.strftime(found["format"])), source)
 
 
@@ -200,13 +200,13 @@ def _variables(tree: jinja2.nodes.Template) -> set[str]:
 
 
 def _keys(tree: jinja2.nodes.Template) -> set[str]:
-    """Attributes, and words that may name them (`'name' in message`)."""
+    """Collect attributes, and words that may name them (`'name' in message`)."""
     words = {n.value for n in tree.find_all(jinja2.nodes.Const) if isinstance(n.value, str)}
     return words | {n.attr for n in tree.find_all(jinja2.nodes.Getattr)}
 
 
 class _Generation(jinja2.ext.Extension):
-    """Reads `{% generation %}`, with which templates mark the assistant's text."""
+    """Parse `{% generation %}`, with which templates mark the assistant's text."""
 
     tags = {"generation"}  # noqa: RUF012  (jinja declares it so)
 

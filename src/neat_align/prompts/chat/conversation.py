@@ -1,4 +1,4 @@
-"""What a format is given: a query, or turns alone, and what a template is given of them."""
+"""Read a conversation, a query or turns alone, into what a chat template takes."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ Conversation = Query | Sequence[Message]
 
 
 def turns_of(query: Conversation, answer: str | None = None) -> list[Message]:
-    """The turns, and behind them the answer, where there is one."""
+    """List the turns, followed by the answer where there is one."""
     turns = list(query.messages if isinstance(query, Query) else query)
     return turns if answer is None else [*turns, Message("assistant", answer)]
 
 
 def tools_of(query: Conversation) -> Sequence[Mapping[str, Any]]:
-    """What the query lets the model call."""
+    """Return the tools that the query lets the model call."""
     return query.tools if isinstance(query, Query) else ()
 
 
 def name_of(query: Conversation | None) -> str:
-    """How an error names it."""
+    """Name the conversation for an error."""
     return query.named if isinstance(query, Query) else "a conversation"
 
 
 def called(tool: Mapping[str, Any]) -> str:
-    """The name of the function that a tool describes or a call calls; "" without one."""
+    """Name the function that a tool describes or a call calls; "" without one."""
     function = tool.get("function", tool)
     return str(function.get("name", "")) if isinstance(function, Mapping) else ""
 
 
 def for_template(turn: Message) -> dict[str, Any]:
-    """The turn with the arguments of its calls as mappings, as chat templates expect them."""
+    """Convert a turn to a mapping, with its calls' arguments as mappings, as templates expect."""
     record = turn.to_json()
     if "tool_calls" in record:
         record["tool_calls"] = [_with_arguments_read(call) for call in record["tool_calls"]]
@@ -42,7 +42,7 @@ def for_template(turn: Message) -> dict[str, Any]:
 
 
 def _with_arguments_read(call: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool call whose arguments, where they are JSON text, are what the text says."""
+    """Parse a tool call's arguments where they are JSON text."""
     if isinstance(call.get("function"), Mapping):
         return {**call, "function": _with_arguments_read(call["function"])}
     if not isinstance(call.get("arguments"), str):

@@ -1,4 +1,4 @@
-"""A query's text must not pass for the frame around it: no turn can be forged.
+"""Escape text that imitates the chat template, so that no text can forge a turn.
 
 What frames a conversation is special tokens and, in many formats, plain text ("<|user|>",
 "[INST]", "Human:"). Special tokens in a text are read as the characters they are spelt with;
@@ -27,7 +27,7 @@ WORD = re.compile(r"(\n*)\s*(\w+:)\s*")
 def marker_pattern(
     frames: Iterable[str], specials: Iterable[str], apart_from: Collection[str] = ()
 ) -> re.Pattern[str] | None:
-    """What matches a frame's plain markers in a text; None where it has none.
+    """Compile a pattern of a frame's plain-text markers; None where it has none.
 
     Args:
         frames: text around the contents of conversations, cut at the contents.
@@ -42,7 +42,7 @@ def marker_pattern(
 
 
 def broken(text: str, markers: re.Pattern[str] | None) -> str:
-    """The text with a space put into each marker, behind its line ends or its first letter."""
+    """Put a space into each marker of a text, behind its line ends or its first letter."""
     for _ in range(DEEPEST):
         if markers is None or not markers.search(text):
             break
@@ -51,13 +51,13 @@ def broken(text: str, markers: re.Pattern[str] | None) -> str:
 
 
 def spelling(tokens: Iterable[str]) -> re.Pattern[str] | None:
-    """What matches the spelling of any of the tokens; None where there is none."""
+    """Compile a pattern of the spellings of tokens; None without tokens."""
     longest_first = sorted({t for t in tokens if t}, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
 def hidden(value: Any, spelt: re.Pattern[str] | None) -> tuple[Any, dict[str, str]]:
-    """A value whose texts spell no special token, and what the characters in it stand for.
+    """Replace spelt special tokens by private-use characters; return what each stands for, too.
 
     Args:
         value: texts in lists and mappings, at any depth.
@@ -99,7 +99,7 @@ def _replaced(value: Any, spelt: re.Pattern[str], standing: Mapping[str, str]) -
 
 
 def _markers(text: str) -> set[str]:
-    """The markers in a piece of a frame; a role's bare name is none."""
+    """Find the markers in a piece of a frame; a role's bare name is none."""
     if word := WORD.fullmatch(text):  # "Human:" is a word, but a turn where a frame breaks lines
         return {word[1] + word[2]} if word[1] else set()
     parts = {text.strip(), *text.split()}

@@ -1,4 +1,4 @@
-"""The format of one tokenizer: what goes into a model, and what comes out of it."""
+"""Turn queries and responses into token ids for one tokenizer, and ids back into text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class PromptFormat:
-    """Renders queries and responses for one tokenizer.
+    """Render queries and responses for one tokenizer.
 
     Args:
         tokenizer: needs an EOS token, or a chat template that says how a turn ends.
@@ -59,7 +59,7 @@ class PromptFormat:
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
-        """Text that ends a response where no token does."""
+        """Texts that end a response where no token does."""
         if not self.has_template:
             return STOPS
         stop = self._writer.end().stop
@@ -73,25 +73,25 @@ class PromptFormat:
 
     @property
     def end_ids(self) -> list[int]:
-        """What ends a finished response: the turn's end in the template, or EOS."""
+        """Token ids that end a finished response: the template's end of turn, or EOS."""
         text = self._writer.end().text
         return self._tokens.ids(text) if text else [int(self.tokenizer.eos_token_id)]
 
     @property
     def pad_id(self) -> int:
-        """An id to fill rows with; it is masked wherever it stands."""
+        """The id that fills rows; it is masked wherever it stands."""
         eos = self.tokenizer.eos_token_id
         return int(eos) if eos is not None else self.end_ids[-1]
 
     @property
     def response_prefix(self) -> str:
-        """What stands between the prompt and a response's text."""
+        """The text between the prompt and a response."""
         return "" if self.has_template else " "
 
     # ------------------------------------------------------------------- text and token ids
 
     def render(self, query: Conversation, steering: str = "") -> str:
-        """The text that precedes the response, steering prompt included."""
+        """Render the text that precedes the response, steering prompt included."""
         return filled(*self._writer.text(query, steering))
 
     def check(self, query: Conversation) -> None:
@@ -99,7 +99,7 @@ class PromptFormat:
         self._writer.frame(query, "")
 
     def query_ids(self, query: Conversation, steering: str = "") -> list[int]:
-        """Token ids of `render`; a BOS is added only where the text does not hold one.
+        """Tokenise what `render` gives; a BOS is added only where the text does not hold one.
 
         Raises:
             DataError: the template refuses the conversation, or leaves a part of it out.
@@ -111,7 +111,7 @@ class PromptFormat:
     def response_ids(
         self, text: str, finish: Finish, query: Conversation | None = None
     ) -> list[int]:
-        """Token ids of a response; its end is appended to a finished one, never to a cut one.
+        """Tokenise a response; its end is appended to a finished one, never to a cut one.
 
         Args:
             query: what it answers, where that has template arguments of its own.
@@ -126,12 +126,12 @@ class PromptFormat:
         return [*ids, *self.end_ids] if finish == "stop" and not ends else ids
 
     def text_ids(self, text: str) -> list[int]:
-        """Token ids of a text that answers nothing, with EOS."""
+        """Tokenise a text that answers nothing, with EOS."""
         (whole,), standing = self._tokens.hidden([text])
         return [*self._tokens.ids(self.response_prefix + whole, standing), self.pad_id]
 
     def conversation_ids(self, query: Conversation, answer: str) -> list[int]:
-        """Token ids of the finished conversation, just as the template writes it.
+        """Tokenise a finished conversation, just as the template writes it.
 
         Raises:
             DataError: as for `query_ids`.
@@ -141,7 +141,7 @@ class PromptFormat:
         return self._conversation(query, "", answer)
 
     def decode(self, ids: Sequence[int], query: Conversation | None = None) -> str:
-        """The text of sampled token ids, without special tokens and outer white space.
+        """Decode sampled token ids, without special tokens and outer white space.
 
         Thoughts stay marked as thoughts, also where the prompt itself began them, or where a
         channel of their own holds them.
@@ -158,7 +158,7 @@ class PromptFormat:
     def _conversation(
         self, query: Conversation, steering: str, answer: str | None = None
     ) -> list[int]:
-        """Token ids of a conversation whose contents add no special token to its frame."""
+        """Tokenise a conversation so that its contents add no special token to its frame."""
         tokens = self._tokens
         frame, standing = self._writer.frame(query, steering, answer)
         ids = tokens.ids(*self._writer.text(query, steering, answer))
@@ -196,7 +196,7 @@ class PromptFormat:
 def conversation_problems(
     queries: Iterable[Query], prompt_format: PromptFormat, shown: int = 5
 ) -> list[InputError]:
-    """What a template refuses, of the first few queries that it does, before any is sampled."""
+    """List an error for each of the first few queries that the template refuses."""
     problems: list[InputError] = []
     for query in queries:
         try:

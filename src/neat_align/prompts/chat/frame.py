@@ -1,4 +1,4 @@
-"""A conversation's frame: its text with a private-use character in place of each content."""
+"""Render a conversation with a private-use character in place of each turn's content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROBES = (
 
 
 def framed(turns: Sequence[Message]) -> list[Message]:
-    """The turns with a character for each content that is not empty."""
+    """Replace each turn's content, where it is not empty, by one character."""
     return [
         replace(turn, content=chr(PLACE + i)) if turn.content.strip() else turn
         for i, turn in enumerate(turns)
@@ -30,17 +30,17 @@ def framed(turns: Sequence[Message]) -> list[Message]:
 
 
 def contents(turns: Sequence[Message]) -> dict[str, str]:
-    """What the characters of `framed` stand for."""
+    """Map the characters of `framed` to the contents that they stand for."""
     return {chr(PLACE + i): turn.content for i, turn in enumerate(turns)}
 
 
 def filled(text: str, standing: Standing) -> str:
-    """The text with what its characters stand for."""
+    """Put what the characters stand for back into a text."""
     return HELD.sub(lambda found: standing.get(found[0], found[0]), text)
 
 
 def left_out(query: Conversation, turns: Sequence[Message], text: str) -> list[str]:
-    """The turns, tools and calls that a template does not show.
+    """List the turns, tools and calls that a template does not show.
 
     Args:
         turns: framed.
@@ -57,7 +57,7 @@ def left_out(query: Conversation, turns: Sequence[Message], text: str) -> list[s
 
 
 def probed_frames(write: Callable[[list[Message]], str]) -> list[str]:
-    """The texts around contents, of conversations that show every role's marks."""
+    """Collect the texts around contents, in conversations that show the marks of every role."""
     found: list[str] = []
     for roles in PROBES:
         try:

@@ -1,4 +1,4 @@
-"""The plain format of models without a chat template: Human and Assistant in turn."""
+"""Write conversations for models without a chat template: Human and Assistant in turn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STOPS = ("\n\nHuman:", WAITING)
 
 
 def plain_text(query: Conversation, turns: Sequence[Message]) -> str:
-    """The turns in the Human/Assistant format.
+    """Write the turns in the Human/Assistant format.
 
     Raises:
         DataError: it has no place for tools, calls and their results.

@@ -1,4 +1,4 @@
-"""What a user should know of how conversations are written; each remark once in a process."""
+"""Tell the user how conversations are written; each remark once per process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_TEMPLATE = "{} has no chat template: conversations are written as Human: … 
 def of_template(
     template: ChatTemplate, end: TurnEnd, eos: str | None, arguments: Mapping[str, Any]
 ) -> list[str]:
-    """What is told of a template when it is first used.
+    """List the remarks on a template, told when it is first used.
 
     Args:
         eos: the tokenizer's, which need not be what ends a turn.
@@ -45,7 +45,7 @@ def of_template(
 
 
 def of_turns(template: ChatTemplate, turns: Sequence[Message]) -> list[str]:
-    """Which parts of the turns the template never reads."""
+    """List a remark for each part of the turns that the template never reads."""
     return [
         f"the chat template of {template.name} never reads {key!r}, which turns of the data hold"
         for key in sorted({key for turn in turns for key in turn.extra})
@@ -54,7 +54,7 @@ def of_turns(template: ChatTemplate, turns: Sequence[Message]) -> list[str]:
 
 
 def say_once(*remarks: str) -> None:
-    """Each remark once in a process."""
+    """Log each remark once per process."""
     for remark in remarks:
         _said(remark)
 

@@ -1,4 +1,4 @@
-"""A response's thoughts and its answer, told apart.
+"""Tell a response's thoughts from its answer.
 
 Models that think write `<think>…</think>` before their answer. The whole of it is what the
 model drew and what it is trained on; reward models and judges are given the answer alone,
@@ -34,7 +34,7 @@ def split_thinking(text: str) -> tuple[str, str]:
 
 
 def answer_of(text: str) -> str:
-    """What a response says, without its thoughts; that they are left out is said once."""
+    """Return a response's answer without its thoughts; log once that they are left out."""
     answer = split_thinking(text)[1]
     if answer != text:
         _say_thoughts()

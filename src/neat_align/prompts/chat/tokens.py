@@ -1,4 +1,4 @@
-"""Text to token ids and back: a special token that a text spells is read as its letters."""
+"""Tokenise text, reading a special token that it spells as its letters; and decode ids."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Tokens:
         self._spelt = spelling(self.marks)
 
     def hidden(self, value: Any) -> tuple[Any, Standing]:
-        """A value whose texts spell no mark, and what the characters in it stand for."""
+        """Replace spelt marks by private-use characters; return what each stands for, too."""
         return hidden(value, self._spelt)
 
     def ids(self, text: str, standing: Standing | None = None) -> list[int]:
-        """Token ids; what characters stand for is read as the characters it is spelt with."""
+        """Tokenise a text; what its private-use characters stand for is read as its letters."""
         if not standing:
             return self._encode(text)
         ids, end = list[int](), 0
@@ -57,18 +57,18 @@ class Tokens:
         return ids + self._encode(text[end:])
 
     def ids_behind(self, prompt: str, text: str, standing: Standing) -> list[int]:
-        """Token ids of a text behind a prompt, of which none reaches over the boundary."""
+        """Tokenise a text behind a prompt so that no token reaches over the boundary."""
         starts = [prompt.rfind(token) for token in self.added if token in prompt]
         before = prompt[max(starts, default=0) :]
         head, whole = self.ids(before), self.ids(before + text, standing)
         return whole[len(head) :] if whole[: len(head)] == head else self.ids(text, standing)
 
     def count_special(self, ids: Sequence[int]) -> int:
-        """How many of the ids are special tokens."""
+        """Count the special tokens among the ids."""
         return sum(i in self.special_ids for i in ids)
 
     def told(self, ids: Sequence[int], lead: str) -> tuple[str, str]:
-        """The thoughts and the answer of drawn ids, where a channel tells them apart.
+        """Split sampled ids into thoughts and answer, where a channel tells them apart.
 
         Args:
             lead: what the template writes before an answer; with a special token in it
@@ -84,7 +84,7 @@ class Tokens:
         return (text, "") if drawn[:1] == mark[:1] and len(mark) > 1 else ("", text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids, without special tokens and outer white space."""
+        """Decode token ids, without special tokens and outer white space."""
         kept = [int(i) for i in ids if int(i) not in self.special_ids]
         return str(self.tokenizer.decode(kept)).strip()
 
@@ -93,14 +93,14 @@ class Tokens:
         return ids
 
     def _spelt_ids(self, text: str) -> list[int]:
-        """Token ids of the characters of a text, whatever token it spells."""
+        """Tokenise the letters of a text, whatever token it spells."""
         if text in self.added and self.added[text] not in self.special_ids:
             return [i for part in (text[:1], text[1:]) for i in self._encode(part)]
         return self._encode(text, split_special_tokens=True)
 
 
 def with_thoughts(text: str, standing: Standing) -> str:
-    """The text with the tags of thoughts as themselves again."""
+    """Put the tags of thoughts back into a text."""
     for character, token in standing.items():
         if token in TAGS:
             text = text.replace(character, token)

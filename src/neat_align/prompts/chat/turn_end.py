@@ -1,4 +1,4 @@
-r"""How a chat template begins and ends the assistant's turn.
+r"""Find how a chat template begins and ends the assistant's turn.
 
 A conversation with an answer in it is rendered; what follows the answer is the turn's end:
 `<|im_end|>`, `<|eot_id|>`, `<end_of_turn>`, `</s>`, or plain text. It need not be the
@@ -20,7 +20,7 @@ ANSWER, NEXT = chr(PLACE), chr(PLACE + 1)
 
 @dataclass(frozen=True)
 class TurnEnd:
-    """What stands around an answer.
+    """The text around an answer, and how it ends.
 
     Attributes:
         prompt: the text of a short conversation that waits for its answer.
@@ -44,7 +44,7 @@ class TurnEnd:
 def turn_end(
     template: ChatTemplate, tokens: Collection[str], arguments: Mapping[str, Any]
 ) -> TurnEnd:
-    """What stands around an answer in this template.
+    """Find the text around an answer by rendering a conversation with one in it.
 
     Args:
         tokens: spellings of the tokenizer's added tokens.
@@ -73,7 +73,7 @@ def turn_end(
 def _around(
     template: ChatTemplate, messages: list[Any], arguments: Mapping[str, Any]
 ) -> tuple[str, str]:
-    """The text before and behind the answer; "" where the template refuses or hides it."""
+    """Split a rendered conversation at the answer; "" where the template refuses or hides it."""
     try:
         text = template.render(messages, arguments=arguments, prompt=False)
     except Exception:  # templates raise whatever they like
@@ -83,6 +83,6 @@ def _around(
 
 
 def _first(text: str, tokens: Collection[str]) -> str:
-    """The token that comes first in a text; the longest, where several begin there."""
+    """Find the token that comes first in a text; the longest, where several begin there."""
     found = [t for t in tokens if t and not t.isspace() and t not in TAGS and t in text]
     return min(found, key=lambda t: (text.index(t), -len(t)), default="")

@@ -1,4 +1,4 @@
-"""Conversations as text: by the chat template, or in the plain format."""
+"""Write conversations as text: by the chat template, or in the plain format."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Writer:
-    """Writes the conversations of one tokenizer.
+    """Write conversations for one tokenizer.
 
     Args:
         tokens: of the tokenizer.
@@ -71,7 +71,7 @@ class Writer:
     # ---------------------------------------------------------------- arguments and the end
 
     def arguments(self, query: Conversation | None) -> dict[str, Any]:
-        """The template's arguments for a query.
+        """Merge the template's arguments with those of the query.
 
         Raises:
             DataError: the query has one that its template never reads.
@@ -86,7 +86,7 @@ class Writer:
         return {**self.template_kwargs, **own}
 
     def end(self, arguments: Mapping[str, Any] | None = None) -> TurnEnd:
-        """What stands around an answer, by default with the arguments of every query."""
+        """Find the text around an answer, by default with the arguments of every query."""
         if self.template is None:
             return TurnEnd("")
         arguments = self.template_kwargs if arguments is None else arguments
@@ -100,14 +100,14 @@ class Writer:
     def text(
         self, query: Conversation, steering: str, answer: str | None = None
     ) -> tuple[str, Standing]:
-        """The text, in which private-use characters stand for spelt special tokens."""
+        """Write a conversation, with private-use characters for the special tokens it spells."""
         turns = [self._unmarked(turn) for turn in turns_of(query, answer)]
         return self._write(query, self._steered(turns, steering), prompt=answer is None)
 
     def frame(
         self, query: Conversation, steering: str, answer: str | None = None
     ) -> tuple[str, Standing]:
-        """A conversation's text with a private-use character for each turn's content.
+        """Write a conversation with a private-use character for each turn's content.
 
         Raises:
             DataError: the template refuses the conversation, or leaves a part of it out.
@@ -129,7 +129,7 @@ class Writer:
         return written
 
     def answer(self, text: str, finish: Finish, query: Conversation | None) -> tuple[str, str, str]:
-        """A response as the template writes an answer: what precedes it, itself, and its end."""
+        """Write a response as the template does: what precedes it, itself, and its end."""
         if self.template is None:
             return "", text, ""
         arguments = self.arguments(query)
@@ -138,7 +138,7 @@ class Writer:
         return end.prompt, body, end.text if finish == "stop" else ""
 
     def without_markers(self, text: str, of_model: bool) -> str:
-        """The text without anything that passes for the frame's plain markers."""
+        """Break the frame's plain-text markers in a text."""
         return broken(text, self._markers[of_model])
 
     # ----------------------------------------------------------------------------- the parts
@@ -169,7 +169,7 @@ class Writer:
         return text, standing
 
     def _bare(self, turns: Sequence[Message]) -> str:
-        """The text of turns as they are; raises whatever the template raises."""
+        """Write turns as they are; raise whatever the template raises."""
         if self.template is None:
             return plain_text((), [turn for turn in turns if turn.role != "tool"]) + WAITING
         return self.template.render([t.to_json() for t in turns], (), self.template_kwargs)
@@ -187,7 +187,7 @@ class Writer:
     # --------------------------------------------------------------------------- the steering
 
     def _steered(self, turns: list[Message], steering: str) -> list[Message]:
-        """The turns with the steering prompt, and with a system message where it can stand."""
+        """Put the steering prompt into the system message, or into the first user turn."""
         if self.template is None:
             return [Message("system", steering), *turns] if steering else turns
         first, *rest = turns
@@ -205,7 +205,7 @@ class Writer:
         return [*rest[:at], spoken, *rest[at + 1 :]]
 
     def _template_takes_system(self) -> bool:
-        """Whether the template accepts a system message and shows its text."""
+        """Test whether the template accepts a system message and shows its text."""
         probe = "a7f3 probe"
         turns = [{"role": "system", "content": probe}, {"role": "user", "content": "x"}]
         if self.template is None:
