@@ -48,7 +48,7 @@ for command in (
 console = Console(soft_wrap=True, highlight=False)
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where the same run stopped.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume the same run where it stopped.")]
 
 
 @app.command()
@@ -57,7 +57,10 @@ def demo(
     seed: Seed = 0,
     resume: Resume = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Also RRHF, NEAT-PP, SFT and DPO, equally fed.")
+        bool,
+        typer.Option(
+            "--compare", help="Also train RRHF, NEAT-PP, SFT and DPO, on as many responses."
+        ),
     ] = False,
     device: RecipeDevice = None,
     dtype: RecipeDtype = None,
@@ -75,7 +78,7 @@ def demo(
 def run(
     recipe: Annotated[str, typer.Argument(help="A built-in recipe's name, or a YAML file.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="section.key=value, as often as wanted.")
+        list[str] | None, typer.Argument(help="Settings of the recipe: section.key=value.")
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="A method of `neat method list`, laid over the recipe.")
@@ -108,10 +111,10 @@ def run(
 @app.command()
 def report(
     directory: Annotated[
-        Path, typer.Argument(help="What run, train, evaluate or compare wrote to.")
+        Path, typer.Argument(help="Directory that run, train, evaluate or compare wrote.")
     ],
 ) -> None:
-    """Write the page again from what a run, a training, an evaluation or a comparison left.
+    """Rewrite the page of a run, a training, an evaluation or a comparison.
 
     Example: neat report runs/hh
     """

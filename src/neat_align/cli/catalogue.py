@@ -71,7 +71,9 @@ def _write_new(path: Path, text: str) -> None:
 @recipe_app.command("check")
 def recipe_check(
     recipe: Annotated[str, typer.Argument(help="A built-in recipe's name, or a YAML file.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="section.key=value")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings of the recipe: section.key=value.")
+    ] = None,
 ) -> None:
     """Find everything that is wrong with a recipe, without loading a model.
 
@@ -94,7 +96,7 @@ def recipe_keys(
     ] = "",
     markdown: Annotated[bool, typer.Option("--markdown", help="The page of the docs.")] = False,
 ) -> None:
-    """Tell what every key of a recipe means, and its default.
+    """Explain the keys of a recipe, and their defaults.
 
     Example: neat recipe keys
     Example: neat recipe keys sample

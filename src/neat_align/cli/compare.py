@@ -17,19 +17,24 @@ console = Console(soft_wrap=True, highlight=False)
 
 def compare(
     recipe: Annotated[str, typer.Argument(help="A recipe with a `compare` section.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="section.key=value")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings of the recipe: section.key=value.")
+    ] = None,
     methods: Annotated[
-        str, typer.Option(help="Names with commas; those of the recipe by default.")
+        str, typer.Option(help="Methods, separated by commas; those of the recipe by default.")
     ] = "",
     seeds: Annotated[
-        str, typer.Option(help="How many, or which: 5 is 0,1,2,3,4; write 3, for seed 3 alone.")
+        str,
+        typer.Option(help="Number of seeds, or a list: 5 is 0,1,2,3,4; write 3, for seed 3 alone."),
     ] = "5",
     tune: Annotated[int, typer.Option(min=1, help="Settings per method; 1 tries nothing.")] = 4,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory.")] = Path(
-        "runs/compare"
-    ),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Directory of the comparison.")
+    ] = Path("runs/compare"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the comparison where it stopped.")
+    ] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed.")] = False,
     device: RecipeDevice = None,
     dtype: RecipeDtype = None,

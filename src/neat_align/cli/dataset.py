@@ -20,7 +20,7 @@ console = Console(soft_wrap=True, highlight=False)
 @dataset_app.command()
 def stats(
     groups: Annotated[Path, typer.Argument(help="Groups: a file, or a directory of parts.")],
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count what is in a data set of groups: responses by source, flags, score gaps.
 
@@ -46,11 +46,11 @@ def show(
     query: Annotated[
         str | None, typer.Option("--query", help="Only this query: its id, or a part of its text.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Groups at most.")] = 5,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most groups to show.")] = 5,
     skip: Annotated[int, typer.Option(min=0, help="Groups to pass over first.")] = 0,
-    pager: Annotated[bool, typer.Option("--pager", help="Page through them.")] = False,
+    pager: Annotated[bool, typer.Option("--pager", help="Show them in a pager.")] = False,
 ) -> None:
-    """Read groups: each query and its responses, with source, prompt, score and finish.
+    """Show groups: each query and its responses, with source, prompt, score and finish.
 
     Example: neat dataset show scored/ --source negative --limit 20 --pager
     """
@@ -80,10 +80,10 @@ def push(
     groups: Annotated[Path, typer.Argument(help="Groups: a file, or a directory of parts.")],
     name: Annotated[str, typer.Argument(help="owner/name on the hub.")],
     public: Annotated[
-        bool, typer.Option("--public", help="For everyone to see; private otherwise.")
+        bool, typer.Option("--public", help="Make it public; it is private otherwise.")
     ] = False,
 ) -> None:
-    """Put groups on the Hugging Face hub, with the token of `hf auth login` or $HF_TOKEN.
+    """Upload groups to the Hugging Face hub, with the token of `hf auth login` or $HF_TOKEN.
 
     Example: neat dataset push scored/ my-team/harmless-groups
     """
@@ -98,7 +98,7 @@ def pull(
     output: Annotated[Path, typer.Argument(help="New directory.")],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
 ) -> None:
-    """Fetch groups from the Hugging Face hub, for `neat score` or `neat train --groups`.
+    """Download groups from the Hugging Face hub, for `neat score` or `neat train --groups`.
 
     Example: neat dataset pull my-team/harmless-groups groups/
     """

@@ -25,15 +25,22 @@ SteeringOption = Annotated[
     ),
 ]
 Tokens = Annotated[int, typer.Option(min=1, help="Most tokens per response.")]
-Temperature = Annotated[float, typer.Option(min=0.0, help="0 is greedy.")]
-TopP = Annotated[float, typer.Option(help="Likeliest tokens up to this share; 1 is off.")]
-TopK = Annotated[int, typer.Option(min=0, help="This many of the likeliest tokens; 0 is off.")]
+Temperature = Annotated[float, typer.Option(min=0.0, help="Sampling temperature; 0 is greedy.")]
+TopP = Annotated[
+    float, typer.Option(help="Draw from the likeliest tokens that hold this share; 1 is off.")
+]
+TopK = Annotated[
+    int, typer.Option(min=0, help="Draw from this many of the likeliest tokens; 0 is off.")
+]
 MinP = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="At least this share of the likeliest; 0 is off.")
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="Draw tokens at least this likely beside the likeliest; 0 is off."
+    ),
 ]
 StopStrings = Annotated[
     list[str] | None,
-    typer.Option("--stop-strings", help="Ends a response before it; repeatable."),
+    typer.Option("--stop-strings", help="End a response before this text; repeatable."),
 ]
 TemplateArguments = Annotated[
     str | None,
@@ -55,13 +62,15 @@ QueriesOption = Annotated[
 RewardOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--reward", "-r", help="Model, file.py:function, judge=FILE or polarity; repeatable."
+        "--reward",
+        "-r",
+        help="Model, file.py:function, judge=FILE, or a name of `neat scorer list`; repeatable.",
     ),
 ]
 RayOption = Annotated[
     str | None,
     typer.Option(
-        help="All shards on a Ray cluster: its address, auto, or local for one of your own. "
+        help="Do all shards on a Ray cluster: its address, auto, or local for one of your own. "
         "Give paths that every worker sees."
     ),
 ]
@@ -70,13 +79,16 @@ ServerOption = Annotated[
     str | None, typer.Option(help="Ask this chat endpoint (…/v1) for the model instead.")
 ]
 KeyVariable = Annotated[str, typer.Option(help="Environment variable with the server's key.")]
-Weights = Annotated[list[float] | None, typer.Option("--weight", "-w", help="One for each reward.")]
+Weights = Annotated[
+    list[float] | None,
+    typer.Option("--weight", "-w", help="Weight of each reward, in their order; repeatable."),
+]
 NumShards = Annotated[int, typer.Option(min=1, help="Shards of the whole data set.")]
 ShardIndex = Annotated[int, typer.Option(min=0, help="The shard to write.")]
 GroupsOutput = Annotated[
     Path, typer.Option("--output", "-o", help="Groups: .jsonl, .parquet, or a directory.")
 ]
-RayGpus = Annotated[float, typer.Option(min=0.0, help="GPUs of each such worker.")]
+RayGpus = Annotated[float, typer.Option(min=0.0, help="GPUs per worker.")]
 
 
 def reward_problems(rewards: Sequence[str], weights: Sequence[float] | None) -> list[InputError]:

@@ -63,10 +63,10 @@ def sample(
     chat_template_kwargs: TemplateArguments = None,
     data_answers: Annotated[
         bool,
-        typer.Option("--data-answers", help="The rows' chosen and rejected answers join."),
+        typer.Option("--data-answers", help="Add the rows' chosen and rejected answers."),
     ] = False,
     reference: Annotated[
-        str | None, typer.Option(help="The reference model, for a share of the negatives.")
+        str | None, typer.Option(help="Reference model that draws a share of the negatives.")
     ] = None,
     reference_negative_fraction: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the negatives that --reference draws.")

@@ -53,12 +53,12 @@ def score(
         ),
     ] = 0.0,
     reference: Annotated[
-        str | None, typer.Option(help="For rewards that ask it: the model before alignment.")
+        str | None, typer.Option(help="The model before alignment, for rewards that need it.")
     ] = None,
     steering: SteeringOption = None,
     data_answers: Annotated[
         bool,
-        typer.Option("--data-answers", help="The queries' chosen and rejected answers join."),
+        typer.Option("--data-answers", help="Add the queries' chosen and rejected answers."),
     ] = False,
     drop: Annotated[
         list[DropKind] | None, typer.Option(help="Responses to leave out; repeatable.")

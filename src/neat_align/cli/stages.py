@@ -41,12 +41,18 @@ console = Console(soft_wrap=True, highlight=False)
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A built-in recipe's name, or a YAML file.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="section.key=value")] = None,
-    groups: Annotated[
-        Path | None, typer.Option(help="Stored, scored groups: train offline on them.")
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings of the recipe: section.key=value.")
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory.")] = Path("runs/train"),
-    resume: Annotated[bool, typer.Option("--resume", help="From the last checkpoint.")] = False,
+    groups: Annotated[
+        Path | None, typer.Option(help="Train offline on these stored, scored groups.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Directory of the training.")
+    ] = Path("runs/train"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume from the last checkpoint.")
+    ] = False,
     force: Force = False,
     device: RecipeDevice = None,
     dtype: RecipeDtype = None,
@@ -146,10 +152,14 @@ def reward(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="New directory.")],
     epochs: Annotated[
-        float, typer.Option(min=0.0, help="Passes over the pairs.")
+        float, typer.Option(min=0.0, help="Epochs over the pairs.")
     ] = defaults.REWARD_EPOCHS,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = defaults.REWARD_LEARNING_RATE,
-    batch_size: Batch = defaults.REWARD_BATCH_SIZE,
+    learning_rate: Annotated[
+        float, typer.Option(min=0.0, help="Peak learning rate.")
+    ] = defaults.REWARD_LEARNING_RATE,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Pairs per batch.")
+    ] = defaults.REWARD_BATCH_SIZE,
     max_length: Annotated[
         int, typer.Option(min=16, help="Most tokens per text.")
     ] = defaults.REWARD_MAX_LENGTH,

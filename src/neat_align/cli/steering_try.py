@@ -52,7 +52,7 @@ def steering_try(
     device: DeviceOption = AUTO,
     dtype: DtypeOption = AUTO,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Keep all answers here, as JSON.")
+        Path | None, typer.Option("--output", "-o", help="Write all answers to this file, as JSON.")
     ] = None,
 ) -> None:
     """Show what each prompt of a steering pair brings out, and whether it steers.

@@ -25,11 +25,11 @@ def queries(section: Data, seed: int) -> list[Query]:
         DataError: none is left.
     """
     if section.world:
-        assert section.limit is not None
+        count = _count(section)
         try:
-            drawn = corpus.draw_queries(seed, Split(section.world.part), section.limit)
+            drawn = corpus.draw_queries(seed, Split(section.world.part), count)
         except ValueError as error:
-            given = f"{section.limit} queries of the world's part {section.world.part!r}"
+            given = f"{count} queries of the world's part {section.world.part!r}"
             raise DataError(given, str(error), "ask for fewer with limit") from error
         return corpus.with_answers(drawn, seed) if section.world.answers else drawn
     low, high = section.share
@@ -46,9 +46,8 @@ def queries(section: Data, seed: int) -> list[Query]:
 def preferences(section: Data, seed: int) -> Preferences:
     """Read the preference pairs of a section, within its `share`."""
     if section.world:
-        assert section.limit is not None
         flipped, leaky = section.world.flipped, section.world.leaky
-        return Preferences(corpus.draw_preferences(seed, section.limit, flipped, leaky), {})
+        return Preferences(corpus.draw_preferences(seed, _count(section), flipped, leaky), {})
     low, high = section.share
     loaded = load_preferences(data_spec(section))
     return Preferences([p for p in loaded.rows if low <= _place(p.query) < high], loaded.dropped)
@@ -57,13 +56,23 @@ def preferences(section: Data, seed: int) -> Preferences:
 def documents(section: Data, seed: int) -> list[Document]:
     """Read texts; of preferences both answers, for a base model has read good and bad."""
     if section.world:
-        assert section.limit is not None
-        return corpus.draw_documents(seed, section.limit, section.world.misbehaves)
+        return corpus.draw_documents(seed, _count(section), section.world.misbehaves)
     return [
         Document(p.query, text)
         for p in preferences(section, seed).rows
         for text in (p.chosen, p.rejected)
     ]
+
+
+def _count(section: Data) -> int:
+    """Return how many rows of the generated world a section asks for.
+
+    Raises:
+        DataError: it does not say, and the world has no end.
+    """
+    if section.limit is None:
+        raise DataError("world without limit", "it has no end", "say how many rows with limit")
+    return section.limit
 
 
 def held_out_problems(recipe: Recipe, trained: Sequence[Query] | None = None) -> list[InputError]:
