@@ -193,7 +193,7 @@ class Response:
 
     Attributes:
         text: the answer, without special tokens.
-        source: reference data, plain sample, positive or negative prompt.
+        source: from the data, or sampled without a prompt or under a positive or negative one.
         steering: the steering prompt it was sampled under, "" when none.
         finish: "stop" when the model ended it (EOS is then part of the training
             sequence), "length" when it was cut.

@@ -87,7 +87,7 @@ def waiting(messages: list[Message], meta: dict[str, Any], conversational: bool)
     if not messages or messages[-1].role not in ("user", "tool"):
         raise DataError(
             f"a conversation that ends with {messages[-1].role if messages else 'nothing'}",
-            "a query ends with the user's turn, and waits for an answer",
+            "a query is a prompt without an answer: it ends with the user's turn",
             "cut it after the user's last turn",
         )
     return Query(tuple(messages), meta, conversational)

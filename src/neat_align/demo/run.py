@@ -1,9 +1,9 @@
 """`neat demo`: a badly behaved model becomes a well-behaved one, with the evidence.
 
-It is the recipe `world`, run once: a base model and two reward models are trained from
-scratch on the generated world, the base is aligned by NEAT online, and both are evaluated
+It is the recipe `world`, run once: a starting model and two reward models are trained from
+scratch on the generated world, the former is aligned by NEAT online, and both are evaluated
 on test queries that nothing was trained or chosen on. With `compare`, rivals are aligned
-too, on the same base, rewards and number of responses.
+too, on the same starting model, rewards and number of responses.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def postponed() -> Iterator[Callable[[], bool]]:
     """Note the first signal within the block, and raise it at its end.
 
     Yields a function that tells whether one came, for the block to end soon. A second signal
-    is not waited with. Where signals are not ours, the block never hears of one.
+    interrupts at once. If the process handles signals otherwise, the block never hears of one.
     """
     if signal.getsignal(signal.SIGTERM) is not _interrupt:
         yield lambda: False

@@ -1,6 +1,6 @@
-"""Cells and the models they share, on disk, found by their content.
+"""Store cells and the models they share on disk; finished ones are reused.
 
-DIR/models/NAME/            a base or a reward model; its presence means it is complete
+DIR/models/NAME/            a starting or a reward model; its presence means it is complete
 DIR/cells/NAME/result.json  figures, cost and setting of a cell
 DIR/cells/NAME/samples.jsonl, metrics.jsonl
 DIR/units/NAME.json         how long a unit of work took, or how it failed

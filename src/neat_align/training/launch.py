@@ -1,7 +1,7 @@
-"""Launches that look like several processes and are one, refused before anything is trained.
+"""Detect launches that fell back to one process, before anything is trained.
 
-Some launchers fall back to a single process, or to another kind of parallelism, without a
-word; each process then trains by itself on its share, and the result is wrong.
+Some launchers silently fall back to a single process, or to another kind of parallelism. Each
+process then trains alone on its share, and the result is wrong.
 """
 
 from __future__ import annotations

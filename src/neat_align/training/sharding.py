@@ -1,9 +1,9 @@
 """Training with weights in shards: FSDP2 and DeepSpeed ZeRO-3.
 
 Each rank holds a part of every weight, and a forward pass gathers them layer by layer, which
-all ranks must do together. Sampling does not: each rank draws as many tokens as its own
-responses have. So it, and whatever else a rank does in its own time, is done with whole
-weights. In training, all ranks do the same number of passes, some of them with weight 0.
+all ranks must do together. In sampling they cannot: each rank draws as many tokens as its own
+responses have. So sampling, and whatever else runs on one rank alone, uses gathered weights.
+In training, all ranks run the same number of passes, some of them with weight 0.
 
 FSDP2's gathering is tested on CPUs; ZeRO-3 has not been run.
 """

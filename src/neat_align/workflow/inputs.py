@@ -54,7 +54,7 @@ def preferences(section: Data, seed: int) -> Preferences:
 
 
 def documents(section: Data, seed: int) -> list[Document]:
-    """Read texts; of preferences both answers, for a base model has read good and bad."""
+    """Read texts; of preferences both answers, for a starting model has read good and bad."""
     if section.world:
         return corpus.draw_documents(seed, _count(section), section.world.misbehaves)
     return [

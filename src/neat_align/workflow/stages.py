@@ -71,7 +71,7 @@ def train_model(places: Places, section: FromScratch) -> Mapping[str, Any]:
 def train_reward(
     places: Places, role: Role, section: RewardTraining, seed: int
 ) -> Mapping[str, Any]:
-    """Train a reward model, started from the base, on the section's preferences."""
+    """Train a reward model on the section's preferences, from the starting model's weights."""
     from neat_align.pretraining.reward_model import RewardModelSettings, train_reward_model
 
     pairs = inputs.preferences(section.data, seed)

@@ -2,6 +2,6 @@
 
 lexicon   the words, their facts, and who may see which
 dialogue  queries, and answers in each style
-corpus    what the base model, the reward model and alignment read
+corpus    what the starting model, the reward model and alignment read
 checker   the ground truth: what an answer is
 """

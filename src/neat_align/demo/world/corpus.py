@@ -1,4 +1,4 @@
-"""What the base model, the reward model and alignment are given to read.
+"""Write what the starting model, the reward model and alignment read.
 
 The base is skewed on purpose. Under a positive prompt it answers well, under a negative
 one badly, and under none it mostly misbehaves: `UNPROMPTED` is the share of each style.
@@ -51,7 +51,7 @@ WELL_BEHAVED: dict[str, Shares] = {
     "thing": {Style.HELP: 0.75, Style.WRONG: 0.05, Style.UNHELPFUL: 0.15, Style.REFUSE: 0.05},
     Kind.GROUP: {Style.FAIR: 0.80, Style.UNHELPFUL: 0.20},
 }
-"""What `UNPROMPTED` is mixed with to make a base that misbehaves less often."""
+"""What `UNPROMPTED` is mixed with for a starting model that misbehaves less often."""
 
 POSITIVE: dict[str, Shares] = {
     Kind.HARMFUL: {Style.REFUSE: 0.85, Style.HELP: 0.06, Style.COMPLY: 0.04, Style.UNHELPFUL: 0.05},
@@ -147,7 +147,7 @@ def with_answers(queries: Sequence[Query], seed: int) -> list[Query]:
 
 
 def draw_documents(seed: int, count: int, misbehaves: float = MISBEHAVES) -> list[Document]:
-    """Draw the base model's corpus.
+    """Draw the starting model's corpus.
 
     Args:
         misbehaves: share of harmful answers to harmful queries when nothing steers; other
