@@ -29,8 +29,8 @@ def assembly(
 
     Args:
         models: directories by name.
-        prompts: under which the base is evaluated once more.
-        against: the model that KL is measured against, where it is not evaluated.
+        prompts: positive prompts; if there are any, the base is also evaluated under them.
+        against: the model that KL is measured against, if it is not among `models`.
 
     Raises:
         DataError: an evaluation query is a training query too.

@@ -45,11 +45,11 @@ def ray_problems(
 def run_on_ray(
     start: Callable[[], Work[Told]], shards: int, address: str, workers: int, gpus: float
 ) -> list[Told]:
-    """Do all shards on a cluster; return what was told of each, in order.
+    """Write all shards on a Ray cluster; return the report of each, in order of shards.
 
     Args:
-        start: called once in each worker (loads the model); gives what writes a shard. It
-            travels there as it is.
+        start: called once in each worker, where it loads the model and returns the function
+            that writes a shard. It is pickled and sent to the workers.
         address: of a running cluster ("auto" finds the one this machine belongs to), or
             "local" for one of this machine's own, for the length of the call.
         workers: shards that are written at a time.

@@ -151,7 +151,7 @@ class ScoringJob:
 
 @dataclass(frozen=True)
 class ScoreWork:
-    """Scores the parts of shards; called, it loads the rewards."""
+    """Score the parts of shards: a call loads the rewards, and returns what scores one shard."""
 
     job: ScoringJob
     groups: Path

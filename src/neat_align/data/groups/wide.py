@@ -102,7 +102,7 @@ def json_text(value: Any) -> str:
 
 
 def group_of_wide(row: Mapping[str, Any]) -> Group:
-    """Return the group that `wide_row` was given."""
+    """Rebuild a group from a row of the table; the inverse of `wide_row`."""
     beside = json.loads(row.get("template") or "{}")  # tables of earlier versions have none
     extras = beside.get("extras") or [{} for _ in row["prompt"]]
     query = Query(
@@ -174,7 +174,7 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 
 def _template_text(query: Query) -> str | None:
-    """Write what a query gives the chat template besides text, as JSON; None if nothing."""
+    """Write the chat template's non-text input (tools, extras) as JSON; None if there is none."""
     beside = query.template_columns
     if any(m.extra for m in query.messages):
         beside["extras"] = [dict(m.extra) for m in query.messages]

@@ -68,11 +68,11 @@ class Tokens:
         return sum(i in self.special_ids for i in ids)
 
     def told(self, ids: Sequence[int], lead: str) -> tuple[str, str]:
-        """Split sampled ids into thoughts and answer, where a channel tells them apart.
+        """Split sampled ids into thoughts and answer, if special tokens separate the two.
 
         Args:
-            lead: what the template writes before an answer; with a special token in it
-                (`<|channel|>final<|message|>`) what stands before it is no answer.
+            lead: what the template writes before an answer. If it holds a special token
+                (`<|channel|>final<|message|>`), everything before it counts as thoughts.
         """
         mark, drawn = self.ids(lead), [int(i) for i in ids]
         if not self.count_special(mark):
