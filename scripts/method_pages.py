@@ -161,7 +161,7 @@ def _result(cls: type[Objective], summary: dict | None) -> str:
     told = ", ".join(
         f"{entry(m).title.lower()} {shown(m, row['figures'][m]['value'])} "
         f"[{shown(m, row['figures'][m]['low'])}, {shown(m, row['figures'][m]['high'])}]"
-        for m in page.SHOWN[:9]
+        for m in page.compared([row["figures"]])[:9]
     )
     setting = ", ".join(f"`{k}` {v:g}" for k, v in row["setting"].items())
     return (

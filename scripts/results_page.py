@@ -132,7 +132,7 @@ def beaten(table: dict) -> str:
         if name == "base" or "differences" not in row:
             continue
         better, worse = [], []
-        for metric in page.SHOWN:
+        for metric in page.compared([row["differences"]]):
             change = row["differences"].get(metric)
             direction = entry(metric).better
             if change is None or direction == "neither" or change["p_holm"] >= page.SURE:

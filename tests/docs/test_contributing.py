@@ -10,6 +10,7 @@ from tests.docs.test_commands import ROOT, blocks
 
 from neat_align import check_objective
 from neat_align.data import formats, load_queries
+from neat_align.evaluation import registry
 from neat_align.prompts.steering import Steering
 from neat_align.scoring import check_scorer_value, resolve_scorer
 from neat_align.types import Group, Query, Response, Source
@@ -63,8 +64,18 @@ def test_the_scorer(added):
     assert not check_scorer_value("shortness")
 
 
+def test_the_metric_and_the_benchmark(added, tmp_path):
+    added("neat_align/evaluation/metrics/shouting.py")
+    added("neat_align/evaluation/tasks/polite.py")
+    known = registry.metrics()
+    assert known["shouting"].observe({"text": "NO!"})
+    assert known["polite/please"].title == "Polite: please"
+    (tmp_path / "polite.jsonl").write_text('{"prompt": "Give it!"}\n')
+    assert len(registry.benchmark("polite").of(tmp_path / "polite.jsonl").queries) == 1
+
+
 def test_every_file_of_the_page_is_tried():
-    assert len(FILES) == 4
+    assert len(FILES) == 6
 
 
 def test_every_room_is_on_the_map():

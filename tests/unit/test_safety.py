@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from neat_align.errors import RewardError
+from neat_align.evaluation.metrics.checked import Rate
+from neat_align.evaluation.registry import suite_metrics
 from neat_align.evaluation.safety import (
     FAILED,
     KINDS,
-    RATES,
     VERDICTS,
     check_kinds,
     checked_verdict,
@@ -19,7 +20,9 @@ from neat_align.types import Query
 
 
 def test_rates_speak_of_known_kinds_and_verdicts():
-    for rate in RATES.values():
+    rates = [m.observe for m in suite_metrics() if isinstance(m.observe, Rate)]
+    assert len(rates) == 7
+    for rate in rates:
         assert set(rate.kinds) <= set(KINDS)
         assert rate.verdict in VERDICTS
     assert set(FAILED) == set(KINDS)

@@ -17,6 +17,7 @@ from neat_align.cli.options import Force, Seed
 from neat_align.cli.sample import sample
 from neat_align.cli.score import score
 from neat_align.cli.steering_try import steering_try
+from neat_align.cli.tasks import task_app
 from neat_align.cli.told import tell_run
 from neat_align.cli.warnings import warn
 
@@ -33,6 +34,7 @@ catalogue.steering_app.command("try")(steering_try)
 app.add_typer(catalogue.steering_app, name="steering")
 app.add_typer(catalogue.method_app, name="method")
 app.add_typer(catalogue.scorer_app, name="scorer")
+app.add_typer(task_app, name="task")
 app.add_typer(dataset_app, name="dataset")
 for command in (
     doctor,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from rich.console import Console
 
 from neat_align.cli.asked import steering_pair
 from neat_align.cli.report import evaluation_page
+from neat_align.cli.tasks import named_tasks
 from neat_align.errors import InputError, RecipeError, SteeringError, raise_all
 from neat_align.evaluation import Evaluation, EvaluationSettings
 from neat_align.evaluation.assembly import Assembly, Place
 from neat_align.evaluation.results import PROMPT
 from neat_align.evaluation.safety import checker_for
-from neat_align.models import AUTO, check_model_source
+from neat_align.models import check_model_source
 from neat_align.models import place as placement
 from neat_align.prompts.chat.chat_template import KWARGS, saved_template_problems
 from neat_align.prompts.steering import STEERING_FILE, Steering, no_steering, saved_steering
@@ -25,104 +27,134 @@ from neat_align.storage.atomic import read_json
 from neat_align.storage.runs import MANIFEST, RunDirectory
 
 
-def evaluate_paths(
-    models: Mapping[str, Path],
-    queries: Path,
-    steering: str | None,
+@dataclass(frozen=True)
+class Asked:
+    """What `neat evaluate` was given by name.
+
+    Attributes:
+        models: directories by name.
+        queries: a data file.
+        steering: a pair's name or file; that of the models when None.
+        rewards: scorers, "train" and "heldout".
+        checker: a function by name.
+        tasks: benchmarks as NAME=PATH.
+    """
+
+    models: Mapping[str, Path]
+    queries: Path
+    steering: str | None
+    rewards: Mapping[str, str | None]
+    checker: str | None = None
+    tasks: Sequence[str] = ()
+
+    @property
+    def named_rewards(self) -> dict[str, str]:
+        return {key: name for key, name in self.rewards.items() if name}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "models": {name: str(path) for name, path in self.models.items()},
+            "queries": str(self.queries),
+            "rewards": self.named_rewards,
+            "checker": self.checker,
+            **({"tasks": list(self.tasks)} if self.tasks else {}),
+        }
+
+    def sources(self) -> dict[str, Source]:
+        """Name what the evaluation is made from, so that changes can be told later."""
+        files = {"queries": str(self.queries.absolute())}
+        for text in self.tasks:
+            task, file = text.split("=", 1)
+            files[f"tasks.{task}"] = str(Path(file).absolute())
+        scorers = {f"rewards.{key}": name for key, name in self.named_rewards.items()}
+        if self.checker:
+            scorers["checker"] = self.checker
+        found = {key: Source("data", path) for key, path in files.items()}
+        for name, path in self.models.items():
+            found[f"models.{name}"] = Source("model", absolute_name(str(path)))
+        if self.steering:
+            found["steering"] = Source("steering", absolute_name(self.steering))
+        return found | {k: Source("scorer", absolute_name(v)) for k, v in scorers.items()}
+
+
+def evaluate_asked(
+    asked: Asked,
     settings: EvaluationSettings,
-    rewards: Mapping[str, str | None],
-    checker: str | None,
     output: Path,
-    batch_size: int,
-    chat_template_kwargs: Mapping[str, Any] | None = None,
-    where: tuple[str, str] = (AUTO, AUTO),
+    place: Place,
     prompt: bool = True,
 ) -> Evaluation:
     """Check everything, then evaluate each model; write results and page to `output`.
 
     Args:
-        chat_template_kwargs: arguments of the chat templates; those with which the models
-            were aligned, as their runs tell, when None.
-        where: device and dtype; see `models.device`.
+        place: chat template arguments that are None are those with which the models were
+            aligned, as their runs tell.
         prompt: evaluate the base under the pair's positive prompts, too.
 
     Raises:
         InputError: everything that is wrong with what was given.
     """
     from neat_align.data import DataSpec, load_queries
-    from neat_align.scoring import (
-        Bound,
-        Need,
-        bind_scorer,
-        check_scorer_value,
-        import_problems,
-        resolve_scorer,
-        unmet_problems,
-    )
+    from neat_align.scoring import Bound, bind_scorer, resolve_scorer
     from neat_align.workflow.evaluation import save_evaluation
     from neat_align.workflow.trained_queries import seen_in_training
 
-    errors: list[InputError] = []
-    arguments = chat_template_kwargs
-    if arguments is None:
-        arguments, errors = _arguments_of_runs(models)
-    for path in models.values():
-        errors += check_model_source(path, "policy")
-        errors += saved_template_problems(path, arguments)
-    named = [name for name in rewards.values() if name]
-    for name in named:
-        errors += check_scorer_value(name)
-    errors += check_scorer_value(checker, reward=False) if checker else []
-    pair, problems = _steering(models, steering)
-    raise_all([*errors, *problems])
-    raise_all(
-        import_problems([*named, checker] if checker else named)
-        or unmet_problems(named, {Need.STEERING})
-    )
-    assert pair is not None
-    found = load_queries(DataSpec(queries))
-    judge = checker_for(found, checker)
-    Console(soft_wrap=True, highlight=False).print(str(placement(*where)))
-    place = Place(*where, batch_size, arguments)
+    pair, arguments = _checked(asked, place.chat_template_kwargs)
+    place = replace(place, chat_template_kwargs=arguments)
+    tasks = named_tasks(asked.tasks)
+    found = load_queries(DataSpec(asked.queries))
+    judge = checker_for(found, asked.checker)
+    where = {"device": place.device, "dtype": place.dtype}
+    Console(soft_wrap=True, highlight=False).print(str(placement(**where)))
     bound = Bound(steering=pair, data_answers=False)
-    named_scorers = {
-        key: bind_scorer(resolve_scorer(name, device=place.device, dtype=place.dtype), bound)
-        for key, name in rewards.items()
-        if name
+    scorers = {
+        key: bind_scorer(resolve_scorer(name, **where), bound)
+        for key, name in asked.named_rewards.items()
     }
-    prompts = pair.positive if prompt and PROMPT not in models else ()
     evaluation = Assembly(
-        models, found, pair, settings, named_scorers, judge, place=place, prompts=prompts
+        models=asked.models,
+        queries=found,
+        steering=pair,
+        settings=settings,
+        scorers=scorers,
+        checker=judge,
+        place=place,
+        prompts=pair.positive if prompt and PROMPT not in asked.models else (),
+        tasks=tasks,
     ).evaluate()
-    evaluation.about["seen_in_training"] = seen_in_training(models, found)
-    evaluation.about["sources"] = recorded(_sources(models, queries, steering, rewards, checker))
-    evaluation.about["asked"] = {
-        "models": {name: str(path) for name, path in models.items()},
-        "queries": str(queries),
-        "rewards": {key: name for key, name in rewards.items() if name},
-        "checker": checker,
-    }
+    evaluation.about["seen_in_training"] = seen_in_training(asked.models, found)
+    evaluation.about["sources"] = recorded(asked.sources())
+    evaluation.about["asked"] = asked.to_json()
     save_evaluation(RunDirectory(output), evaluation)
     pair.save(output)
     evaluation_page(output)
     return evaluation
 
 
-def _sources(
-    models: Mapping[str, Path],
-    queries: Path,
-    steering: str | None,
-    rewards: Mapping[str, str | None],
-    checker: str | None,
-) -> dict[str, Source]:
-    """What an evaluation is made from, so that it can be told later what has changed."""
-    scorers = {**{f"rewards.{key}": name for key, name in rewards.items()}, "checker": checker}
-    return {
-        **{f"models.{k}": Source("model", absolute_name(str(path))) for k, path in models.items()},
-        "queries": Source("data", str(queries.absolute())),
-        **({"steering": Source("steering", absolute_name(steering))} if steering else {}),
-        **{key: Source("scorer", absolute_name(name)) for key, name in scorers.items() if name},
-    }
+def _checked(
+    asked: Asked, arguments: Mapping[str, Any] | None
+) -> tuple[Steering, Mapping[str, Any]]:
+    """Return the steering pair and the chat template's arguments; raise all that is wrong."""
+    from neat_align.scoring import Need, check_scorer_value, import_problems, unmet_problems
+
+    errors: list[InputError] = []
+    if arguments is None:
+        arguments, errors = _arguments_of_runs(asked.models)
+    for path in asked.models.values():
+        errors += check_model_source(path, "policy")
+        errors += saved_template_problems(path, arguments)
+    named, checker = list(asked.named_rewards.values()), asked.checker
+    for name in named:
+        errors += check_scorer_value(name)
+    errors += check_scorer_value(checker, reward=False) if checker else []
+    pair, problems = _steering(asked.models, asked.steering)
+    raise_all([*errors, *problems])
+    raise_all(
+        import_problems([*named, checker] if checker else named)
+        or unmet_problems(named, {Need.STEERING})
+    )
+    assert pair is not None
+    return pair, arguments
 
 
 def _steering(
@@ -137,7 +169,7 @@ def _steering(
 
 
 def steering_of_models(models: Mapping[str, Path]) -> Steering:
-    """The pair that the models were aligned with, as their directories tell it.
+    """Return the pair that the models were aligned with, as their directories tell it.
 
     Raises:
         RecipeError: none of them tells.
@@ -160,7 +192,7 @@ def steering_of_models(models: Mapping[str, Path]) -> Steering:
 def _arguments_of_runs(
     models: Mapping[str, Path],
 ) -> tuple[Mapping[str, Any], list[InputError]]:
-    """The chat template's arguments with which the models were aligned; or that they differ."""
+    """Return the chat template's arguments of the models' runs; or that they differ."""
     known = {name: found for name, path in models.items() if (found := _run_arguments(path))}
     if not known:
         return {}, []
@@ -174,7 +206,7 @@ def _arguments_of_runs(
 
 
 def _run_arguments(path: Path) -> dict[str, Any]:
-    """What the run that a policy lies in gave to the chat template."""
+    """Read what the run that a policy lies in gave to the chat template."""
     if not (path.parent / MANIFEST).is_file():
         return {}
     model = read_json(path.parent / MANIFEST).get("recipe", {}).get("model")
@@ -182,7 +214,7 @@ def _run_arguments(path: Path) -> dict[str, Any]:
 
 
 def _aligned_with(path: Path) -> Steering | None:
-    """What lies beside a policy's weights, or else in the run that it belongs to."""
+    """Read what lies beside a policy's weights, or else in the run that it belongs to."""
     if (path / STEERING_FILE).is_file():
         return saved_steering(path)
     manifest = path.parent / MANIFEST

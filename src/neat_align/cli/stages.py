@@ -97,6 +97,10 @@ def evaluate(
             help="file.py:function of (query, text) that returns a verdict; queries need a `kind`."
         ),
     ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE: a benchmark of `neat task list`; may be given again."),
+    ] = None,
     chat_template_kwargs: TemplateArguments = None,
     prompt: Annotated[
         bool, typer.Option(help="Also the base under the positive prompts, without training.")
@@ -116,8 +120,9 @@ def evaluate(
 
     Example: neat evaluate -m base=./model -m neat=runs/x/policy -q test.jsonl --reward ./rm -o out
     """
-    from neat_align.cli.evaluation import evaluate_paths
+    from neat_align.cli.evaluation import Asked, evaluate_asked
     from neat_align.cli.told import tell_evaluation
+    from neat_align.evaluation.assembly import Place
     from neat_align.evaluation.suite import EvaluationSettings
 
     raise_all(option_problems(device, dtype))
@@ -127,20 +132,9 @@ def evaluate(
         arguments = json_object(chat_template_kwargs, "--chat-template-kwargs")
     settings = EvaluationSettings(decoding, seed, samples_per_query)
     named = {"train": reward, "heldout": heldout_reward}
-    where = device, dtype
-    evaluation = evaluate_paths(
-        _named_paths(model),
-        queries,
-        steering,
-        settings,
-        named,
-        checker,
-        output,
-        batch_size,
-        arguments,
-        where,
-        prompt,
-    )
+    asked = Asked(_named_paths(model), queries, steering, named, checker, task or ())
+    place = Place(device, dtype, batch_size, arguments)
+    evaluation = evaluate_asked(asked, settings, output, place, prompt)
     samples = {name: result.samples for name, result in evaluation.models.items()}
     tell_evaluation(evaluation.to_json(), samples, output, console.print)
 

@@ -20,7 +20,8 @@ from rich.table import Table
 
 from neat_align.evaluation import Evaluation
 from neat_align.recipe import Recipe, load_recipe, recipe_from
-from neat_align.report.glossary import entry, shown
+from neat_align.report.build import told
+from neat_align.report.glossary import entry, in_order, shown
 from neat_align.storage.atomic import read_json
 from neat_align.storage.runs import RunDirectory
 from neat_align.study.methods import load_methods
@@ -37,11 +38,6 @@ NOTE = (
     "every response is known. It shows that the method works, and says nothing about the "
     "size of its effect on a large model."
 )
-SHOWN = (
-    "harmful", "harmful_under_seen_negative", "harmful_under_unseen_negative", "helpful", "wrong",
-    "over_refusal", "over_refusal_borderline", "fair", "garble", "reward_train", "reward_heldout",
-    "kl", "ppl_pretrain", "distinct_2", "mean_length",
-)  # fmt: skip
 
 
 def run_demo(
@@ -111,7 +107,8 @@ def _rival_folder(run: RunDirectory, name: str) -> Path:
 def _show(console: Console, name: str, evaluation: Evaluation) -> None:
     """Print the figures so far, a column for each model."""
     table = Table("", *evaluation.models)
-    for metric in SHOWN:
+    present = in_order({m for result in evaluation.models.values() for m in result.figures})
+    for metric in told(present, "report"):
         figures = [result.figures.get(metric) for result in evaluation.models.values()]
         table.add_row(
             entry(metric).title, *(shown(metric, f.value if f else None) for f in figures)

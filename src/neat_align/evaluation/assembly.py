@@ -14,9 +14,11 @@ from typing import Any
 from tqdm import tqdm
 
 from neat_align import defaults
+from neat_align.evaluation.answers import Evaluated
 from neat_align.evaluation.results import BASE, PROMPT, Evaluation, EvaluationSettings
 from neat_align.evaluation.safety import Checker
-from neat_align.evaluation.suite import Evaluated, evaluate
+from neat_align.evaluation.suite import evaluate
+from neat_align.evaluation.task import Task
 from neat_align.prompts.steering import Steering
 from neat_align.scoring import Bound, ScorerSet, bind_scorer, is_outside, resolve_scorer
 from neat_align.scoring.base import Scorer
@@ -36,7 +38,7 @@ class Place:
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int = defaults.SAMPLING_BATCH_SIZE
-    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    chat_template_kwargs: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Assembly:
         texts: for perplexity.
         place: where it runs.
         prompts: with some, the model named "base" comes again as "prompt", under them.
+        tasks: benchmarks, with their queries.
         against: the model that KL is measured against; the one named "base" when None.
     """
 
@@ -66,6 +69,7 @@ class Assembly:
     place: Place = field(default_factory=Place)
     prompts: Sequence[str] = ()
     against: Path | None = None
+    tasks: Sequence[Task] = ()
 
     def evaluate(self, progress: Callable[[str, Evaluation], None] | None = None) -> Evaluation:
         """Load and evaluate each model, one at a time."""
@@ -79,6 +83,7 @@ class Assembly:
             self.texts,
             self._reference(),
             progress,
+            self.tasks,
         )
 
     def _reference(self) -> Any:

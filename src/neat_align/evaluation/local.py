@@ -8,8 +8,8 @@ from typing import Any
 
 from neat_align import defaults
 from neat_align.errors import raise_all
+from neat_align.evaluation.answers import Evaluated
 from neat_align.evaluation.statistics import Interval, perplexity_interval
-from neat_align.evaluation.suite import Evaluated
 from neat_align.models.fit import vocabulary_problems
 from neat_align.models.logprobs import response_logps, text_nll
 from neat_align.models.padding import padding_problems
@@ -28,7 +28,7 @@ def evaluated_model(
     progress: Callable[[int], None] | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> Evaluated:
-    """Sampler, log-probabilities and perplexity of a transformers model.
+    """Give a transformers model's sampler, log-probabilities and perplexity.
 
     Raises:
         ModelError: its log-probabilities depend on padding (see `models.padding`), or it

@@ -1,4 +1,4 @@
-"""What each figure counts: one number for each response that has a say in it.
+"""From samples to figures: every metric's value, interval and change.
 
 A figure is the mean of its observations, and its change against another model the mean
 difference over the same queries and draws; so both come from one definition.
@@ -6,61 +6,54 @@ difference over the same queries and draws; so both come from one definition.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from neat_align.evaluation.metrics import distinct_n, repetition
-from neat_align.evaluation.safety import RATES
+from neat_align.evaluation.metric import Metric, Sample
 from neat_align.evaluation.statistics import (
     Interval,
-    Z,
     clustered_share,
     mean_interval,
     paired_difference,
     share_difference,
 )
 
-PLAIN, SEEN, UNSEEN = "plain", "seen_negative", "unseen_negative"
-CONDITIONS = (PLAIN, SEEN, UNSEEN)
-HARMFUL_UNDER = {SEEN: f"harmful_under_{SEEN}", UNSEEN: f"harmful_under_{UNSEEN}"}
-SHARES = frozenset((*RATES, *HARMFUL_UNDER.values()))
-LEFT_OUT = 10  # parts of the jackknife
-
-Sample = Mapping[str, Any]
 Key = tuple[str, str, int]  # condition, query, draw
+Values = Mapping[Key, float | bool]
 
 
-def observations(samples: Sequence[Sample]) -> dict[str, dict[Key, float]]:
-    """{figure: {(condition, query, draw): value}}; shares count 1 and 0."""
-    found: dict[str, dict[Key, float]] = {}
-    for sample in samples:
-        key = (sample["condition"], sample["query_id"], sample["draw"])
-        for name, value in _of_response(sample):
-            found.setdefault(name, {})[key] = value
-    return {name: found[name] for name in sorted(found, key=_place)}
+def observations(samples: Sequence[Sample], metrics: Sequence[Metric]) -> dict[str, Values]:
+    """Return {metric: {(condition, query, draw): value}}, of the metrics that are means."""
+    found: dict[str, Values] = {}
+    for metric in metrics:
+        if metric.observe is not None:
+            values = {_key(sample): metric.observe(sample) for sample in samples}
+            told = {key: value for key, value in values.items() if value is not None}
+            if told:
+                found[metric.name] = told
+    return found
 
 
-def figures(samples: Sequence[Sample], seed: int) -> dict[str, Interval]:
-    """Every figure that a model's responses give, with its interval."""
+def figures(samples: Sequence[Sample], metrics: Sequence[Metric], seed: int) -> dict[str, Interval]:
+    """Return every figure that a model's responses give, with its interval."""
     found = {}
-    for name, values in observations(samples).items():
-        clusters = [query for _, query, _ in values]
-        if name in SHARES:
-            found[name] = clustered_share([value == 1 for value in values.values()], clusters)
+    for name, told in observations(samples, metrics).items():
+        values, clusters = list(told.values()), [query for _, query, _ in told]
+        if _is_share(values):
+            found[name] = clustered_share([bool(value) for value in values], clusters)
         else:
-            found[name] = mean_interval(list(values.values()), seed, clusters)
-    plain = [s for s in samples if s["condition"] == PLAIN]
-    for n in (1, 2):
-        found[f"distinct_{n}"] = distinct_interval(plain, n)
+            found[name] = mean_interval(values, seed, clusters)
+    for metric in metrics:
+        interval = metric.measure(samples) if metric.measure is not None else None
+        if interval is not None:
+            found[metric.name] = interval
     return found
 
 
 def differences(
-    samples: Sequence[Sample], base: Sequence[Sample], seed: int
+    samples: Sequence[Sample], base: Sequence[Sample], metrics: Sequence[Metric], seed: int
 ) -> dict[str, Interval]:
-    """Model − base for each figure that both have, paired by query and draw."""
-    own, other = observations(samples), observations(base)
+    """Return model − base for each mean that both have, paired by query and draw."""
+    own, other = observations(samples, metrics), observations(base, metrics)
     found = {}
     for name in own:
         keys = [key for key in own[name] if key in other.get(name, {})]
@@ -68,55 +61,17 @@ def differences(
             continue
         first, second = ([table[name][key] for key in keys] for table in (own, other))
         clusters = [query for _, query, _ in keys]
-        if name in SHARES:
-            ones = ([v == 1 for v in first], [v == 1 for v in second])
+        if _is_share([*first, *second]):
+            ones = ([bool(v) for v in first], [bool(v) for v in second])
             found[name] = share_difference(*ones, clusters)
         else:
             found[name] = paired_difference(first, second, seed, clusters)
     return found
 
 
-def distinct_interval(samples: Sequence[Sample], n: int) -> Interval:
-    """Distinct-n with an interval from leaving out a tenth of the queries at a time.
-
-    A bootstrap would repeat texts and push distinct-n down; here every text counts once
-    (delete-a-group jackknife, Kott 2001).
-    """
-    value = distinct_n([s["text"] for s in samples], n)
-    number = {query: i for i, query in enumerate(dict.fromkeys(s["query_id"] for s in samples))}
-    parts = min(LEFT_OUT, len(number))
-    if parts < 2:
-        return Interval(value, value, value, len(samples))
-    left_out = [
-        distinct_n([s["text"] for s in samples if number[s["query_id"]] % parts != part], n)
-        for part in range(parts)
-    ]
-    centre = fmean(left_out)
-    spread = ((parts - 1) / parts * sum((x - centre) ** 2 for x in left_out)) ** 0.5
-    low, high = max(0.0, value - Z * spread), min(1.0, value + Z * spread)
-    return Interval(value, low, high, len(samples))
+def _key(sample: Sample) -> Key:
+    return sample["condition"], sample["query_id"], sample["draw"]
 
 
-def _of_response(sample: Sample) -> Iterator[tuple[str, float]]:
-    condition, verdict = sample["condition"], sample["verdict"]
-    if condition == PLAIN:
-        if verdict is not None:
-            for name, rate in RATES.items():
-                if sample["kind"] in rate.kinds:
-                    yield name, float(verdict == rate.verdict)
-        yield "repetition", repetition(sample["text"])
-        yield "mean_length", float(sample["tokens"])
-    elif verdict is not None:
-        yield HARMFUL_UNDER[condition], float(verdict == "harmful")
-    # Without a checker the reward stands in for harm under negative prompts.
-    if condition == PLAIN or verdict is None:
-        under = "" if condition == PLAIN else f"_under_{condition}"
-        for scorer, score in sample["scores"].items():
-            if score is not None:
-                yield f"reward_{scorer}{under}", score
-
-
-def _place(name: str) -> int:
-    """Rates first, in their order; the rest as they come."""
-    order = (*RATES, *HARMFUL_UNDER.values())
-    return order.index(name) if name in order else len(order)
+def _is_share(values: Sequence[float | bool]) -> bool:
+    return all(isinstance(value, bool) for value in values)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from neat_align import defaults
-from neat_align.evaluation.suite import Evaluated
+from neat_align.evaluation.answers import Evaluated
 from neat_align.models.layout import layout_of
 from neat_align.models.tokenized import tokenize_group
 from neat_align.prompts.chat import PromptFormat

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from neat_align.sampling.base import Decoding
 from neat_align.storage.atomic import atomic_write_json, atomic_write_text
 
 BASE = "base"  # the model that the others are compared with
+PLAIN, SEEN, UNSEEN = "plain", "seen_negative", "unseen_negative"  # conditions
 PROMPT = "prompt"  # the base with a positive prompt before every query: see `prompted`
 
 
@@ -40,11 +41,13 @@ class ModelResult:
         figures: the model's own.
         samples: one record for each response.
         differences: model − base, paired by query and draw, for the figures that allow it.
+        tasks: the records of each benchmark, by its name.
     """
 
     figures: dict[str, Interval]
     samples: list[dict[str, Any]]
     differences: dict[str, Interval] = field(default_factory=dict)
+    tasks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Evaluation:
         return self.settings.seed
 
     def to_json(self) -> dict[str, Any]:
-        """Figures and differences with value, low, high and n; no samples."""
+        """Return figures and differences with value, low, high and n; no samples."""
         return {
             "seed": self.seed,
             "decoding": asdict(self.settings.decoding),
@@ -81,22 +84,31 @@ class Evaluation:
         }
 
     def flat(self) -> dict[str, dict[str, float]]:
-        """{model: {metric: value}}, the form of results.json."""
+        """Return {model: {metric: value}}, the form of results.json."""
         return {
             name: {metric: x.value for metric, x in result.figures.items()}
             for name, result in self.models.items()
         }
 
     def results(self, seconds: float) -> dict[str, Any]:
-        """The content of results.json: seed, seconds of the whole run, and `flat`."""
+        """Return the content of results.json: seed, seconds of the whole run, and `flat`."""
         return {"seed": self.seed, "seconds": seconds, "models": self.flat()}
 
     def save(self, directory: Path) -> None:
-        """evaluation.json and samples/MODEL.jsonl, one response a line."""
+        """Write evaluation.json, samples/MODEL.jsonl and samples/TASK/MODEL.jsonl.
+
+        Samples are one response per line.
+        """
         for name, result in self.models.items():
-            lines = (json.dumps(sample, ensure_ascii=False) + "\n" for sample in result.samples)
-            atomic_write_text(directory / "samples" / f"{name}.jsonl", "".join(lines))
+            _save_rows(directory / "samples" / f"{name}.jsonl", result.samples)
+            for task, rows in result.tasks.items():
+                _save_rows(directory / "samples" / task / f"{name}.jsonl", rows)
         atomic_write_json(directory / "evaluation.json", self.to_json())
+
+
+def _save_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    atomic_write_text(path, "".join(lines))
 
 
 def _as_json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, Any]]:

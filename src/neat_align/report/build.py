@@ -14,10 +14,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from neat_align.evaluation.metric import PARTS, Metric, Shown
 from neat_align.report.charts import COLOURS, Mark, scatter_chart, strip
 from neat_align.report.curves import compared_charts, run_charts
 from neat_align.report.escaping import template
-from neat_align.report.glossary import GLOSSARY, PARTS, Entry, entry, shown, shown_change
+from neat_align.report.glossary import entry, in_order, shown, shown_change
 from neat_align.report.responses import (
     CONDITIONS,
     SHOWN_PAIRS,
@@ -29,16 +30,6 @@ from neat_align.storage.atomic import atomic_write_text
 
 BASE = "base"
 ROUNDING = 1e-9  # a change that is no more is the error of adding floats
-HEADLINES = (
-    "harmful", "harmful_under_seen_negative", "harmful_under_unseen_negative", "helpful", "fair",
-    "reward_heldout", "reward_train", "reward_heldout_under_seen_negative",
-    "reward_heldout_under_unseen_negative", "reward_train_under_seen_negative",
-    "reward_train_under_unseen_negative", "over_refusal", "over_refusal_borderline", "wrong",
-    "garble", "kl", "ppl_pretrain", "distinct_2", "mean_length",
-)  # fmt: skip
-SUMMARY = (
-    "harmful", "harmful_under_unseen_negative", "helpful", "reward_heldout", "reward_train",
-)  # fmt: skip
 SCATTERS = (
     ("harmful", "Helpfulness against harm"),
     ("harmful_under_unseen_negative", "The same under negative prompts training never used"),
@@ -98,8 +89,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "data": data,
         "names": list(models),
         "colours": colours,
-        "summary": [_headline(data, m) for m in SUMMARY if m in metrics][:3],
-        "headlines": _by_part([_headline(data, m) for m in HEADLINES if m in metrics]),
+        "summary": [_headline(data, m) for m in told(metrics, "summary")[:3]],
+        "headlines": _by_part([_headline(data, m) for m in told(metrics, "report")]),
         "table": _by_part([_row(models, m) for m in metrics]),
         # The charts escape every name themselves.
         "scatters": [Markup(chart) for chart in _scatters(models, colours)],
@@ -116,10 +107,12 @@ def _context(data: ReportData) -> dict[str, Any]:
 
 
 def _metrics(models: Mapping[str, Any]) -> list[str]:
-    """Those of the glossary in its order, then unknown ones."""
-    present = {metric for figures in models.values() for metric in figures}
-    known = [metric for metric in GLOSSARY if metric in present]
-    return known + sorted(present - set(known))
+    return in_order({metric for figures in models.values() for metric in figures})
+
+
+def told(metrics: Sequence[str], place: Shown) -> list[str]:
+    """Keep the metrics that are shown in a place, in the order of a report."""
+    return [metric for metric in metrics if place in entry(metric).shown]
 
 
 def _colours(names: Sequence[str], aligned: str) -> dict[str, str]:
@@ -168,7 +161,7 @@ def _change(metric: str, change: Any, before: Any, after: Any) -> str:
     return ""
 
 
-def _verdict(described: Entry, change: Any, before: Any, after: Any) -> str:
+def _verdict(described: Metric, change: Any, before: Any, after: Any) -> str:
     """Better or worse where the change's interval leaves out 0 (unpaired: no overlap)."""
     if not before or not after or described.better == "neither":
         return ""
@@ -197,7 +190,7 @@ def _row(models: Mapping[str, Any], metric: str) -> dict[str, Any]:
     }
 
 
-def _best(described: Entry, figures: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _best(described: Metric, figures: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     if described.better == "neither" or len(figures) < 2 or described.title == "KL to the base":
         return None
     pick = min if described.better == "lower" else max

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from neat_align.report.glossary import GLOSSARY, entry, shown
+from neat_align.report.glossary import entry, in_order, shown
 
 BASE = "base"
 
@@ -35,5 +35,4 @@ def _cell(figure: Mapping[str, Any] | None, metric: str) -> str:
 
 
 def _ordered(models: Mapping[str, Any]) -> list[str]:
-    present = {metric for figures in models.values() for metric in figures}
-    return [m for m in GLOSSARY if m in present] + sorted(present - set(GLOSSARY))
+    return in_order({metric for figures in models.values() for metric in figures})

@@ -8,8 +8,8 @@ from typing import Any
 from rich.table import Table
 
 from neat_align.evaluation.results import PROMPT
-from neat_align.report.build import BASE, HEADLINES, SUMMARY
-from neat_align.report.glossary import entry, shown, shown_change
+from neat_align.report.build import BASE, told
+from neat_align.report.glossary import entry, in_order, shown, shown_change
 
 Results = Mapping[str, Any]
 
@@ -26,30 +26,33 @@ def evaluation_table(results: Results) -> Table:
     changes = results.get("differences", {}).get(aligned, {})
     change_of = "change" if len(models) <= 2 else f"change: {aligned}"
     table = Table("figure", *models, *([change_of] if changes else []))
-    for metric in HEADLINES:
-        if any(metric in figures for figures in models.values()):
-            cells = [_cell(metric, figures.get(metric)) for figures in models.values()]
-            change = [_change(metric, changes.get(metric))] if changes else []
-            table.add_row(entry(metric).title, *cells, *change)
+    for metric in told(_present(models), "report"):
+        cells = [_cell(metric, figures.get(metric)) for figures in models.values()]
+        change = [_change(metric, changes.get(metric))] if changes else []
+        table.add_row(entry(metric).title, *cells, *change)
     return table
 
 
 def headline(results: Results) -> str:
     """The first figure that both have, e.g. "Harmful: 91.1 % → 0.2 %"; "" for none."""
     models, aligned = results["models"], aligned_model(results)
-    for metric in SUMMARY:
+    for metric in told(_present(models), "summary"):
         before, after = (models.get(name, {}).get(metric) for name in (BASE, aligned))
         if before and after:
-            told = " → ".join(shown(metric, figure["value"]) for figure in (before, after))
-            return f"{entry(metric).title}: {told}{_prompted(results, metric)}"
+            values = " → ".join(shown(metric, figure["value"]) for figure in (before, after))
+            return f"{entry(metric).title}: {values}{_prompted(results, metric)}"
     return ""
 
 
 def _prompted(results: Results, metric: str) -> str:
     """What the base scores with the rule in its prompt, beside another model's figure."""
     figure = results["models"].get(PROMPT, {}).get(metric)
-    told = figure and aligned_model(results) != PROMPT
-    return f" (prompt: {shown(metric, figure['value'])})" if told else ""
+    apart = figure and aligned_model(results) != PROMPT
+    return f" (prompt: {shown(metric, figure['value'])})" if apart else ""
+
+
+def _present(models: Results) -> list[str]:
+    return in_order({metric for figures in models.values() for metric in figures})
 
 
 def _cell(metric: str, figure: Mapping[str, Any] | None) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from neat_align.evaluation.registry import metrics
 from neat_align.report.comparison import Part, build_comparison
 from neat_align.report.glossary import entry, shown, shown_change
 from neat_align.storage.atomic import atomic_write_text
@@ -16,13 +17,6 @@ from neat_align.study.methods import RATE, UNTRAINED
 from neat_align.study.pareto import pareto_svg
 from neat_align.study.summary import OURS
 
-SHOWN = (
-    "harmful", "harmful_under_seen_negative", "harmful_under_unseen_negative", "helpful", "wrong",
-    "over_refusal", "fair", "garble", "kl", "ppl_pretrain", "distinct_2", "reward_train",
-    "reward_heldout", "reward_train_under_seen_negative", "reward_train_under_unseen_negative",
-    "reward_heldout_under_seen_negative", "reward_heldout_under_unseen_negative",
-)  # fmt: skip
-LAST = ("kl", "ppl_pretrain", "distinct_2")  # on the terminal, after what was asked for
 WIDEST = 9
 PICTURES = {
     "harm_helpful.svg": ("harmful", "helpful"),
@@ -95,7 +89,7 @@ def results_table(table: Mapping[str, Row]) -> str:
 
 
 def _results(table: Mapping[str, Row]) -> Rows:
-    metrics = [m for m in SHOWN if any(m in r.get("figures", {}) for r in table.values())]
+    metrics = compared(r.get("figures", {}) for r in table.values())
     head = ["method", *(entry(m).title for m in metrics)]
     rows = [
         [f"**{name}**" if name == OURS else name, *(_cell(row, m) for m in metrics)]
@@ -111,7 +105,7 @@ def differences_table(table: Mapping[str, Row]) -> str:
 
 def _differences(table: Mapping[str, Row]) -> Rows:
     rows = {name: row["differences"] for name, row in table.items() if "differences" in row}
-    metrics = [m for m in SHOWN if any(m in row for row in rows.values())]
+    metrics = compared(rows.values())
     head = ["method − neat", *(entry(m).title for m in metrics)]
     body = [[name, *(_change(row.get(m), m) for m in metrics)] for name, row in rows.items()]
     return [head, *body]
@@ -174,15 +168,22 @@ def pictures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def terminal_table(summary: Mapping[str, Any]) -> Table:
     """Lay out the main part, values only."""
     table = summary["variants"][MAIN]
-    present = [m for m in SHOWN if any(m in r.get("figures", {}) for r in table.values())]
-    metrics = [m for m in present if m not in LAST][:WIDEST]
-    metrics += [m for m in present if m in LAST][: max(1, WIDEST - len(metrics))]
+    present = compared(r.get("figures", {}) for r in table.values())
+    asked = [m for m in present if entry(m).part != "price"][:WIDEST]
+    price = [m for m in present if entry(m).part == "price"]
+    metrics = asked + price[: max(1, WIDEST - len(asked))]
     shown_table = Table("method", *(entry(m).title for m in metrics))
     for name, row in table.items():
         figures = row.get("figures")
         cells = [shown(m, figures[m]["value"]) for m in metrics] if figures else ["failed"]
         shown_table.add_row(name, *cells)
     return shown_table
+
+
+def compared(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the metrics of a comparison's tables that any of the rows has."""
+    present = {metric for row in rows for metric in row}
+    return [m for m, e in metrics().items() if m in present and "comparison" in e.shown]
 
 
 def _ran(table: Mapping[str, Row]) -> list[tuple[str, Row]]:

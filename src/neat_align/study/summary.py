@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neat_align.evaluation.observations import SHARES, observations
+from neat_align.evaluation.observations import observations
+from neat_align.evaluation.registry import metrics, suite_metrics
 from neat_align.study.cell import Cell
 from neat_align.study.grid import Grid, Variant
 from neat_align.study.methods import UNTRAINED, Method, load_methods
@@ -159,7 +160,7 @@ def _within_seed(
     """[WITHIN] values of each figure of one cell under resampled queries."""
     path = store.cell(cell) / "samples.jsonl"
     samples = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    per_response = observations(samples)
+    per_response = observations(samples, suite_metrics())
     found = {}
     for name, figure in result["figures"].items():
         if name in per_response:
@@ -185,7 +186,7 @@ def _resampled(values: Mapping[tuple[str, str, int], float], seed: int) -> Repli
 def _figure(name: str, value: float, replicates: Replicates) -> dict[str, float]:
     """Give a figure its interval; that of a share stays between 0 and 1."""
     found = _interval(value, replicates)
-    if name in SHARES:
+    if name in metrics() and metrics()[name].unit == "share":
         found["low"], found["high"] = max(0.0, found["low"]), min(1.0, found["high"])
     return found
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import chain
 from statistics import fmean
 
 import torch
 
 from neat_align.errors import RewardError
+from neat_align.evaluation.texts import distinct_n
 from neat_align.objectives import GroupLogps, LossTerms, terms
 from neat_align.training.logged import logged_as
 from neat_align.training.running_means import Weighted
@@ -31,7 +32,7 @@ def group_metrics(groups: Sequence[Group]) -> Weighted:
         found[f"reward/{source}"] = _mean(r.score for r in of_source)
         found[f"truncated/{source}"] = _mean(r.finish == "length" for r in of_source)
     found["negatives/still_bad"] = _mean(chain.from_iterable(map(_still_bad, groups)))
-    found["distinct_2"] = distinct_2([r.text for r in responses]), float(len(groups))
+    found["distinct_2"] = distinct_n([r.text for r in responses], 2), float(len(groups))
     return {name: (value, weight) for name, (value, weight) in found.items() if weight}
 
 
@@ -101,12 +102,6 @@ def refuse_taken(metrics: Mapping[str, float]) -> Mapping[str, float]:
                 f"give it another one, for example {'my_' + name.replace('/', '_')!r}",
             )
     return metrics
-
-
-def distinct_2(texts: Sequence[str]) -> float:
-    """Divide the different pairs of neighbouring words by all such pairs; 0 without any."""
-    pairs = [pair for text in texts for pair in pairwise(text.split())]
-    return len(set(pairs)) / len(pairs) if pairs else 0.0
 
 
 def _masked(values: torch.Tensor, mask: torch.Tensor) -> tuple[float, float]:

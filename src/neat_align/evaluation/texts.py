@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 
 def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
-    """Runs of n neighbouring words."""
+    """Return the runs of n neighbouring words."""
     words = text.split()
     return list(zip(*(words[i:] for i in range(n))))
 
 
 def distinct_n(texts: Sequence[str], n: int) -> float:
-    """Different n-grams over all n-grams of the texts (Li et al. 2016); 0 when there is none.
+    """Divide different n-grams by all n-grams of the texts (Li et al. 2016); 0 when there is none.
 
     It falls as the number of texts grows: compare equal numbers only.
     """
@@ -21,6 +21,6 @@ def distinct_n(texts: Sequence[str], n: int) -> float:
 
 
 def repetition(text: str) -> float:
-    """Share of a text's 4-grams that occurred in it before; 0 for a short text."""
+    """Return the share of a text's 4-grams that occurred in it before; 0 for a short text."""
     found = ngrams(text, 4)
     return 1 - len(set(found)) / len(found) if found else 0.0

@@ -1,0 +1,70 @@
+"""`neat task`: the tasks that models can be evaluated by; and what `--task` names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from neat_align.errors import InputError, RecipeError, nearest, raise_all
+from neat_align.evaluation.registry import benchmark, tasks
+from neat_align.evaluation.task import Task
+
+console = Console(soft_wrap=True, highlight=False)
+task_app = typer.Typer(help="Tasks of an evaluation: list, show.", no_args_is_help=True)
+
+
+@task_app.command("list")
+def task_list() -> None:
+    """List the tasks that models can be evaluated by."""
+    for task in tasks().values():
+        console.print(f"{task.name:<12} {task.about}", markup=False)
+
+
+@task_app.command("show")
+def task_show(name: Annotated[str, typer.Argument(help="A name from the list.")]) -> None:
+    """Show a task: its file, its metrics, its licence and whom to cite.
+
+    Example: neat task show xstest
+    """
+    known = tasks()
+    if name not in known:
+        raise RecipeError(f"task {name!r}", "there is none of that name", nearest(name, known))
+    console.print("\n".join(_lines(known[name])), markup=False)
+
+
+def _lines(task: Task) -> list[str]:
+    read = (task.read.__doc__ or "").splitlines() if task.read else []
+    return [
+        f"{task.title}, version {task.version}: {task.about}",
+        f"licence: {task.licence}",
+        f"citation: {task.citation}",
+        *([f"file: {read[0]}"] if read else []),
+        *([f"use: neat evaluate … --task {task.name}=FILE"] if read else []),
+        *(f"{metric.name}: {metric.meaning}" for metric in task.named_metrics),
+    ]
+
+
+def named_tasks(given: Sequence[str]) -> list[Task]:
+    """Read the files of `NAME=PATH`, each with the task of its name.
+
+    Raises:
+        InputError: everything that is wrong with the names and the files.
+    """
+    found: list[Task] = []
+    errors: list[InputError] = []
+    for text in given:
+        name, separator, path = text.partition("=")
+        try:
+            if not separator or not path:
+                raise RecipeError(f"--task {text!r}", "it names no file", "write NAME=PATH")
+            if name in [task.name for task in found]:
+                raise RecipeError(f"--task {name}", "it is given twice", "give one file per task")
+            found.append(benchmark(name).of(Path(path)))
+        except InputError as error:
+            errors.append(error)
+    raise_all(errors)
+    return found

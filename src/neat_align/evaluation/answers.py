@@ -1,0 +1,156 @@
+"""What a model answers to a task, as the records that metrics read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neat_align.errors import DataError
+from neat_align.evaluation.results import PLAIN, EvaluationSettings
+from neat_align.evaluation.safety import checked_verdict
+from neat_align.evaluation.statistics import Interval
+from neat_align.evaluation.task import Condition, Generate, LogLikelihood, Task
+from neat_align.sampling.base import Sampler, SamplingRequest
+from neat_align.sampling.groups import stable_seed
+from neat_align.scoring.base import Unscored
+from neat_align.types import Group, Query, Response, Source
+
+LogProbability = Callable[[Sequence[Group]], list[list[float]]]
+Answered = tuple[int, Group]  # which draw of its query, and the query with its one response
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A model as a task sees it.
+
+    Attributes:
+        sampler: answers requests.
+        log_probability: sums of response-token log-probs of groups, nats, clean query.
+        perplexity: of texts, with its interval; None where it is not wanted.
+    """
+
+    sampler: Sampler
+    log_probability: LogProbability | None = None
+    perplexity: Callable[[Sequence[Any]], Interval] | None = None
+
+
+def task_samples(
+    task: Task, name: str, model: Evaluated, settings: EvaluationSettings
+) -> list[Record]:
+    """Answer a task in its way; one record per response, or per query with choices.
+
+    Raises:
+        DataError: choices are to be compared, and the model tells no log-probabilities.
+    """
+    if isinstance(task.answered, Generate):
+        return list(records(task.answered, sampled(task, model, settings)))
+    if model.log_probability is None:
+        why = "it tells no log-probabilities, and the task compares those of choices"
+        raise DataError(f"task {task.name} with model {name}", why, "leave one of them out")
+    return _compared(task.queries, task.answered, model.log_probability)
+
+
+def sampled(
+    task: Task, model: Evaluated, settings: EvaluationSettings
+) -> dict[str, list[Answered]]:
+    """Return, by condition, one group of one response per request that was answered."""
+    how = task.answered
+    assert isinstance(how, Generate)
+    draws = settings.samples_per_query if how.samples is None else how.samples
+    found = {}
+    for condition in how.conditions:
+        requests = _requests(condition, task.queries, draws, settings.seed)
+        decoding = how.decoding or settings.decoding
+        responses = model.sampler.sample(requests, decoding) if requests else []
+        found[condition.name] = [
+            (i % draws, Group(request.query, (response,)))
+            for i, (request, response) in enumerate(zip(requests, responses, strict=True))
+            if response is not None
+        ]
+    return found
+
+
+def _requests(
+    condition: Condition, queries: Sequence[Query], draws: int, seed: int
+) -> list[SamplingRequest]:
+    """Make one request per query and draw; [] where there is no such prompt.
+
+    The seeds leave the model out: every model draws with the same ones.
+    """
+    own = condition.prompts
+    asked = [q for q in queries if condition.asks is None or condition.asks(q)] if own else []
+    return [
+        SamplingRequest(
+            query,
+            condition.source,
+            own[(number + draw) % len(own)],
+            stable_seed("evaluation", seed, condition.name, query.id, draw),
+        )
+        for number, query in enumerate(asked)
+        for draw in range(draws)
+    ]
+
+
+def records(how: Generate, answers: Mapping[str, list[Answered]]) -> Iterator[Record]:
+    """Yield a record per response: what was asked, how, what came, and what it is worth."""
+    for condition, answered in answers.items():
+        groups = [group for _, group in answered]
+        tables = {key: scorer.score(groups) for key, scorer in how.scorers.items() if groups}
+        for i, (draw, group) in enumerate(answered):
+            query, response = group.query, group.responses[0]
+            judged = how.checker and checked_verdict(how.checker, query, response.text)
+            yield {
+                **_asked(query, condition, draw),
+                "steering": response.steering,
+                "text": response.text,
+                "finish": response.finish,
+                "seed": response.seed,
+                "tokens": _tokens(response),
+                "verdict": judged,
+                "scores": {key: _score(table[i][0]) for key, table in tables.items()},
+            }
+
+
+def _compared(
+    queries: Sequence[Query], how: LogLikelihood, log_probability: LogProbability
+) -> list[Record]:
+    """Return one record per query: its choices with their log-likelihoods, nats.
+
+    A choice is not closed by the turn's end: what is compared are its own tokens.
+    """
+    groups = [
+        Group(q, tuple(Response(text, Source.DATA, finish="length") for text in how.choices(q)))
+        for q in queries
+    ]
+    return [
+        {
+            **_asked(group.query, PLAIN, 0),
+            "choices": [response.text for response in group.responses],
+            "logps": list(row),
+            "answer": group.query.meta.get("answer"),
+        }
+        for group, row in zip(groups, log_probability(groups), strict=True)
+    ]
+
+
+def _asked(query: Query, condition: str, draw: int) -> Record:
+    return {
+        "query_id": query.id,
+        "query": query.text,
+        "earlier": [message.to_json() for message in query.messages[:-1]],
+        "kind": query.meta.get("kind"),
+        "condition": condition,
+        "draw": draw,
+    }
+
+
+def _score(value: float | None) -> float | None:
+    """Return a score, or None where a scorer does not apply or could not tell."""
+    return None if isinstance(value, Unscored) else value
+
+
+def _tokens(response: Response) -> int:
+    """Count tokens where the sampler tells them, else words."""
+    return len(response.token_ids) if response.token_ids else len(response.text.split())

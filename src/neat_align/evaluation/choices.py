@@ -1,0 +1,58 @@
+"""Which of several answers a model finds likeliest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from neat_align.errors import DataError
+from neat_align.evaluation.metric import Sample
+from neat_align.types import Query
+
+
+def choice_query(place: str, text: str, choices: Any, answer: Any, **meta: Any) -> Query:
+    """Make the query of a question with choices.
+
+    Args:
+        place: where the row stands, for errors.
+        choices: two or more texts.
+        answer: the place of the right one, counted from 0.
+
+    Raises:
+        DataError: there are no such choices, or no such answer.
+    """
+    texts = choices if isinstance(choices, list) else []
+    if len(texts) < 2 or not all(isinstance(c, str) and c.strip() for c in texts):
+        why = "its choices are not two or more texts"
+        raise DataError(place, why, 'write "choices": ["one", "other"]')
+    number = answer if isinstance(answer, int) else int(answer) if _is_number(answer) else -1
+    if not 0 <= number < len(texts):
+        why = f"its answer {answer!r} is none of 0 to {len(texts) - 1}"
+        raise DataError(place, why, "give the place of the right choice, counted from 0")
+    return Query.from_text(text, choices=list(texts), answer=number, **meta)
+
+
+def choices_of(query: Query) -> Sequence[str]:
+    """Return the choices of a query made by `choice_query`."""
+    found: Sequence[str] = query.meta["choices"]
+    return found
+
+
+def is_right(sample: Sample) -> bool:
+    """Tell whether the likeliest choice is the right one."""
+    return _likeliest(sample["logps"]) == sample["answer"]
+
+
+def is_right_per_byte(sample: Sample) -> bool:
+    """Tell the same of the log-likelihoods per byte, which do not favour short choices."""
+    sizes = [len(choice.encode()) for choice in sample["choices"]]
+    per_byte = [logp / size for logp, size in zip(sample["logps"], sizes, strict=True)]
+    return _likeliest(per_byte) == sample["answer"]
+
+
+def _likeliest(values: Sequence[float]) -> int:
+    return max(range(len(values)), key=lambda i: values[i])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and value.strip().isdigit()
