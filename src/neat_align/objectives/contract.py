@@ -36,7 +36,7 @@ def check_objective(objective: Objective) -> None:
 
 
 def example_batch(seed: int, groups: int = 3, responses: int = 4, tokens: int = 5) -> GroupLogps:
-    """A random batch of ragged groups, float64, with reference and tokens."""
+    """Make a random batch of ragged groups, float64, with reference and tokens."""
     generator = torch.Generator().manual_seed(seed)
     shape = (groups, responses)
     length = torch.randint(1, tokens + 1, shape, generator=generator)
@@ -60,7 +60,7 @@ def example_batch(seed: int, groups: int = 3, responses: int = 4, tokens: int = 
 
 
 def loss_and_gradients(objective: Objective, batch: GroupLogps) -> tuple[Tensor, Tensor, Tensor]:
-    """The total, d total / d policy and d total / d tokens, the two held apart."""
+    """Return the total, d total / d policy and d total / d tokens, the two held apart."""
     policy = batch.policy.detach().clone().requires_grad_()
     assert batch.tokens is not None
     tokens = batch.tokens.detach().clone().requires_grad_()

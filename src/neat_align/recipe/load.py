@@ -29,7 +29,7 @@ SHORT_FOR = {"objective": "name", "steering": "name", "world": "part"}
 
 
 def recipe_names() -> list[str]:
-    """The built-in recipes."""
+    """List the built-in recipes."""
     folder = files("neat_align").joinpath("recipes")
     return sorted(
         f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
@@ -37,7 +37,7 @@ def recipe_names() -> list[str]:
 
 
 def recipe_text(name: str) -> str:
-    """The YAML of a built-in recipe.
+    """Read the YAML of a built-in recipe.
 
     Raises:
         RecipeError: there is none of that name.
@@ -52,7 +52,7 @@ def recipe_text(name: str) -> str:
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe, with `section.key=value` overrides applied.
+    """Load a recipe, and apply `section.key=value` overrides.
 
     Its paths begin at its folder, those of overrides where one stands.
 
@@ -74,7 +74,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 
 
 def recipe_from(content: Mapping[str, Any], problems: Sequence[InputError] = ()) -> Recipe:
-    """A recipe from a mapping; every problem of every section is reported at once.
+    """Make a recipe from a mapping; report every problem of every section at once.
 
     Args:
         problems: others that are known already.
@@ -106,7 +106,7 @@ def recipe_from(content: Mapping[str, Any], problems: Sequence[InputError] = ())
 def _with_whole_paths(
     content: Mapping[str, Any], base: Path
 ) -> tuple[dict[str, Any], list[InputError]]:
-    """The content with paths that begin at `base` made whole, those in variants too."""
+    """Make the paths that begin at `base` whole, those in variants too."""
     paths = Paths(base)
     whole = whole_paths(content, paths)
     variants = (whole.get("compare") or {}) if isinstance(whole.get("compare"), dict) else {}
@@ -228,7 +228,7 @@ def _explained(problem: Any) -> InputError:
 
 
 def _plainly(problem: Any) -> str:
-    """What is wrong, without the words of the library that found it."""
+    """Say what is wrong, without the words of the library that found it."""
     if problem["type"] == "missing":
         return "it is needed"
     if problem["type"] in NO_SECTION:
@@ -238,7 +238,7 @@ def _plainly(problem: Any) -> str:
 
 
 def _fields_at(place: Sequence[Any]) -> list[str]:
-    """The keys known at a place of the recipe."""
+    """List the keys known at a place of the recipe."""
     section: type[BaseModel] = Recipe
     for part in place:
         if part in section.model_fields:

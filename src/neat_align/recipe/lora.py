@@ -44,7 +44,7 @@ def lora_problems(value: Any, keeps_dropout: bool = False) -> Iterator[InputErro
 
 
 def _wanted(key: str, given: Any) -> str:
-    """What a value should be where it is not; "" where it is."""
+    """Say what a value should be; "" if it is that already."""
     if key == "r":
         return "" if _number(given, 1) and float(given) == int(float(given)) else "1 or more"
     if key == "alpha":

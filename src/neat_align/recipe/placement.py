@@ -16,7 +16,7 @@ FLAGS = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 def placement_problems(recipe: Recipe) -> list[InputError]:
-    """What is wrong with `model.device`, `model.dtype`, and the Trainer's settings for them."""
+    """Find what is wrong with `model.device`, `model.dtype` and the Trainer's flags for them."""
     device = recipe.model.device
     problems = device_name_problems(device) or list(_device(recipe))
     return problems or device_problems(recipe.device) or list(_precision(recipe))
@@ -53,7 +53,7 @@ def _precision(recipe: Recipe) -> Iterator[InputError]:
 
 
 def _lacking(recipe: Recipe, dtype: str, given: str) -> Iterator[InputError]:
-    """A precision that the recipe's device does not train in."""
+    """Find a precision that the recipe's device does not train in."""
     if dtype == "bfloat16" and (recipe.device == "cpu" or not given.startswith("train")):
         return
     import torch

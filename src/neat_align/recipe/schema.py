@@ -417,7 +417,7 @@ class Recipe(Section):
         return Steering.from_value(steering_texts(self.steering))
 
     def with_pair(self, pair: Steering) -> Recipe:
-        """The recipe with the texts of a pair in place of what named them."""
+        """Put the texts of a pair in place of its name or file."""
         held_back = {"positive": pair.held_back_positive, "negative": pair.held_back_negative}
         texts = {
             "name": pair.name,
@@ -444,7 +444,7 @@ class Recipe(Section):
 
 
 def steering_texts(value: str | dict[str, Any]) -> str | dict[str, Any]:
-    """A recipe's `steering` without what only says how it is tried."""
+    """Leave out of a recipe's `steering` what only says how it is tried."""
     if isinstance(value, str):
         return value
     return {key: own for key, own in value.items() if key != TRIED}
