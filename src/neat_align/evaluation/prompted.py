@@ -34,7 +34,7 @@ class PromptedSampler:
         self.sampler, self.prompts, self.name = sampler, tuple(prompts), name
 
     def prompt_of(self, query: Query) -> str:
-        """The prompt of a query, by its content."""
+        """Choose the prompt of a query, by its content."""
         return self.prompts[stable_seed("system prompt", query.id) % len(self.prompts)]
 
     def sample(
@@ -61,7 +61,7 @@ def prompted_model(
     progress: Callable[[int], None] | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> Evaluated:
-    """A transformers model under positive prompts, as the evaluation sees it.
+    """Make a transformers model under positive prompts into one that can be evaluated.
 
     Args:
         prompts: one or more.

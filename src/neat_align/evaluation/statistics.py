@@ -36,7 +36,7 @@ class Interval:
 
 
 def share_interval(count: int, n: int, effective_n: float | None = None) -> Interval:
-    """A share with its Wilson score interval (Wilson 1927).
+    """Compute a share with its Wilson score interval (Wilson 1927).
 
     Args:
         count: observations that have the property.
@@ -57,7 +57,7 @@ def share_interval(count: int, n: int, effective_n: float | None = None) -> Inte
 
 
 def clustered_share(outcomes: Sequence[bool], clusters: Sequence[Hashable]) -> Interval:
-    """A share of observations that come in clusters: Wilson's interval at the effective n.
+    """Compute a share of clustered observations: Wilson's interval at the effective n.
 
     The effective n is that of a simple sample with the same variance, between the number
     of clusters and the number of observations; with nothing to estimate it from (0 or all),
@@ -96,7 +96,7 @@ def share_difference(
 def mean_interval(
     values: Numbers, seed: int = 0, clusters: Sequence[Hashable] | None = None
 ) -> Interval:
-    """A mean with its bootstrap percentile interval, resampling whole clusters.
+    """Compute a mean with its bootstrap percentile interval, resampling whole clusters.
 
     One observation tells nothing of its spread: the interval is then the value itself.
 

@@ -64,7 +64,7 @@ class ReportData:
     notes: Sequence[str] = ()
 
     def figure(self, model: str, metric: str) -> Mapping[str, Any] | None:
-        """A figure, or None where it is missing."""
+        """Return a figure, or None if it is missing."""
         return self.results["models"].get(model, {}).get(metric)
 
     def change(self, metric: str) -> Mapping[str, Any] | None:
@@ -116,7 +116,7 @@ def told(metrics: Sequence[str], place: Shown) -> list[str]:
 
 
 def _colours(names: Sequence[str], aligned: str) -> dict[str, str]:
-    """The base is grey and the aligned model is the first colour, wherever they appear."""
+    """Assign colours: grey to the base, the first one to the aligned model, on all charts."""
     others = [name for name in names if name not in (BASE, aligned)]
     return {
         BASE: "base",
@@ -150,7 +150,7 @@ def _headline(data: ReportData, metric: str) -> dict[str, Any]:
 
 
 def _change(metric: str, change: Any, before: Any, after: Any) -> str:
-    """The paired change with its interval; else the relative change; else nothing."""
+    """Write the paired change with its interval; else the relative change; else nothing."""
     if change:
         unit = " points" if entry(metric).unit == "share" else ""
         low, high = (shown_change(metric, change[end]) for end in ("low", "high"))
@@ -202,7 +202,7 @@ def _overlap(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
 
 
 def _cell(metric: str, figure: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A figure as text; a missing one is "–", never 0."""
+    """Write a figure as text; a missing one is "–", never 0."""
     if figure is None:
         return {"value": "–", "interval": "", "n": ""}
     low, high = shown(metric, figure["low"]), shown(metric, figure["high"])

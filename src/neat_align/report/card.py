@@ -11,7 +11,7 @@ BASE = "base"
 
 
 def figure_lines(results: Mapping[str, Any], aligned: str) -> list[str]:
-    """A Markdown table of all figures of a model and, where it was evaluated, of its base."""
+    """Write a Markdown table of a model's figures, and of its base's if that was evaluated."""
     models = results["models"]
     names = [name for name in (BASE, aligned) if name in models]
     metrics = [m for m in _ordered(models) if m in models[aligned]]

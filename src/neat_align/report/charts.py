@@ -105,7 +105,7 @@ def scatter_chart(
 
 
 def strip(rows: Sequence[tuple[str, Mark]], share: bool, label: str) -> str:
-    """A bar for each figure (shares) or a dot (numbers) with its interval, on one scale.
+    """Draw a bar (shares) or a dot (numbers) per figure with its interval, on one scale.
 
     Args:
         rows: colour class and figure.

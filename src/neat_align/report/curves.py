@@ -86,7 +86,7 @@ COMPARED = (
 
 
 def run_charts(rows: Rows) -> list[str]:
-    """The charts of one run, those without a value left out."""
+    """Draw the charts of one run, without those that have no value."""
     found = []
     for curve in CURVES:
         series = {name.rpartition("/")[2]: _points(rows, name) for name in _names(rows, curve)}
@@ -112,7 +112,7 @@ def compared_charts(metrics: Mapping[str, Rows], colours: Mapping[str, str]) -> 
 
 
 def _names(rows: Rows, curve: Curve) -> Iterator[str]:
-    """The curve's names that occur, in the order of its colours, then of their first row."""
+    """List the names that occur, in the order of the colours, then of their first row."""
     seen = list(dict.fromkeys(name for row in rows for name in row))
     order = list(curve.colours or ())
     for key in curve.keys:

@@ -8,7 +8,7 @@ from neat_align.report.responses import shortened, visible
 
 
 def template(name: str) -> jinja2.Template:
-    """A template in which every text is escaped and may be made visible."""
+    """Load a template that escapes every text and can make invisible characters visible."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("neat_align.report", "."),
         autoescape=True,

@@ -105,7 +105,7 @@ def visible(text: object) -> str:
 
 
 def shortened(text: object) -> str:
-    """The beginning of a long text, and how much more there is."""
+    """Cut a long text to its beginning, and say how much more there is."""
     whole = str(text)
     if len(whole) <= SHOWN_CHARACTERS:
         return whole
@@ -118,7 +118,7 @@ def _visible(c: str) -> str:
 
 
 def _scorer(found: Sequence[Pair]) -> str:
-    """The held-out scorer where it scored anything, else the training scorer, else ""."""
+    """Choose the held-out scorer if it scored anything, else the training scorer, else ""."""
     for scorer in ("heldout", "train"):
         if any(p.aligned.get("scores", {}).get(scorer) is not None for p in found):
             return scorer

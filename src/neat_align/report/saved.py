@@ -27,7 +27,7 @@ def saved_data(
     notes: Sequence[str] = (),
     versions: Mapping[str, str] | None = None,
 ) -> ReportData:
-    """What DIR/evaluation.json, DIR/samples and the files of metrics hold.
+    """Read DIR/evaluation.json, DIR/samples and the files of metrics.
 
     Args:
         steering: `Steering.to_json()`.
@@ -54,7 +54,7 @@ def saved_data(
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL file; none where it is missing."""
+    """Read the rows of a JSONL file; none if it is missing."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

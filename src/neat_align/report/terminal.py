@@ -15,13 +15,13 @@ Results = Mapping[str, Any]
 
 
 def aligned_model(results: Results) -> str:
-    """The model that a page is about: the first that is not the base, in any dress."""
+    """Choose the model that a page is about: the first but the base, prompted or not."""
     names = sorted(results["models"], key=lambda name: (name == BASE, name == PROMPT))
     return names[0] if names else ""
 
 
 def evaluation_table(results: Results) -> Table:
-    """A row per figure and a column per model, with 95 % intervals and the paired change."""
+    """Write one row per figure and one column per model, with 95 % intervals and the change."""
     models, aligned = results["models"], aligned_model(results)
     changes = results.get("differences", {}).get(aligned, {})
     change_of = "change" if len(models) <= 2 else f"change: {aligned}"
@@ -34,7 +34,7 @@ def evaluation_table(results: Results) -> Table:
 
 
 def headline(results: Results) -> str:
-    """The first figure that both have, e.g. "Harmful: 91.1 % → 0.2 %"; "" for none."""
+    """Write the first figure that both have, e.g. "Harmful: 91.1 % → 0.2 %"; "" for none."""
     models, aligned = results["models"], aligned_model(results)
     for metric in told(_present(models), "summary"):
         before, after = (models.get(name, {}).get(metric) for name in (BASE, aligned))
@@ -45,7 +45,7 @@ def headline(results: Results) -> str:
 
 
 def _prompted(results: Results, metric: str) -> str:
-    """What the base scores with the rule in its prompt, beside another model's figure."""
+    """Write what the base scores with the rule in its prompt, beside another's figure."""
     figure = results["models"].get(PROMPT, {}).get(metric)
     apart = figure and aligned_model(results) != PROMPT
     return f" (prompt: {shown(metric, figure['value'])})" if apart else ""
