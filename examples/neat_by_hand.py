@@ -22,16 +22,26 @@ from typing import Any
 
 import torch
 
-from neat_align import NEAT, Group, GroupLogps, Query, Source, Steering
-from neat_align.models import load_causal_lm, load_tokenizer
-from neat_align.models.layout import layout_of
-from neat_align.models.layout.base import token_logps
-from neat_align.models.tokenized import tokenize_group
-from neat_align.prompts.chat import PromptFormat
-from neat_align.sampling.base import Decoding
-from neat_align.sampling.groups import GroupPlan, sample_groups
-from neat_align.sampling.local import TransformersSampler
-from neat_align.scoring import RewardFunction, ScorerSet
+from neat_align import (
+    NEAT,
+    Decoding,
+    Group,
+    GroupLogps,
+    GroupPlan,
+    PromptFormat,
+    Query,
+    RewardFunction,
+    ScorerSet,
+    Source,
+    Steering,
+    TransformersSampler,
+    layout_of,
+    load_causal_lm,
+    load_tokenizer,
+    sample_groups,
+    token_logps,
+    tokenize_group,
+)
 
 # What the model is to stop doing, in plain words. Each side is only ever shown while sampling.
 STEERING = Steering(
@@ -39,15 +49,8 @@ STEERING = Steering(
     positive=("Answer in plain words.",),
     negative=("Answer with symbols and numbers only.",),
 )
-QUERIES = [
-    Query.from_text(text)
-    for text in (
-        "How do I clean a lamp?",
-        "What is a kettle?",
-        "Who mends shoes?",
-        "Why is it dark?",
-    )
-]
+TEXTS = ("How do I clean a lamp?", "What is a kettle?", "Who mends shoes?", "Why is it dark?")
+QUERIES = [Query.from_text(text) for text in TEXTS]
 # K = 4: two responses under the positive prompt, one under the negative one, one without any.
 PLAN = GroupPlan(positive=2, negative=1, plain=1)
 DECODING = Decoding(max_new_tokens=24, temperature=1.0)

@@ -26,11 +26,12 @@ def page() -> str:
         *((theirs, ours, "both names work") for theirs, ours in names.ACCEPTED_ARGUMENTS.items()),
         *((theirs, "", advice) for theirs, advice in names.REFUSED_ARGUMENTS.items()),
     ]
+    refused = names.UNREAD_SETTINGS | names.REFUSED_SETTINGS
     settings = [
         *((theirs, theirs, note) for theirs, note in names.SAME_SETTINGS.items()),
         *((theirs, ours, "both names work") for theirs, ours in names.ACCEPTED_SETTINGS.items()),
         (names.NUM_GENERATIONS, ", ".join(names.PLAN), ONE_GROUP),
-        *((theirs, "", advice) for theirs, advice in names.REFUSED_SETTINGS.items()),
+        *((theirs, "", advice) for theirs, advice in refused.items()),
     ]
     return (
         HEAD.read_text(encoding="utf-8")

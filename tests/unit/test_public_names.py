@@ -51,3 +51,13 @@ def test_importing_and_listing_loads_nothing():
     code += "print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_training_by_hand_needs_public_names_alone():
+    page = Path(__file__).parents[2] / "examples" / "neat_by_hand.py"
+    top = [
+        n for n in ast.parse(page.read_text(encoding="utf-8")).body if isinstance(n, ast.ImportFrom)
+    ]
+    ours = [n for n in top if str(n.module).startswith("neat_align")]
+    assert [n.module for n in ours] == ["neat_align"]
+    assert {alias.name for n in ours for alias in n.names} <= {*neat_align.__all__}

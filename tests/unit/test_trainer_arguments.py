@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import datasets
 import pandas
@@ -15,6 +16,7 @@ from transformers import AutoModel, TrainerCallback, TrainingArguments
 from neat_align.data import DataSpec, load_queries, save_groups
 from neat_align.errors import DataError, InputError, SeveralErrors
 from neat_align.objectives import DPO, NEAT
+from neat_align.training.arguments import Arguments
 from neat_align.training.config import NEATConfig
 from neat_align.training.records import Records
 from neat_align.training.trainer import NEATTrainer
@@ -145,14 +147,29 @@ def test_what_cannot_be_is_told_in_three_parts(make, given, words):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "belongs"), [(NEAT(), "objective"), (DPO, "objective"), (NEATConfig, "args")], ids=str
+    ("wrong", "belongs"),
+    [
+        (NEAT(), "objective"),
+        (DPO, "objective"),
+        (NEATConfig, "args"),
+        ({"max_steps": 1}, "args"),
+        ("a model", "reference_model"),
+    ],
+    ids=str,
 )
-def test_the_order_is_told_where_another_was_meant(model_dir, tmp_path, wrong, belongs):
+def test_the_order_is_told_where_another_was_meant(model_dir, tmp_path, tokenizer, wrong, belongs):
     wrong = config(tmp_path) if wrong is NEATConfig else wrong
+    wrong = make_llama(tokenizer) if wrong == "a model" else wrong
     with pytest.raises(InputError) as caught:
         NEATTrainer(model_dir, wrong, [{"prompt": "a"}], train_dataset=TEXTS)
     assert f"give it as {belongs}=" in str(caught.value)
     assert "NEATTrainer(model, reward_funcs, args, train_dataset" in str(caught.value)
+
+
+def test_every_argument_has_a_type_that_says_something():
+    hints = get_type_hints(NEATTrainer.__init__)
+    assert [n for n, hint in hints.items() if hint is Any] == ["unknown"]
+    assert {n: hints[n] for n in get_type_hints(Arguments)} == get_type_hints(Arguments)
 
 
 def test_settings_of_the_trainers_own_class_are_refused(make, tmp_path):

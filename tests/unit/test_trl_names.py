@@ -15,6 +15,7 @@ from neat_align.training import trl_names as names
 from neat_align.training.arguments import ARGUMENTS
 from neat_align.training.config import NEATConfig
 from neat_align.training.trainer import NEATTrainer
+from neat_align.training.trainer_fields import REFUSED
 
 # TRL and what it imports warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -62,7 +63,8 @@ def test_arguments_stand_where_grpo_has_them():
 
 
 def test_the_tables_name_what_there_is():
-    assert {*names.SAME_SETTINGS} <= OURS
+    assert {*names.SAME_SETTINGS} <= OURS - {*REFUSED}
+    assert {*names.UNREAD_SETTINGS} <= {*REFUSED}
     assert {*names.SAME_ARGUMENTS} <= {*ARGUMENTS}
     assert {*names.ACCEPTED_ARGUMENTS.values()} <= {*ARGUMENTS}
     assert not {*names.REFUSED_SETTINGS} & OURS

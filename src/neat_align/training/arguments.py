@@ -82,25 +82,36 @@ class Arguments:
         return replace(self, **ours), [*problems, *unknown_arguments(found)]
 
     def misplaced(self) -> Iterator[InputError]:
-        """Tell of settings, an objective or a steering pair where rewards or data belong."""
+        """Tell of what stands where another argument belongs, as in the order of other trainers."""
         for name in ("reward_funcs", "train_dataset", "eval_dataset"):
-            belongs = _belongs(getattr(self, name))
+            value = getattr(self, name)
+            belongs = _belongs(value) or (_not_a_reward(value) if name == "reward_funcs" else None)
             if belongs:
-                given = f"{name}: something of type {type(getattr(self, name)).__name__}"
-                fix = f"give it as {belongs}=…; the order is {ORDER}"
-                yield RecipeError(given, f"it belongs to {belongs}", fix)
+                given = f"{name}: something of type {type(value).__name__}"
+                why = f"it is meant as {belongs[0]}: {belongs[1]}"
+                fix = f"give it as {belongs[0]}=…; the order is {ORDER}"
+                yield RecipeError(given, why, fix)
 
 
-def _belongs(given: object) -> str | None:
-    """Name the argument that something of another kind was meant as; None where none is known."""
+def _belongs(given: object) -> tuple[str, str] | None:
+    """Name the argument that a setting, an objective or a steering pair belongs to, and why."""
     kind = given if isinstance(given, type) else type(given)
-    for meant, name in (
-        (TrainingArguments, "args"),
-        (Objective, "objective"),
-        (Steering, "steering"),
+    for meant, name, what in (
+        (TrainingArguments, "args", "it holds settings"),
+        (Objective, "objective", "it is an objective"),
+        (Steering, "steering", "it is a steering pair"),
     ):
         if issubclass(kind, meant):
-            return name
+            return name, what
+    return None
+
+
+def _not_a_reward(given: object) -> tuple[str, str] | None:
+    """Name the argument that a mapping or a language model belongs to, and why."""
+    if isinstance(given, Mapping):
+        return "args", "it holds settings"
+    if isinstance(given, PreTrainedModel | PeftModel) and given.get_output_embeddings() is not None:
+        return "reference_model", "it is a language model and no sequence classifier"
     return None
 
 

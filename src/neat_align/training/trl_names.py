@@ -77,8 +77,6 @@ SAME_SETTINGS = {
     "bf16": "off by default; trained weights stay in float32",
     "lr_scheduler_kwargs": "",
     "torch_empty_cache_steps": "",
-    "use_liger_kernel": "refused: not verified with groups in one row",
-    "remove_unused_columns": "further columns always reach reward functions",
     "model_init_kwargs": "dtype, attn_implementation, revision",
     "disable_dropout": "the default is True, as DPO's",
     "temperature": "",
@@ -89,6 +87,12 @@ SAME_SETTINGS = {
     "log_completions": "to output_dir/completions, as Parquet",
 }
 """Settings of TRL's configs that are ours under the same name → what is more to know."""
+
+UNREAD_SETTINGS = {
+    "use_liger_kernel": "leave it out: not verified with groups in one row",
+    "remove_unused_columns": "leave it out: further columns always reach reward functions",
+}
+"""Fields of transformers' that nothing would read here → what to do instead."""
 
 ACCEPTED_SETTINGS = {
     "max_completion_length": "max_new_tokens",
