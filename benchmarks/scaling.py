@@ -91,8 +91,8 @@ def data_path(size: int) -> dict[str, float]:
     from neat_align.sampling.scripted import ScriptedSampler
     from neat_align.scoring import RewardFunction, ScorerSet
     from neat_align.study.memory import PeakMemory
-    from neat_align.training.measuring import tokenize_for_training
-    from neat_align.training.online import ScoredGroupMaker
+    from neat_align.training.entries import tokenize_for_training
+    from neat_align.training.group_maker import ScoredGroupMaker
     from neat_align.training.records import Records
 
     disable_progress_bars()

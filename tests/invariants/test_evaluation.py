@@ -19,6 +19,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 
 from neat_align.errors import DataError, InputError, TrainingError
 from neat_align.objectives import DPO, KTO, NEAT, RRHF
+from neat_align.training.group_source import Stored
 from neat_align.training.measured import logged_name, trainer_name
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Query
@@ -313,7 +314,7 @@ def test_stored_groups_train_and_queries_evaluate(tmp_path, tokenizer, steering,
     groups = stored_groups(tokenizer, queries, steering)
     trainer = trainer_of(tmp_path, tokenizer, steering, groups, eval_dataset=held_out, **STEPS)
     trainer.train()
-    assert not trainer.online
+    assert isinstance(trainer.source, Stored)
     assert "eval/reward/negative" in evaluations(tmp_path)[-1]
 
 

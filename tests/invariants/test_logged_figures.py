@@ -27,12 +27,12 @@ def test_every_group_of_one_query_is_trained_on(tmp_path, tokenizer, steering):
         tmp_path, tokenizer, steering, groups, max_steps=2,
         negative_context=0.0,
     )  # fmt: skip
-    tokenize = trainer._tokenize
-    trainer._tokenize = lambda batch: seen.extend(found := tokenize(batch)) or found
+    entries, tokenize = trainer.source.entries, trainer.source.entries.tokenized
+    entries.tokenized = lambda batch, step: seen.extend(found := tokenize(batch, step)) or found
     trainer.train()
     answers = {tuple(ids) for entry in seen for ids in entry.response_ids}
     assert len(answers) == 4
-    assert len(trainer._stored) == 2
+    assert len(trainer.source.entries.known) == 2
     references = [tuple(entry.reference) for entry in seen]
     assert len(set(references)) == 2  # each has a reference of its own
 
@@ -40,9 +40,10 @@ def test_every_group_of_one_query_is_trained_on(tmp_path, tokenizer, steering):
 def test_groups_of_one_query_draw_their_contexts_apart(tmp_path, tokenizer, steering):
     groups = [scored("how do I polish the lamp?", "cloth", "x" * i) for i in range(1, 13)]
     trainer = trainer_of(tmp_path, tokenizer, steering, groups, negative_context=0.5, max_steps=1)
-    entries = [len(trainer._tokenize([group])) for group in groups]
+    entries_of = trainer.source.entries.tokenized
+    entries = [len(entries_of([group], 0)) for group in groups]
     assert set(entries) == {1, 2}
-    assert entries == [len(trainer._tokenize([group])) for group in groups]
+    assert entries == [len(entries_of([group], 0)) for group in groups]
 
 
 @pytest.mark.parametrize("objective", [NEAT(), DPO(), RRHF(), ORPO()], ids=lambda o: o.name)
@@ -94,7 +95,7 @@ def test_margins_mean_one_thing_whatever_the_objective(
         tmp_path, tokenizer, steering, groups, objective, max_steps=1, negative_context=0.0,
         per_device_train_batch_size=6,
     )  # fmt: skip
-    entries = trainer._tokenize(groups)
+    entries = trainer.source.entries.tokenized(groups, 0)
     margins = []
     for entry in entries:  # move the reference by known amounts
         entry.reference[:] = [r - i for i, r in enumerate(entry.reference)]

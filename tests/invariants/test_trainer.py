@@ -354,7 +354,7 @@ def test_negatives_come_from_the_frozen_base_where_asked(tmp_path, tokenizer, st
     groups = trainer.maker.make(queries, seed=0)
     for group in groups:
         for response in group.responses:
-            expected = "base" if response.source == Source.NEGATIVE else "policy"
+            expected = "reference" if response.source == Source.NEGATIVE else "policy"
             assert response.sampler == expected
     mixed = trainer_of(tmp_path, tokenizer, steering, queries, reference_negative_fraction=0.5)
     names = {
@@ -363,7 +363,7 @@ def test_negatives_come_from_the_frozen_base_where_asked(tmp_path, tokenizer, st
         for r in g.responses
         if r.source == Source.NEGATIVE
     }
-    assert names == {"base", "policy"}
+    assert names == {"reference", "policy"}
 
 
 def test_a_data_set_of_rows_is_taken_as_queries(tmp_path, tokenizer, steering):
@@ -398,15 +398,15 @@ def test_negative_context_averages_the_loss_with_and_without_the_prompt(
 
     clean, _ = loss(steering, 0.0)
     both, trainer = loss(steering, 1.0)
-    entries = trainer._entries(groups, 0)
+    entries = trainer.source.entries.of(groups, 0)
     assert [e.weight for e in entries] == [0.5, 0.5]
-    (batch,) = trainer._micro_batch(entries, torch.tensor(1.0), None).passes
+    (batch,) = trainer._micro_batch(entries, None).passes
     untrained = make_llama(tokenizer)
     with pytest.raises(ValueError, match="prepare_for_packing"):
-        trainer._logps(untrained, batch)
+        batch.logps(untrained, untrained)
     prepare_for_packing(untrained)
     with torch.no_grad():
-        terms = RRHF()(trainer._logps(untrained, batch))
+        terms = RRHF()(batch.logps(untrained, untrained))
     assert both == pytest.approx(terms.per_group.mean().item(), abs=1e-3)
     assert clean == pytest.approx(terms.per_group[0].item(), abs=1e-3)  # the shorter context
 

@@ -249,7 +249,7 @@ def test_a_second_training_samples_anew(make):
     trainer.maker.policy.sample = lambda r, d: drawn.append(len(r)) or sample(r, d)
     trainer.train()
     assert drawn == [3 * 2 * 4]
-    assert [len(batch) for batch in trainer._pending] == [2]
+    assert [len(batch) for batch in trainer.source.pending] == [2]
 
 
 def test_what_the_trainer_has_and_this_one_cannot_do(make, queries):

@@ -76,7 +76,7 @@ def test_an_adapter_by_its_fields(make):
     trainer = make(peft_config={"r": 3, "lora_alpha": 6})
     assert isinstance(trainer.model, PeftModel)
     assert trainer.model.peft_config["default"].r == 3
-    assert make(peft_config=LoraConfig(r=2, target_modules="all-linear")).online
+    assert make(peft_config=LoraConfig(r=2, target_modules="all-linear")).source
 
 
 class Seen(TrainerCallback):

@@ -19,7 +19,7 @@ from neat_align.sampling.base import Decoding
 from neat_align.sampling.server import ServerSampler
 from neat_align.scoring import resolve_scorer
 from neat_align.scoring.named.judge import ServerJudge
-from neat_align.training.unanswered import dealt
+from neat_align.training.group_source import dealt
 from neat_align.types import Query
 
 BAD = [{"message": {"content": None}, "finish_reason": "content_filter"}]
@@ -150,7 +150,7 @@ def test_an_engines_refused_answer_stops_no_training(
     settings = {"engine": "adapter-server", "engine_url": server.url, "peft_config": lora()}
     settings |= {"temperature": 0.0, "max_steps": 3, "refresh_every": 3}
     trainer = trainer_of(tmp_path, tokenizer, steering, queries, **settings)
-    trainer.engine.engine.client.first_pause = 0.001
+    trainer.maker.engine.engine.client.first_pause = 0.001
     trainer.train()
     assert trainer.state.global_step == 3
     assert any(row.get("sampling/unanswered") for row in rows(tmp_path))

@@ -21,14 +21,19 @@ class CompletionsLog:
 
     One file `completions/completions_STEP.parquet`: a row per response, with a column per
     scorer and per `log_extra`. A column whose name is taken is called "extra/NAME".
+
+    Args:
+        wanted: whether anything is kept and written at all.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory / "completions"
+    def __init__(self, directory: Path, wanted: bool) -> None:
+        self.directory, self.wanted = directory / "completions", wanted
         self.rows: list[dict[str, Any]] = []
 
     def add(self, groups: Sequence[Group], extras: Mapping[str, Sequence[Any]]) -> None:
         """Keep scored groups; `extras` hold one value per response, in their order."""
+        if not self.wanted:
+            return
         pairs = [(group, response) for group in groups for response in group.responses]
         for index, (group, response) in enumerate(pairs):
             row = _row(group, response)
@@ -37,6 +42,8 @@ class CompletionsLog:
 
     def write(self, step: int, processes: int, is_main: bool) -> None:
         """Write what was kept on all ranks. With several processes, all must call it."""
+        if not self.wanted:
+            return
         rows, self.rows = self.rows, []
         rows = gather_object(rows) if processes > 1 else rows
         if rows and is_main:

@@ -21,31 +21,40 @@ from torch.utils.data import DataLoader, Subset
 from transformers.trainer_utils import EvalLoopOutput, has_length
 
 from neat_align.errors import DataError, OutputError, RecipeError, TrainingError, nearest
+from neat_align.models.layout import Layout, layout_of
+from neat_align.models.tokenized import TokenizedGroup
+from neat_align.objectives import Objective
+from neat_align.prompts.chat import PromptFormat
 from neat_align.sampling.groups import stable_seed
 from neat_align.training.batches import loss_terms, training_passes
+from neat_align.training.checkpoints import SealedCheckpoints
+from neat_align.training.group_maker import ScoredGroupMaker, trainable
+from neat_align.training.group_source import GroupSource
 from neat_align.training.measured import PREFIX, logged_name
-from neat_align.training.measuring import MeasuringTrainer
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
-from neat_align.training.online import trainable
 from neat_align.training.records import Records, evaluation_sets
+from neat_align.training.refresh import METRIC as UNANSWERED
 from neat_align.training.run_signal import ScoreSignal
 from neat_align.training.running_means import RunningMeans
 from neat_align.training.sharding import whole_weights
 from neat_align.training.signal import signal_of
 from neat_align.training.stopwatch import Stopwatch
-from neat_align.training.unanswered import METRIC as UNANSWERED
 from neat_align.training.usable import group_spread, run_spread
 from neat_align.types import Group
 
 MEASURED = ("signal/usable", "negatives/below_plain")
 
 
-class EvaluatingTrainer(MeasuringTrainer):
+class EvaluatingTrainer(SealedCheckpoints):
     """A Trainer that evaluates on groups; `NEATTrainer` tells it how to make and measure them."""
 
-    maker: Any
-    engine: Any
+    args: Any
+    objective: Objective
+    prompt_format: PromptFormat
+    source: GroupSource
+    maker: ScoredGroupMaker | None
     signal: ScoreSignal
+    stopwatch: Stopwatch
 
     def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Measure the policy on held-out queries or groups.
@@ -127,14 +136,11 @@ class EvaluatingTrainer(MeasuringTrainer):
         """Sample and score this rank's share, and measure the loss; means over all ranks."""
         records = dataloader.dataset.dataset  # type: ignore[attr-defined]
         sampled = isinstance(records, Records) and records.are_queries
-        if sampled and self.maker is None:
-            why = "sampling and scoring them needs steering and rewards"
-            fix = "give the trainer steering, reward_funcs and eval_dataset, or give groups"
-            raise TrainingError("held-out queries", why, fix)
+        maker = self._held_out_maker() if sampled else None
         model = self.accelerator.unwrap_model(self.model)
         figures = RunningMeans()
         with _undisturbed(model, self.optimizer), whole_weights(model):
-            groups = self._held_out_groups(dataloader, sampled, figures)
+            groups = self._held_out_groups(dataloader, maker, figures)
             of_all = self._of_all_ranks(groups)
             spread = self.signal.spread or run_spread(group_spread(g.scores) for g in of_all)
             self._measure(groups, spread, figures)
@@ -146,13 +152,12 @@ class EvaluatingTrainer(MeasuringTrainer):
         return EvalLoopOutput(None, None, named, len(records))
 
     def _held_out_groups(
-        self, dataloader: DataLoader, sampled: bool, figures: RunningMeans
+        self, dataloader: DataLoader, maker: ScoredGroupMaker | None, figures: RunningMeans
     ) -> list[Group]:
-        """The groups of this rank's share, sampled in batches where they are queries."""
+        """Return the groups of this rank's share, sampled in batches where they are queries."""
         self.callback_handler.eval_dataloader = dataloader
-        maker = dataclasses.replace(self.maker, stopwatch=Stopwatch()) if sampled else None
-        if sampled and self.engine is not None:
-            self._renew_engine(dataloader)
+        if maker is not None and maker.engine is not None:
+            maker.renew(next(iter(dataloader), []))
         found: list[Group] = []
         seed = stable_seed(self.args.seed, "evaluation")
         for batch in dataloader:
@@ -169,15 +174,21 @@ class EvaluatingTrainer(MeasuringTrainer):
                 )
         return found
 
-    def _renew_engine(self, dataloader: DataLoader) -> None:
-        """Give the engine the policy's weights before it draws."""
-        if not self.is_in_train:
+    def _held_out_maker(self) -> ScoredGroupMaker:
+        """Return a maker of groups whose seconds and responses are not those of training.
+
+        Raises:
+            TrainingError: there is none, or its engine does not run.
+        """
+        if self.maker is None:
+            why = "sampling and scoring them needs steering and rewards"
+            fix = "give the trainer steering, reward_funcs and eval_dataset, or give groups"
+            raise TrainingError("held-out queries", why, fix)
+        if self.maker.engine is not None and not self.is_in_train:
             why = "the engine that draws for the policy runs while it trains"
             fix = "set eval_strategy, or make a trainer without an engine"
             raise TrainingError("evaluate() outside train() with an engine", why, fix)
-        queries: list[Any] = next(iter(dataloader), [])
-        if queries:
-            self.engine.renew(queries, self.steering.negative)
+        return dataclasses.replace(self.maker, stopwatch=Stopwatch())
 
     def _measure(self, groups: Sequence[Group], spread: float, figures: RunningMeans) -> None:
         """Loss and log-probs of this rank's groups; all ranks call it together."""
@@ -185,18 +196,30 @@ class EvaluatingTrainer(MeasuringTrainer):
         responses = sum(len(g.responses) for g in groups)
         empty = responses - sum(len(g.responses) for g in answered)
         figures.add({"empty": empty / responses} if responses else {}, responses)
-        entries = self._referenced(self._entries(answered, -1))
-        device = self.accelerator.device
-        kl = self._mismatched_kl(entries, device) if self.objective.needs_kl else None
+        entries = self.source.entries.referenced(self.source.entries.of(answered, -1))
+        model, kl = self.accelerator.unwrap_model(self.model), self._kl(entries)
         for part in training_passes(self._layout, entries, torch.tensor(spread), kl):
-            part = part.to(device)
+            part = part.to(self.accelerator.device)
             with self.accelerator.autocast():
-                logps = self._logps(self.accelerator.unwrap_model(self.model), part)
+                logps = part.logps(model, model, self.objective.needs_tokens)
             terms, weight = loss_terms(self.objective, logps), part.weight
             loss = (terms.per_group * weight).sum() / weight.sum()
             figures.add({"loss": float(loss)}, float(weight.sum()))
             figures.add_weighted(loss_metrics(terms, weight, 1.0))
             figures.add_weighted(logp_metrics(logps, part.clean))
+
+    def _kl(self, entries: Sequence[TokenizedGroup]) -> torch.Tensor | None:
+        """Estimate one KL for all entries, where the objective asks; all ranks call it together."""
+        if not self.objective.needs_kl:
+            return None
+        model = self.accelerator.unwrap_model(self.model)
+        return self.source.entries.mismatched_kl(entries, model, self.accelerator)
+
+    @property
+    def _layout(self) -> Layout:
+        """The layout of the policy's passes."""
+        model, args = self.accelerator.unwrap_model(self.model), self.args
+        return layout_of(model, self.prompt_format.pad_id, args.max_tokens_per_pass, args.packed)
 
     def _of_all_ranks(self, groups: list[Group]) -> list[Group]:
         return gather_object(groups) if self.accelerator.num_processes > 1 else groups

@@ -1,4 +1,4 @@
-"""Read and check the arguments of a `NEATTrainer` as a whole, before a model is loaded."""
+"""Read the arguments of a `NEATTrainer` as a whole, before a model is loaded."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neat_align.errors import InputError, raise_all
+from neat_align.errors import raise_all
 from neat_align.objectives import NEAT, Objective
-from neat_align.prompts.chat import PromptFormat, conversation_problems
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Sampler
 from neat_align.training.argument_values import (
@@ -26,13 +25,8 @@ from neat_align.training.argument_values import (
 from neat_align.training.arguments import Arguments
 from neat_align.training.config import NEATConfig
 from neat_align.training.given_objects import class_of, optimizers_of, sampler_of
-from neat_align.training.held_out import evaluation_needs, sets_of
-from neat_align.training.measured import trainer_name
 from neat_align.training.model_options import ModelOptions
-from neat_align.training.objective_terms import objective_problems
-from neat_align.training.records import Records
-from neat_align.training.requirements import training_needs
-from neat_align.types import Query
+from neat_align.training.records import Records, sets_of
 
 
 @dataclass(frozen=True)
@@ -75,27 +69,10 @@ class Given:
         """Whether answers are sampled for any of the data."""
         return any(records.are_queries for records in self.sets)
 
-    def needs(self) -> list[InputError]:
-        """List what is missing for all this to be trained and evaluated."""
-        args, pair, rewards = self.args, self.steering, bool(self.rewards)
-        return [
-            *training_needs(
-                self.objective, args, self.negative_context, pair, self.trained, rewards
-            ),
-            *objective_problems(self.objective),
-            *evaluation_needs(self.objective, args, pair, self.held_out, rewards, self.callbacks),
-        ]
-
     def load_model(self) -> Any:
         """Load the model where it is only named."""
         model = self.arguments.model
         return self.loading.load(model) if isinstance(model, str | Path) else model
-
-    def check_conversations(self, prompt_format: PromptFormat) -> None:
-        """Raise a `DataError` where the chat template refuses a query."""
-        for records in self.sets:
-            asked = (item if isinstance(item, Query) else item.query for item in records)
-            raise_all(conversation_problems(asked, prompt_format))
 
 
 def read_arguments(arguments: Arguments, unknown: Mapping[str, Any]) -> Given:
@@ -105,18 +82,12 @@ def read_arguments(arguments: Arguments, unknown: Mapping[str, Any]) -> Given:
         unknown: those that it does not take.
 
     Raises:
-        InputError: any of them cannot be, or something is missing; all of it at once.
+        InputError: any of them cannot be; all of it at once.
     """
     problems = Collected()
     arguments, problems.errors = arguments.with_others(unknown)
     raise_all(list(arguments.misplaced()))
-    given = _read(arguments, problems)
-    raise_all(given.needs())
-    settings = given.args
-    if settings.metric_for_best_model is not None:
-        names = list(sets_of(given.held_out))
-        settings.metric_for_best_model = trainer_name(settings.metric_for_best_model, names)
-    return given
+    return _read(arguments, problems)
 
 
 def _read(given: Arguments, problems: Collected) -> Given:
@@ -136,7 +107,6 @@ def _read(given: Arguments, problems: Collected) -> Given:
     loading = problems.of(ModelOptions.of, options, given.model) or ModelOptions()
     made = problems.of(class_of, given.optimizer_cls_and_kwargs, optimizers[0])
     raise_all(problems.errors)
-    assert settings is not None  # or there would have been a problem
     return Given(
         given, settings, loss, pair, rewards, adapter, watching, trained, held_out, sampler,
         optimizers, made, loading,

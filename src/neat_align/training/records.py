@@ -71,6 +71,13 @@ def evaluation_sets(data: Any) -> Records | dict[str, Records] | None:
     return _filled(data, "eval_dataset")
 
 
+def sets_of(held_out: Records | Mapping[str, Records] | None) -> dict[str, Records]:
+    """Return the held-out sets by their names, "" for one without."""
+    if held_out is None:
+        return {}
+    return {"": held_out} if isinstance(held_out, Records) else dict(held_out)
+
+
 def _filled(data: Any, name: str) -> Records:
     records = Records(data, name)
     if not len(records):

@@ -1,4 +1,4 @@
-"""The steering pair is tried before the first step, by the model that training begins with.
+"""Try the steering pair before the first step, by the model that training begins with.
 
 It takes place where the first groups are about to be drawn: the weights lie where training
 has them, and every rank is there. One rank decides for all. Nothing of it reaches training:
@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +24,9 @@ from neat_align.sampling.trial import Prompt, draw_trial, tried_prompts, tried_q
 from neat_align.sampling.trial_text import ADVICE, summary, told
 from neat_align.sampling.verdict import NOT_JUDGED, STOPS, SteeringTrial, judged
 from neat_align.storage.atomic import atomic_write_json
-
-if TYPE_CHECKING:
-    from neat_align.training.trainer import NEATTrainer
+from neat_align.training.config import NEATConfig
+from neat_align.training.group_maker import ScoredGroupMaker
+from neat_align.training.records import Records
 
 TRIAL_FILE = "steering_trial.json"
 WAY_OUT = (
@@ -38,78 +39,91 @@ WAY_OUT = (
 logger = logging.getLogger(__name__)
 
 
-def try_steering(trainer: NEATTrainer) -> None:
-    """Try the pair, keep what came of it, and stop a run that it cannot steer.
+@dataclass
+class FirstTrial:
+    """The trial of a training's steering pair, made at most once.
 
-    Raises:
-        SteeringError: a side does not do what it says, and going on was not asked for.
-        RewardError: what a scorer raises.
+    Attributes:
+        queries: of the training data; some of them are tried.
+        in_context: whether the negative prompts also stand before queries that are trained on.
+        note: is told what came of it, before a run that cannot be steered is stopped.
     """
-    prompts = _used_prompts(trainer)
-    if not prompts:
-        return
-    trial = _of_all_ranks(trainer, prompts)
-    trainer.steering_trial = trial
-    trainer.log(_figures(trial))
-    if trainer.is_world_process_zero():
-        path = Path(str(trainer.args.output_dir)) / TRIAL_FILE
-        atomic_write_json(path, trial.to_json())
-        _tell(trial, trainer.args.steering_force)
-    if trial.verdict == STOPS and not trainer.args.steering_force:
-        raise stopped(trial)
+
+    maker: ScoredGroupMaker
+    queries: Records
+    args: NEATConfig
+    accelerator: Any
+    in_context: bool
+    note: Callable[[SteeringTrial], None]
+    made: bool = False
+
+    def run_before(self, step: int) -> None:
+        """Try the pair before the first step, and stop a run that it cannot steer.
+
+        All ranks call it together.
+
+        Raises:
+            SteeringError: a side does not do what it says, and going on was not asked for.
+            RewardError: what a scorer raises.
+        """
+        if step or self.made or not self.args.steering_try_queries:
+            return
+        self.made = True
+        prompts = self._used_prompts()
+        if not prompts:
+            return
+        trial = self._of_all_ranks(prompts)
+        self.note(trial)
+        if self.accelerator.is_main_process:
+            atomic_write_json(Path(str(self.args.output_dir)) / TRIAL_FILE, trial.to_json())
+            _tell(trial, self.args.steering_force)
+        if trial.verdict == STOPS and not self.args.steering_force:
+            raise stopped(trial)
+
+    def _used_prompts(self) -> list[Prompt]:
+        """Return the prompts of the sides that this training uses."""
+        plan = self.maker.plan
+        negative = plan.negative > 0 or self.in_context
+        return tried_prompts(self.maker.steering, plan.positive > 0, negative)
+
+    def _of_all_ranks(self, prompts: list[Prompt]) -> SteeringTrial:
+        """Return the trial as the first rank finds it; an error that it meets is everybody's."""
+        found: list[Any] = [None]
+        # Engines draw for all ranks at once, so with one of them all ranks ask.
+        if self.accelerator.is_main_process or self.maker.engine is not None:
+            try:
+                with _untouched_random_states():
+                    found = [self._trial(prompts)]
+            except Exception as error:  # raised below, on all ranks
+                if self.accelerator.num_processes == 1:
+                    raise
+                found = [error]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(found, from_process=0)
+        (trial,) = found
+        if isinstance(trial, Exception):
+            raise trial
+        return trial
+
+    def _trial(self, prompts: list[Prompt]) -> SteeringTrial:
+        maker, args = self.maker, self.args
+        queries = tried_queries(self.queries, args.steering_try_queries, args.seed)
+        maker.renew(queries)
+        drawn = draw_trial(maker, queries, prompts, args.seed)
+        groups = maker.scorers.score(drawn) if drawn else []
+        maker.scorers.take_metrics()  # of a reward function: those of training alone are logged
+        maker.scorers.take_extras()
+        return judged(groups, maker.steering.name, maker.scorers.judging)
+
+
+def figures(trial: SteeringTrial) -> dict[str, float]:
+    """Return what is logged of a trial."""
+    return {f"steering/{side}": mean for side, mean in trial.means.items()}
 
 
 def stopped(trial: SteeringTrial) -> SteeringError:
-    """The error of a trial that shows no steering, with its answers."""
+    """Return the error of a trial that shows no steering, with its answers."""
     return SteeringError(told(trial), "; ".join(trial.problems), WAY_OUT)
-
-
-def _used_prompts(trainer: NEATTrainer) -> list[Prompt]:
-    """The prompts of the sides that this training uses."""
-    maker, pair = trainer.maker, trainer.steering
-    if maker is None or pair is None:
-        return []
-    negative = maker.plan.negative > 0 or trainer.negative_context > 0
-    return tried_prompts(pair, maker.plan.positive > 0, negative)
-
-
-def _of_all_ranks(trainer: NEATTrainer, prompts: list[Prompt]) -> SteeringTrial:
-    """The trial as the first rank finds it; an error that it meets is everybody's."""
-    accelerator = trainer.accelerator
-    found: list[Any] = [None]
-    # Engines draw for all ranks at once, so with one of them all ranks ask.
-    if accelerator.is_main_process or trainer.engine is not None:
-        try:
-            with _untouched_random_states():
-                found = [_trial(trainer, prompts)]
-        except Exception as error:  # raised below, on all ranks
-            if accelerator.num_processes == 1:
-                raise
-            found = [error]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(found, from_process=0)
-    (trial,) = found
-    if isinstance(trial, Exception):
-        raise trial
-    return trial
-
-
-def _trial(trainer: NEATTrainer, prompts: list[Prompt]) -> SteeringTrial:
-    args, maker, pair = trainer.args, trainer.maker, trainer.steering
-    assert maker is not None
-    assert pair is not None
-    queries = tried_queries(trainer.train_dataset, args.steering_try_queries, args.seed)
-    if trainer.engine is not None:
-        trainer.engine.renew(queries, pair.negative)
-    drawn = draw_trial(maker, queries, prompts, args.seed)
-    groups = maker.scorers.score(drawn) if drawn else []
-    maker.scorers.take_metrics()  # of a reward function: those of training alone are logged
-    maker.scorers.take_extras()
-    return judged(groups, pair.name, maker.scorers.judging)
-
-
-def _figures(trial: SteeringTrial) -> dict[str, float]:
-    return {f"steering/{side}": mean for side, mean in trial.means.items()}
 
 
 def _tell(trial: SteeringTrial, force: bool) -> None:
@@ -124,7 +138,7 @@ def _tell(trial: SteeringTrial, force: bool) -> None:
 
 @contextlib.contextmanager
 def _untouched_random_states() -> Iterator[None]:
-    """What the block draws from Python's, numpy's and torch's generators is undone."""
+    """Undo what the block draws from Python's, numpy's and torch's generators."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():

@@ -1,4 +1,4 @@
-"""Make scored groups of queries: the part of online training that needs no gradient."""
+"""Make scored groups from queries: the part of training that needs no gradient."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from neat_align.errors import DataError
 from neat_align.sampling.groups import GroupMaker
 from neat_align.scoring import ScorerSet
+from neat_align.training.engines.sampler import EngineSampler
 from neat_align.training.stopwatch import Stopwatch
 from neat_align.types import Group, Query
 
@@ -26,7 +27,7 @@ class ScoredGroupMaker(GroupMaker):
     responses: int = 0
 
     def make(self, queries: Sequence[Query], seed: int) -> list[Group]:
-        """Scored groups in the order of the queries, each whole.
+        """Return scored groups in the order of the queries, each whole.
 
         A query without all its responses, or without a score that it is owed, has none: see
         `unanswered`.
@@ -43,6 +44,24 @@ class ScoredGroupMaker(GroupMaker):
         return scored
 
     @property
+    def engine(self) -> EngineSampler | None:
+        """The engine that draws for the policy; None where it draws itself."""
+        return self.policy if isinstance(self.policy, EngineSampler) else None
+
+    def renew(self, queries: Sequence[Query]) -> dict[str, float]:
+        """Give an engine the policy's weights, and return how far its log-probs differ."""
+        if self.engine is None or not queries:
+            return {}
+        with self.stopwatch.time("sampling"):
+            difference = self.engine.renew(queries, self.steering.negative)
+        return {"engine/logp_difference": difference}
+
+    def close(self) -> None:
+        """Leave an engine as it was found."""
+        if self.engine is not None:
+            self.engine.engine.close()
+
+    @property
     def unanswered(self) -> dict[str, str]:
         """Why queries have no group, by their id."""
         told = [getattr(sampler, "unanswered", {}) for sampler in (self.policy, self.reference)]
@@ -50,7 +69,7 @@ class ScoredGroupMaker(GroupMaker):
 
 
 def trainable(groups: Sequence[Group], warn: Callable[[str], None]) -> list[Group]:
-    """The groups without responses that have no token; says how many responses it dropped.
+    """Leave out responses that have no token, and warn of how many there were.
 
     Raises:
         DataError: no response is left of a group.

@@ -1,18 +1,22 @@
-"""Queries that a server did not answer, or a judge did not grade: left out, counted, told.
+"""Count the queries of a refresh that have no group, and keep the groups that wait.
 
-One of them stops nothing: its batch is smaller by a group, and the mean is over the others.
-A refresh of which nothing is left is an error.
+A query that a server did not answer, or a judge did not grade, stops nothing: its batch is
+smaller by a group, and the mean is over the others. A refresh of which nothing is left is an
+error. Groups for steps to come are kept in a checkpoint, one file per rank.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from neat_align.data import load_groups, save_groups
 from neat_align.errors import TrainingError
 from neat_align.types import Group, Query
 
@@ -20,14 +24,13 @@ METRIC = "sampling/unanswered"
 """Share of a refresh's queries that were left out."""
 SHOWN = 3  # reasons
 
-Item = TypeVar("Item")
 logger = logging.getLogger(__name__)
 
 
 def left_out_share(
     accelerator: Any, made: Sequence[Group], queries: Sequence[Query], why: Mapping[str, str]
 ) -> float:
-    """The share of the refresh's queries without a group, over all ranks, which all call it.
+    """Return the share of queries without a group, over all ranks, which all call it.
 
     Args:
         why: reasons, by the query's id.
@@ -55,10 +58,21 @@ def left_out_share(
     return 1 - left / asked
 
 
-def dealt(groups: Sequence[Item], sizes: Sequence[int]) -> list[list[Item]]:
-    """The groups in as many batches, of these sizes, or evenly where some are missing."""
-    if len(groups) != sum(sizes):
-        whole, rest = divmod(len(groups), len(sizes))
-        sizes = [whole + (i < rest) for i in range(len(sizes))]
-    left = iter(groups)
-    return [[next(left) for _ in range(size)] for size in sizes]
+def save_pending(folder: Path, rank: int, batches: Sequence[Sequence[Group]]) -> None:
+    """Write a rank's batches into a checkpoint."""
+    path = _file(folder, rank)
+    save_groups(path, [group for batch in batches for group in batch])
+    sizes = json.dumps([len(batch) for batch in batches])
+    path.with_suffix(".sizes.json").write_text(sizes, encoding="utf-8")
+
+
+def load_pending(folder: Path, rank: int) -> list[list[Group]]:
+    """Read the batches that `save_pending` wrote."""
+    path = _file(folder, rank)
+    sizes = json.loads(path.with_suffix(".sizes.json").read_text(encoding="utf-8"))
+    groups = iter(load_groups(path)) if any(sizes) else iter(())
+    return [[next(groups) for _ in range(size)] for size in sizes]
+
+
+def _file(folder: Path, rank: int) -> Path:
+    return folder / f"pending_groups_{rank}.jsonl"
