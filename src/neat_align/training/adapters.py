@@ -14,7 +14,7 @@ from neat_align.errors import InputError, ModelError, TrainingError
 
 
 def with_adapter(model: Any, peft_config: Any, seed: int) -> tuple[Any, bool]:
-    """The model, with a new adapter where asked; and whether it had come with one.
+    """Return the model, with a new adapter where asked, and whether it had come with one.
 
     Args:
         seed: of the new adapter's weights, which are drawn here.
@@ -53,7 +53,7 @@ def _layers(model: Any) -> list[tuple[str, Any]]:
 
 
 def frozen_problems(model: Any) -> list[InputError]:
-    """That nothing of a model can be trained."""
+    """Refuse a model of which nothing can be trained."""
     if any(p.requires_grad for p in model.parameters()):
         return []
     if isinstance(model, PeftModel):
@@ -66,7 +66,7 @@ def frozen_problems(model: Any) -> list[InputError]:
 
 
 def quantised_problems(model: Any) -> list[InputError]:
-    """That the whole of a quantised model is to be trained."""
+    """Refuse to train the whole of a quantised model."""
     if isinstance(model, PeftModel) or not getattr(model, "is_quantized", False):
         return []
     why = "quantised weights cannot be trained themselves"
@@ -81,7 +81,7 @@ def trains_base(model: Any) -> bool:
 
 
 def save_adapter(model: Any, folder: Path) -> None:
-    """The active adapter, with the model that it is for by its absolute path."""
+    """Save the active adapter, with the model that it is for by its absolute path."""
     config = model.peft_config[model.active_adapter]
     base = Path(str(config.base_model_name_or_path or "")).expanduser()
     if str(base) != "." and base.is_dir():
@@ -90,7 +90,7 @@ def save_adapter(model: Any, folder: Path) -> None:
 
 
 def merged(model: Any) -> Any:
-    """The model with its adapter worked into the weights: the trained policy, to float error.
+    """Work the adapter into the weights: the trained policy, to float error.
 
     In float32, since 16 bit would round small differences away. Weights that input and output
     embeddings share are first made two where the adapter changes one of them.

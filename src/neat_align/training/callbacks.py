@@ -86,7 +86,7 @@ class MetricsFile(TrainerCallback):
 
 
 def _step(row: str) -> int:
-    """The step of a row; a row cut short by a crash counts as beyond every step."""
+    """Read the step of a row; a row cut short by a crash counts as beyond every step."""
     try:
         return int(json.loads(row)["step"])
     except (ValueError, KeyError):

@@ -29,7 +29,7 @@ SHOWN = 3  # damaged files named in an error
 
 
 def checkpoints(directory: Path) -> list[Path]:
-    """The complete checkpoints under `directory`, the oldest first."""
+    """List the complete checkpoints under `directory`, the oldest first."""
     found = [
         (int(path.name.rpartition("-")[2]), path)
         for path in directory.glob("checkpoint-*")
@@ -39,13 +39,13 @@ def checkpoints(directory: Path) -> list[Path]:
 
 
 def last_checkpoint(directory: Path) -> str | None:
-    """The newest complete checkpoint under `directory`, None where there is none."""
+    """Find the newest complete checkpoint under `directory`, None where there is none."""
     found = checkpoints(directory)
     return str(found[-1]) if found else None
 
 
 def chosen_checkpoint(given: str | Path | bool | None, directory: Path) -> str | None:
-    """The checkpoint to resume from: the one that is named, or for True the last one.
+    """Find the checkpoint to resume from: the one that is named, or for True the last one.
 
     Raises:
         OutputError: there is no such directory, or no complete checkpoint.
@@ -137,7 +137,7 @@ class SealedCheckpoints(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
-        """The Trainer's, unless training is at its end."""
+        """Return the Trainer's batches, or none where training is at its end."""
         if self.is_at_end():
             return [], 0
         return super().get_batch_samples(epoch_iterator, num_batches, device)
@@ -149,7 +149,7 @@ class SealedCheckpoints(Trainer):
         return self.control.should_training_stop
 
     def save_beside(self, folder: Path) -> None:
-        """What a checkpoint holds beside the Trainer's own files; for subclasses."""
+        """Write what a checkpoint holds beside the Trainer's own files; for subclasses."""
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"

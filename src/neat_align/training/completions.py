@@ -76,7 +76,7 @@ def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _column(values: list[Any]) -> Any:
-    """An Arrow array; values of several kinds, or of none that Arrow has, become JSON."""
+    """Make an Arrow array; values of several kinds, or of none that Arrow has, become JSON."""
     import pyarrow as pa
 
     plain = [v.tolist() if hasattr(v, "tolist") else v for v in values]  # arrays, tensors

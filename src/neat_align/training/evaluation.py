@@ -104,7 +104,7 @@ class EvaluatingTrainer(SealedCheckpoints):
         raise RecipeError("hyperparameter_search()", why, fix)
 
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
-        """The Trainer's.
+        """Push the policy to the hub, as the Trainer does.
 
         Raises:
             OutputError: the hub is switched off, cannot be reached, or refuses.
@@ -117,7 +117,7 @@ class EvaluatingTrainer(SealedCheckpoints):
             raise OutputError("push_to_hub()", why, fix) from error
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """This rank's share of a held-out set: each query is with one rank, once."""
+        """Return this rank's share of a held-out set: each query is with one rank, once."""
         chosen: Any = self.eval_dataset if eval_dataset is None else eval_dataset
         if isinstance(chosen, str):
             chosen = self.eval_dataset[chosen]  # type: ignore[index]
@@ -191,7 +191,7 @@ class EvaluatingTrainer(SealedCheckpoints):
         return dataclasses.replace(self.maker, stopwatch=Stopwatch())
 
     def _measure(self, groups: Sequence[Group], spread: float, figures: RunningMeans) -> None:
-        """Loss and log-probs of this rank's groups; all ranks call it together."""
+        """Measure loss and log-probs of this rank's groups; all ranks call it together."""
         answered = [kept for group in groups if (kept := _with_tokens(group)) is not None]
         responses = sum(len(g.responses) for g in groups)
         empty = responses - sum(len(g.responses) for g in answered)
@@ -225,7 +225,7 @@ class EvaluatingTrainer(SealedCheckpoints):
         return gather_object(groups) if self.accelerator.num_processes > 1 else groups
 
     def _as_logged(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Metrics of an evaluation under the names that they are logged by."""
+        """Return an evaluation's metrics under the names that they are logged by."""
         names = list(self.eval_dataset) if isinstance(self.eval_dataset, dict) else []
         return {
             logged_name(name, names): value
@@ -234,7 +234,7 @@ class EvaluatingTrainer(SealedCheckpoints):
         }
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """The Trainer's log; in the history an evaluation stands as `eval/…`.
+        """Log as the Trainer does; in the history an evaluation stands as `eval/…`.
 
         The Trainer's own callbacks are given `eval_…`, which they show as eval/….
         """
@@ -260,7 +260,7 @@ class EvaluatingTrainer(SealedCheckpoints):
 
 @contextlib.contextmanager
 def _undisturbed(model: torch.nn.Module, optimizer: Any) -> Iterator[None]:
-    """Evaluation mode without gradients; random state and mode are as before afterwards."""
+    """Set evaluation mode without gradients; random state and mode are restored afterwards."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
     was_training = model.training
@@ -280,7 +280,7 @@ def _undisturbed(model: torch.nn.Module, optimizer: Any) -> Iterator[None]:
 
 
 def _with_tokens(group: Group) -> Group | None:
-    """The group without empty responses; None where nothing is left to measure."""
+    """Leave empty responses out of a group; None where nothing is left to measure."""
     try:
         return trainable([group], lambda text: None)[0]
     except DataError:

@@ -22,7 +22,7 @@ ASKED = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DEEPSPEED"}
 
 
 def processes_asked(command: Sequence[str]) -> int | None:
-    """How many processes an `accelerate launch` was told to start; None where it does not say.
+    """Find how many processes an `accelerate launch` was told to start; None where it is not said.
 
     It tells its processes only what it made of that, so its command line is read.
     """
@@ -48,7 +48,7 @@ def _parent_command() -> list[str]:
 
 
 def launch_problems(accelerator: Any, processes: int | None) -> list[InputError]:
-    """What the launch asked for and did not get.
+    """List what the launch asked for and did not get.
 
     Args:
         accelerator: accelerate's, which knows what came of it.

@@ -76,13 +76,13 @@ LOGGED: dict[str, dict[str, str]] = {
 
 
 def logged_as(name: str) -> str | None:
-    """The entry that a logged name belongs to; None for one that is no figure of the trainer's."""
+    """Find the entry that a logged name belongs to; None for one that the trainer does not log."""
     known = [entry for section in LOGGED.values() for entry in section]
     return next((e for e in known if re.fullmatch(re.sub("[A-Z]+", r"[^/]+", e), name)), None)
 
 
 def page() -> str:
-    """docs/metrics.md."""
+    """Write docs/metrics.md."""
     tables = "\n\n".join(
         f"## {title}\n\n| logged | what it is |\n|---|---|\n"
         + "\n".join(f"| `{name}` | {meaning} |" for name, meaning in section.items())

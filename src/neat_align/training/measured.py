@@ -22,12 +22,12 @@ MISSPELT = 0.75  # likeness from which a name is one of these, written wrongly
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether a metric had better be low, as far as its name tells."""
+    """Tell whether a metric had better be low, as far as its name shows."""
     return any(word in LOWER_IS_BETTER for word in re.split(r"[/_]", _bare(metric)))
 
 
 def metric_problems(metric: str | None, sets: Sequence[str] = ()) -> list[InputError]:
-    """That a metric's name is almost that of another one, or that of no set.
+    """Refuse a metric's name that is almost another one's, or that of no set.
 
     Args:
         sets: names of the held-out sets; none where there is one without a name.
@@ -48,7 +48,7 @@ def metric_problems(metric: str | None, sets: Sequence[str] = ()) -> list[InputE
 
 
 def logged_name(metric: str, sets: Sequence[str]) -> str:
-    """`eval_reward` → eval/reward, and of a named set eval_NAME_reward → eval/NAME/reward."""
+    """Turn eval_reward into eval/reward, and eval_NAME_reward into eval/NAME/reward."""
     rest = metric.removeprefix(PREFIX)
     found = [name for name in sets if rest.startswith(f"{name}_")]
     if found:
@@ -58,7 +58,7 @@ def logged_name(metric: str, sets: Sequence[str]) -> str:
 
 
 def trainer_name(metric: str, sets: Sequence[str]) -> str:
-    """eval/NAME/reward → eval_NAME_reward, as the Trainer looks for it."""
+    """Turn eval/NAME/reward into eval_NAME_reward, as the Trainer looks for it."""
     if not metric.startswith("eval/"):
         return metric
     rest = metric.removeprefix("eval/")

@@ -45,7 +45,7 @@ def model_card(trainer: Any, sources: Sources | None = None) -> str:
 
 
 def with_figures(card: str, lines: Sequence[str]) -> str:
-    """A card with a section of figures, in place of the one it had."""
+    """Put a section of figures into a card, in place of the one it had."""
     start, _, rest = card.partition(f"\n## {FIGURES}\n")
     kept = rest.partition("\n## ")[2] if rest else ""
     after = f"\n## {kept}" if kept else ""
@@ -65,7 +65,7 @@ def _objective(objective: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _in_force(trainer: Any) -> Iterator[tuple[str, Any]]:
-    """Settings as they were used, with those that the trainer decides itself."""
+    """List settings as they were used, with those that the trainer decides itself."""
     args = trainer.args
     parameter = next(trainer.model.parameters())
     yield "device", args.device

@@ -17,7 +17,7 @@ class Moments:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Moments:
-        """Those of some numbers (Welford)."""
+        """Count some numbers in (Welford)."""
         count, mean, squares = 0, 0.0, 0.0
         for count, value in enumerate(values, 1):
             step = value - mean
@@ -26,7 +26,7 @@ class Moments:
         return cls(count, mean, squares)
 
     def __add__(self, other: Moments) -> Moments:
-        """Those of both parts' numbers together (Chan, Golub and LeVeque)."""
+        """Join both parts' numbers (Chan, Golub and LeVeque)."""
         count = self.count + other.count
         if not count:
             return self

@@ -38,7 +38,7 @@ class Precision:
     def of(
         cls, dtype: str | None = AUTO, device: str | None = AUTO, **flags: bool | None
     ) -> Precision:
-        """What a dtype and a device mean for a training.
+        """Decide what a dtype and a device mean for a training.
 
         Args:
             dtype: "auto" is autocast in bfloat16 on a GPU that has it, else float32.
@@ -62,7 +62,7 @@ class Precision:
         return {**chosen, "use_cpu": self.device == "cpu"}
 
     def weights(self, has_adapter: bool) -> str:
-        """The dtype in which the model is loaded: only frozen weights may have 16 bit."""
+        """Return the dtype in which the model is loaded: only frozen weights may have 16 bit."""
         return self.autocast if has_adapter else "float32"
 
     @property
@@ -76,7 +76,7 @@ class Precision:
         return f"device {self.device}; {self.how}"
 
     def problems(self) -> list[InputError]:
-        """That the device does not train in this precision."""
+        """Refuse a device that does not train in this precision."""
         if self.autocast != "float16" or self.device.startswith("cuda"):
             return []
         why = f"{self.device} does not train in it: the gradients would need scaling"
@@ -98,7 +98,7 @@ def on_one_device(args: Any, device: str = "") -> None:
 
 
 def precision_problems(model: Any, args: Any) -> list[InputError]:
-    """That weights are to be trained in 16 bit, where their updates would round away.
+    """Refuse to train weights in 16 bit, where their updates would round away.
 
     Args:
         args: `TrainingArguments`, for the learning rate. DeepSpeed keeps its own float32
@@ -123,7 +123,7 @@ def precision_problems(model: Any, args: Any) -> list[InputError]:
 
 @torch.no_grad()
 def _share_lost(parameters: list[torch.Tensor], rate: float) -> float:
-    """Share of the weights that a step of this size leaves where they are."""
+    """Return the share of the weights that a step of this size leaves where they are."""
     lost, count = 0, 0
     for parameter in parameters:
         half = torch.finfo(parameter.dtype).eps / 2

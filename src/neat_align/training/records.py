@@ -55,12 +55,12 @@ class Records(Sequence[Any]):
 
     @property
     def are_queries(self) -> bool:
-        """Whether they wait for answers, rather than hold them."""
+        """Whether they are prompts without answers."""
         return len(self) > 0 and isinstance(self[0], Query)
 
 
 def evaluation_sets(data: Any) -> Records | dict[str, Records] | None:
-    """Held-out queries or groups: one set, or several by their names."""
+    """Read held-out queries or groups: one set, or several by their names."""
     if data is None or isinstance(data, Records):
         return data
     if isinstance(data, Mapping):
@@ -86,7 +86,7 @@ def _filled(data: Any, name: str) -> Records:
 
 
 def _from_file(path: Path, name: str) -> Any:
-    """The groups of a file or of a directory of parts, or the queries of a file."""
+    """Read the groups of a file or of a directory of parts, or the queries of a file."""
     if is_dir(path) or (is_file(path) and _holds_groups(path)):
         return load_groups(path)
     if is_file(path):

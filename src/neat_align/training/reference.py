@@ -53,7 +53,7 @@ class Reference:
 
     @contextlib.contextmanager
     def model(self) -> Iterator[torch.nn.Module]:
-        """The reference, in evaluation mode; the policy is as before afterwards."""
+        """Give the reference, in evaluation mode; the policy is as before afterwards."""
         if self.kept is not None:
             self.kept.to(next(self.policy.parameters()).device)
             with self.precision():
@@ -99,7 +99,7 @@ class ReferenceSampler:
 
 
 def _copy_adapter(policy: Any) -> None:
-    """The active adapter again, frozen, under `REFERENCE_ADAPTER`."""
+    """Copy the active adapter, frozen, to `REFERENCE_ADAPTER`."""
     active = policy.active_adapter
     policy.add_adapter(REFERENCE_ADAPTER, policy.peft_config[active])
     source = {n: p for n, p in policy.named_parameters() if f".{active}." in n}

@@ -25,7 +25,7 @@ def training_needs(
     dataset: Sequence[Any],
     has_rewards: bool,
 ) -> list[InputError]:
-    """What a training lacks: data, steering, rewards, or what its objective needs.
+    """Find what a training lacks: data, steering, rewards, or what its objective needs.
 
     Args:
         dataset: queries, which are sampled online, or stored groups.
@@ -70,7 +70,7 @@ def training_needs(
 
 
 def batch_problems(args: NEATConfig, count: int) -> list[InputError]:
-    """That not one batch is left of the data where incomplete ones are dropped.
+    """Refuse data of which no batch is left where incomplete ones are dropped.
 
     Args:
         count: queries or groups.
@@ -84,7 +84,7 @@ def batch_problems(args: NEATConfig, count: int) -> list[InputError]:
 
 
 def objective_needs(objective: Objective, plan: GroupPlan) -> list[InputError]:
-    """What a plan of sampling lacks for an objective."""
+    """Find what a plan of sampling lacks for an objective."""
     return _problems(
         objective,
         plan.negative > 0,
@@ -94,7 +94,7 @@ def objective_needs(objective: Objective, plan: GroupPlan) -> list[InputError]:
 
 
 def stored_needs(objective: Objective, groups: Sequence[Group]) -> list[InputError]:
-    """What stored groups lack: none has enough to act on, or none tells the objective anything."""
+    """Find what stored groups lack: responses to act on, or scores that tell anything."""
     unscored = next((g for g in groups if not g.is_scored), None)
     if unscored is not None:
         given = f"an unscored group (query {unscored.query.id})"
@@ -106,7 +106,7 @@ def stored_needs(objective: Objective, groups: Sequence[Group]) -> list[InputErr
 
 
 def answers_needed(wanted: bool, queries: Sequence[Query]) -> list[InputError]:
-    """That no query has an answer where the data's answers are to join the groups."""
+    """Refuse to add the data's answers where no query has one."""
     if not wanted or any(q.meta.get("chosen") or q.meta.get("rejected") for q in queries):
         return []
     return [
@@ -125,15 +125,15 @@ def _problems(objective: Objective, negatives: bool, size: int, given: str) -> l
             RecipeError(
                 f"objective {objective.name!r} with {given}",
                 "it acts on responses sampled under a negative prompt, and there are none",
-                "sample negative: 1 or more a query",
+                "sample negative: 1 or more per query",
             )
         )
     if size < objective.min_responses:
         errors.append(
             RecipeError(
                 f"objective {objective.name!r} with {given}",
-                f"it needs {objective.min_responses} responses a group, and gets {size}",
-                "sample more responses a query",
+                f"it needs {objective.min_responses} responses per group, and gets {size}",
+                "sample more responses per query",
             )
         )
     return errors
@@ -147,7 +147,7 @@ def evaluation_needs(
     has_rewards: bool,
     callbacks: Sequence[Any],
 ) -> list[InputError]:
-    """What an evaluation lacks: data, steering, rewards, or a metric there may be."""
+    """Find what an evaluation lacks: data, steering, rewards, or a metric there may be."""
     sets = sets_of(held_out)
     problems = [*_without_data(args, sets), *_early_stopping(args, callbacks)]
     if sets:

@@ -1,4 +1,4 @@
-"""What a checkpoint belongs to: texts, objective, rewards and data, by content.
+"""Tell by content which training a checkpoint belongs to: texts, objective, rewards and data.
 
 The Trainer goes on from a checkpoint with whatever it is given now. Under another rule or
 another reward that would be another training, half of it done.
@@ -24,7 +24,7 @@ FILE = "made_from.json"
 
 
 def write_made_from(folder: Path, trainer: Any) -> None:
-    """Leave in a checkpoint what the training is made from."""
+    """Write into a checkpoint what the training is made from."""
     atomic_write_json(folder / FILE, _made_from(trainer))
 
 
@@ -82,7 +82,7 @@ def _settings(args: Any) -> dict[str, Any]:
 
 
 def _model(trainer: Any) -> dict[str, Any]:
-    """The policy's kind and size, its adapter, and how its tokenizer writes a conversation."""
+    """Describe the policy: kind, size, adapter, and how its tokenizer writes a conversation."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     config, tokenizer = model.config, trainer.processing_class
     template = repr(tokenizer.chat_template).encode()
@@ -119,7 +119,7 @@ def _rewards(trainer: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _code(function: Any) -> str | None:
-    """Digest of what a function does, comments apart; None where its text cannot be had."""
+    """Digest what a function does, comments apart; None where its text cannot be had."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError, ValueError):
@@ -128,7 +128,7 @@ def _code(function: Any) -> str | None:
 
 
 def _ids(rows: Any) -> str:
-    """Digest of the queries that are trained on, in their order."""
+    """Digest the queries that are trained on, in their order."""
     found = hashlib.sha256()
     for row in rows:
         found.update(getattr(row, "query", row).id.encode())

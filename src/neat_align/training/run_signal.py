@@ -54,7 +54,7 @@ class ScoreSignal:
         _tell(found.doubts(self.objective))
 
     def add(self, groups: Sequence[Group], processes: int = 1) -> Signal:
-        """The signal of the groups of one refresh, this rank's; all ranks call it together.
+        """Count this rank's groups of one refresh in; all ranks call it together.
 
         Raises:
             NoSignalError: `PATIENCE` groups in a row, and no usable one before them.
@@ -68,7 +68,7 @@ class ScoreSignal:
         return found
 
     def figures(self, groups: Sequence[Group]) -> Signal:
-        """The signal of some groups by the run's spread; nothing is counted."""
+        """Return the signal of some groups by the run's spread; nothing is counted."""
         return signal_of(self.objective, groups, self.spread)
 
     def _count(self, found: Signal) -> None:
@@ -101,7 +101,7 @@ class ScoreSignal:
         )
 
     def state(self) -> dict[str, Any]:
-        """All of it as JSON."""
+        """Return all of it as JSON."""
         total = {name: getattr(self.total, name) for name in COUNTED}
         return {"spreads": self.spreads, "silent": self.silent, "judged": self.judged, **total}
 

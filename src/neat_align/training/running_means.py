@@ -21,22 +21,22 @@ class RunningMeans:
         self._moments: dict[str, Moments] = {}
 
     def add(self, figures: Mapping[str, float], weight: float) -> None:
-        """Figures that are all means of equally much."""
+        """Add figures that are all means of equally much."""
         self.add_weighted({name: (value, weight) for name, value in figures.items()})
 
     def add_weighted(self, figures: Weighted) -> None:
-        """Figures with a weight each; those of weight 0 say nothing and are left out."""
+        """Add figures with a weight each; those of weight 0 say nothing and are left out."""
         for name, (value, weight) in figures.items():
             if weight:
                 self._found.setdefault(name, []).append((value, weight))
 
     def add_moments(self, figures: Mapping[str, Moments]) -> None:
-        """Numbers by their moments; the standard deviation of all of them is told."""
+        """Add numbers by their moments; the standard deviation of all of them is returned."""
         for name, found in figures.items():
             self._moments[name] = self._moments.get(name, Moments()) + found
 
     def take(self, processes: int = 1) -> dict[str, float]:
-        """The figures; what comes next is counted anew. Several processes call it together."""
+        """Return the means and reset; a collective call."""
         own = self._found, self._moments
         self._found, self._moments = {}, {}
         whole = RunningMeans()

@@ -25,7 +25,7 @@ ZERO_3 = 3
 
 
 def shards_weights(accelerator: Any) -> bool:
-    """Whether each rank holds only a part of the weights."""
+    """Tell whether each rank holds only a part of the weights."""
     kind = accelerator.distributed_type
     if kind == DistributedType.DEEPSPEED:
         return bool(accelerator.state.deepspeed_plugin.zero_stage == ZERO_3)
@@ -33,7 +33,7 @@ def shards_weights(accelerator: Any) -> bool:
 
 
 def sharding_problems(accelerator: Any, has_adapter: bool) -> list[InputError]:
-    """What of sharded training is not served."""
+    """Refuse what of sharded training is not served."""
     problems: list[InputError] = []
     if not shards_weights(accelerator):
         return problems
@@ -58,7 +58,7 @@ def sharding_problems(accelerator: Any, has_adapter: bool) -> list[InputError]:
 
 @contextlib.contextmanager
 def whole_weights(model: torch.nn.Module) -> Iterator[None]:
-    """All weights of the model on each rank within the block, for forward passes of its own.
+    """Gather all weights on each rank within the block, for forward passes of its own.
 
     Every rank must enter and leave it. A model that is not sharded is left alone.
     """

@@ -48,7 +48,7 @@ class Signal:
     sources: Mapping[str, Moments] = field(default_factory=dict)
 
     def __add__(self, other: Signal) -> Signal:
-        """That of both parts' groups, relative to one spread."""
+        """Join the counts of both parts' groups, relative to one spread."""
         names = sorted({*self.sources, *other.sources})
         none = Moments()
         return Signal(
@@ -67,11 +67,11 @@ class Signal:
         return {"signal/spread": self.spread, **known, **self.deviations("spread/")}
 
     def deviations(self, prefix: str = "") -> dict[str, float]:
-        """Standard deviation of the scores by source."""
+        """Return the standard deviation of the scores by source."""
         return {f"{prefix}{source}": found.deviation for source, found in self.sources.items()}
 
     def note(self, means: RunningMeans) -> None:
-        """Record it as a part of what is logged next."""
+        """Add it to what is logged next."""
         means.add_weighted(self._means())
         means.add_moments({f"spread/{source}": found for source, found in self.sources.items()})
 
@@ -84,7 +84,7 @@ class Signal:
         }
 
     def doubts(self, objective: Objective) -> list[str]:
-        """What in these figures a user should know before going on, in sentences."""
+        """Say what a user should know before going on, in sentences."""
         told = []
         if self.groups and not self.usable:
             told.append(f"training on these groups is refused: {why_refused(objective)}; {REMEDY}")
@@ -110,7 +110,7 @@ class Signal:
 
 
 def signal_of(objective: Objective, groups: Sequence[Group], spread: float) -> Signal:
-    """What the scores of some groups tell the objective.
+    """Count what the scores of some groups tell the objective.
 
     Args:
         spread: of the run that they are a part of.
@@ -127,7 +127,7 @@ def signal_of(objective: Objective, groups: Sequence[Group], spread: float) -> S
 
 
 def stored_signal(objective: Objective, read: Callable[[], Iterable[Group]]) -> Signal:
-    """What the scores of stored groups tell the objective.
+    """Count what the scores of stored groups tell the objective.
 
     Args:
         read: gives the groups from the first on, each time it is called: they are read twice.
@@ -140,7 +140,7 @@ def stored_signal(objective: Objective, read: Callable[[], Iterable[Group]]) -> 
 
 
 def stored_problems(objective: Objective, groups: Sequence[Group]) -> list[InputError]:
-    """That no stored group tells the objective anything."""
+    """Refuse stored groups of which none tells the objective anything."""
     found = stored_signal(objective, lambda: groups)
     if found.usable or not found.groups:
         return []
@@ -148,7 +148,7 @@ def stored_problems(objective: Objective, groups: Sequence[Group]) -> list[Input
 
 
 def why_refused(objective: Objective) -> str:
-    """Why groups without a usable one are refused."""
+    """Say why groups without a usable one are refused."""
     return (
         f"none has what {objective.name} learns from: their responses are scored alike or read "
         "alike, and training would imitate an arbitrary one"

@@ -37,7 +37,7 @@ class Stopwatch:
             table[phase] = table.get(phase, 0) + tokens
 
     def read(self) -> dict[str, float]:
-        """`seconds/PHASE` and `tokens_per_second/PHASE`; starts anew."""
+        """Return `seconds/PHASE` and `tokens_per_second/PHASE`, and reset."""
         metrics = {f"seconds/{phase}": s for phase, s in self.seconds.items()}
         for phase, tokens in self.tokens.items():
             if self.seconds.get(phase):
@@ -67,7 +67,7 @@ class Phases(TrainerCallback):
 
 
 def shares(seconds: dict[str, float]) -> str:
-    """Phases, longest first, with their share: "training 60 %, sampling 40 %"."""
+    """List phases, longest first, with their share: "training 60 %, sampling 40 %"."""
     total = sum(seconds.values()) or 1.0
     longest = sorted(seconds.items(), key=lambda item: -item[1])
     return ", ".join(f"{phase} {s / total:.0%}".replace("%", " %") for phase, s in longest)

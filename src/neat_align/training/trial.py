@@ -21,7 +21,7 @@ STEPS = 1000  # of a training whose length depends on its data
 
 
 def trial_problems(args: Any) -> list[InputError]:
-    """What the settings' optimiser and scheduler say against being made.
+    """Find what the settings' optimiser and scheduler say against being made.
 
     Args:
         args: `TrainingArguments` that have been initialised.
@@ -37,7 +37,7 @@ def trial_problems(args: Any) -> list[InputError]:
 
 
 def said(error: BaseException) -> str:
-    """What an error of another library says, on one line."""
+    """Return what an error of another library says, on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

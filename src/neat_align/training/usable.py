@@ -18,13 +18,13 @@ QUANTILE = 0.75
 
 
 def group_spread(scores: Sequence[float]) -> float:
-    """Standard deviation of a group's scores; 0 where they are equal to rounding."""
+    """Return the standard deviation of a group's scores; 0 where they are equal to rounding."""
     spread = pstdev(scores) if len(scores) > 1 else 0.0
     return spread if spread > ROUNDING * max(map(abs, scores)) else 0.0
 
 
 def run_spread(spreads: Iterable[float]) -> float:
-    """The score spread of a run: the upper quartile of its groups', those without one left out.
+    """Return the score spread of a run: the upper quartile of its groups' spreads above 0.
 
     It depends on the values alone, not on their order; 0 where no group has any.
     """
@@ -33,7 +33,7 @@ def run_spread(spreads: Iterable[float]) -> float:
 
 
 def usable_groups(objective: Objective, groups: Sequence[Group], spread: float) -> list[bool]:
-    """Of each group, whether its scores tell the objective something.
+    """Tell of each group whether its scores tell the objective something.
 
     Responses that read alike word for word tell nothing, whatever they score: the same text
     would be raised and lowered.
@@ -57,12 +57,12 @@ def usable_groups(objective: Objective, groups: Sequence[Group], spread: float) 
 
 
 def _differ(group: Group) -> bool:
-    """Whether there is a choice between texts; one response alone is none to make."""
+    """Tell whether there is a choice between texts; one response alone offers none."""
     return len(group.responses) == 1 or len({r.text for r in group.responses}) > 1
 
 
 def below_plain(groups: Iterable[Group]) -> list[bool]:
-    """Of each negative response beside plain ones, whether it scores below their mean."""
+    """Tell of each negative response beside plain ones whether it scores below their mean."""
     found = []
     for group in groups:
         plain = [r.score for r in group.responses if r.source == Source.PLAIN]

@@ -121,7 +121,7 @@ class AdapterServer:
 
 
 def _drawn(text: str) -> Drawn:
-    """The first choice of a completion that the model ended, or that was cut at its limit.
+    """Return the first choice that the model ended, or that was cut at its limit.
 
     Raises:
         ValueError, KeyError, TypeError, IndexError: it is none, without token ids, or stopped

@@ -43,7 +43,7 @@ def engine_problems(
 def engine_sampler(
     args: NEATConfig, model: Any, accelerator: Any, prompt_format: PromptFormat
 ) -> EngineSampler:
-    """A sampler on the engine that `args.engine` names."""
+    """Make a sampler on the engine that `args.engine` names."""
     engine: Engine
     if args.engine == "adapter-server":
         directory = Path(str(args.output_dir)) / "adapters"

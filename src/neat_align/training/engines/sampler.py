@@ -160,6 +160,6 @@ def mean_difference(
 
 
 def _cut(ids: list[int], ends: Ends) -> list[int]:
-    """The ids up to where the response ended."""
+    """Return the ids up to where the response ended."""
     stopped = (n for n in range(1, len(ids) + 1) if ends(ids[:n]))
     return ids[: next(stopped, len(ids))]
