@@ -312,9 +312,13 @@ def test_evaluating_nothing_is_told(tmp_path, tokenizer, steering, queries):
 
 def test_stored_groups_train_and_queries_evaluate(tmp_path, tokenizer, steering, queries, held_out):
     groups = stored_groups(tokenizer, queries, steering)
-    trainer = trainer_of(tmp_path, tokenizer, steering, groups, eval_dataset=held_out, **STEPS)
+    trainer = trainer_of(
+        tmp_path, tokenizer, steering, groups, eval_dataset=held_out, steering_try_queries=2,
+        **STEPS,
+    )  # fmt: skip
     trainer.train()
     assert isinstance(trainer.source, Stored)
+    assert trainer.steering_trial is None
     assert "eval/reward/negative" in evaluations(tmp_path)[-1]
 
 
