@@ -8,6 +8,7 @@ from tests.invariants.test_trainer import rows, stored_groups, trainer_of
 from neat_align.errors import RewardError
 from neat_align.objectives import KTO, NEAT, OBJECTIVES
 from neat_align.objectives.contract import example_batch
+from neat_align.report.glossary import evaluation_tables
 from neat_align.training.logged import LOGGED, logged_as, page
 from neat_align.training.metrics import refuse_taken
 
@@ -17,7 +18,8 @@ RARE = {"stopped_early", "sampling/unanswered", "engine/logp_difference"}
 
 
 def test_the_page_is_what_the_code_says():
-    assert PAGE.read_text(encoding="utf-8") == page(), "run scripts/metrics_page.py again"
+    whole = f"{page()}\n{evaluation_tables()}"
+    assert PAGE.read_text(encoding="utf-8") == whole, "run scripts/metrics_page.py again"
 
 
 def test_a_run_logs_what_is_on_the_page(tmp_path, tokenizer, steering, queries):

@@ -53,3 +53,23 @@ def _signed(text: str) -> str:
         return text
     is_zero = not any(c in "123456789" for c in text)
     return text[1:] if is_zero else "−" + text[1:]
+
+
+def evaluation_tables() -> str:
+    """Write the part of docs/metrics.md on evaluations: every metric, by what it belongs to."""
+    rows = dict.fromkeys(PARTS, "")
+    for name, found in metrics().items():
+        better = "" if found.better == "neither" else found.better
+        rows[found.part] += f"| `{name}` | {better} | {found.meaning} |\n"
+    tables = "\n".join(
+        f"### {part.capitalize()}\n\n| figure | better | what it is |\n|---|---|---|\n{own}"
+        for part, own in rows.items()
+    )
+    return f"{HEAD}\n{tables}"
+
+
+HEAD = """## In an evaluation
+
+Figures of `evaluation.json`, as they are declared in `evaluation/metrics/` and `evaluation/tasks/`.
+Each has a 95 % interval and its n; those of benchmarks are there when their file is given.
+"""
