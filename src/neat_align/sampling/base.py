@@ -1,4 +1,4 @@
-"""What a sampler is: requests in, responses out, one for one."""
+"""Define what a sampler is: requests in, responses out, one for one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neat_align.types import Query, Response, Source
 
 @dataclass(frozen=True)
 class SamplingRequest:
-    """One response to draw.
+    """Ask for one response.
 
     Attributes:
         query: the query to answer.
@@ -29,7 +29,7 @@ class SamplingRequest:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How tokens are drawn.
+    """Say how tokens are drawn.
 
     Attributes:
         max_new_tokens: response tokens at most, EOS included.

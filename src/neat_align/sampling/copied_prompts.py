@@ -19,7 +19,7 @@ _known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 def can_copy(model: Any) -> bool:
-    """Whether a model can be decoded with copies of transformers' own cache.
+    """Tell whether a model can be decoded with copies of transformers' own cache.
 
     Some have a cache of their own, or none. Families that the tests compare are known to; any
     other model is tried once, on a few tokens, against a forward pass without a cache.
@@ -52,7 +52,7 @@ def _decodes(model: Any) -> bool:
 
 
 class CopiedPrompts:
-    """A cache row for each live row; a prompt that rows share is read once, then copied."""
+    """A cache row per live row; a prompt that rows share is read once, then copied."""
 
     takes_more = False  # all rows are padded alike, on the left
 
@@ -61,7 +61,7 @@ class CopiedPrompts:
         self.device = next(model.parameters()).device
 
     def add(self, prompts: Sequence[list[int]]) -> Tensor:
-        """Starts anew with these prompts; [len(prompts), V]."""
+        """Start anew with these prompts; return [len(prompts), V]."""
         distinct = list(dict.fromkeys(map(tuple, prompts)))
         place = {prompt: i for i, prompt in enumerate(distinct)}
         rows = torch.tensor([place[tuple(prompt)] for prompt in prompts], device=self.device)
@@ -74,13 +74,13 @@ class CopiedPrompts:
         return logits
 
     def step(self, tokens: Tensor) -> Tensor:
-        """[rows] → [rows, V]."""
+        """Read one token per live row, [rows]; return [rows, V]."""
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
         self.positions = self.positions[:, -1:] + 1
         return self._forward(tokens[:, None].to(self.device))
 
     def keep(self, alive: Tensor) -> None:
-        """Drops rows from the cache."""
+        """Drop rows from the cache."""
         rows = alive.nonzero().squeeze(-1).to(self.device)
         self.cache.batch_select_indices(rows)
         self.mask, self.positions = self.mask[rows], self.positions[rows]

@@ -42,15 +42,15 @@ class Decoder(Protocol):
     takes_more: bool
 
     def add(self, prompts: Sequence[list[int]]) -> Tensor:
-        """Reads prompts; their rows follow the live ones. Returns [len(prompts), V]."""
+        """Read prompts; their rows follow the live ones. Return [len(prompts), V]."""
         ...
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Reads one token a live row, [rows]; returns [rows, V]."""
+        """Read one token per live row, [rows]; return [rows, V]."""
         ...
 
     def keep(self, alive: Tensor) -> None:
-        """Drops the rows where `alive` [rows] is False."""
+        """Drop the rows where `alive` [rows] is False."""
         ...
 
 
@@ -80,11 +80,11 @@ def draw_tokens(
     seats: int = defaults.SAMPLING_BATCH_SIZE,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
-    """Response token ids, the end token included where it was drawn.
+    """Draw the token ids of responses, the end token included where it was drawn.
 
     Args:
         decoder: without live rows.
-        prompts: token ids, one list for each response, in the order they are taken in.
+        prompts: token ids, one list per response, in the order they are taken in.
         seeds: of each response's own stream of uniform numbers.
         seats: rows that are live at a time.
         progress: called with the number of responses that ended.
@@ -130,7 +130,7 @@ class _Loop:
         return self.decoder.takes_more and self._free >= max(1, REFILL * self.seats)
 
     def _draw(self, logits: Tensor, rows: Sequence[int], alive: list[bool]) -> None:
-        """One token for each of `rows`, the last live ones; `alive` tells of those before."""
+        """Draw a token for each of `rows`, the last live ones; `alive` tells of those before."""
         uniform = torch.stack([self._uniform(i)[len(self.drawn[i])] for i in rows])
         warped = self.warp(None, logits.float())  # type: ignore[arg-type]
         for i, token in zip(rows, pick(warped, uniform, self.decoding).tolist(), strict=True):
@@ -148,7 +148,7 @@ class _Loop:
             self.progress(alive.count(False))
 
     def _uniform(self, i: int) -> Tensor:
-        """The response's own numbers, one for each token it may have."""
+        """Return the response's own numbers, one per token that it may have."""
         if i not in self.uniforms:
             generator = torch.Generator().manual_seed(self.seeds[i])
             self.uniforms[i] = torch.rand(self.decoding.max_new_tokens, generator=generator)
@@ -156,7 +156,7 @@ class _Loop:
 
 
 def warpers(decoding: Decoding) -> LogitsProcessorList:
-    """What turns logits into those of the distribution that is drawn from."""
+    """Collect what turns logits into those of the distribution that is drawn from."""
     found = LogitsProcessorList()
     if decoding.temperature not in (0.0, 1.0):
         found.append(TemperatureLogitsWarper(decoding.temperature))
@@ -170,7 +170,7 @@ def warpers(decoding: Decoding) -> LogitsProcessorList:
 
 
 def pick(logits: Tensor, uniform: Tensor, decoding: Decoding) -> Tensor:
-    """One token a row: the likeliest, or the one at which the cumulative probability passes u.
+    """Pick one token per row: the likeliest, or where the cumulative probability passes u.
 
     Args:
         logits: [rows, V] float32, warped.

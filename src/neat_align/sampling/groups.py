@@ -1,10 +1,10 @@
-"""From queries to groups: which responses to draw, and under which steering prompt."""
+"""Make groups of queries: which responses to draw, and under which steering prompt."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+from collections import ChainMap, Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from neat_align import defaults
@@ -33,7 +33,7 @@ class GroupPlan:
             raise RecipeError(f"{self}", "a count below zero", "use 0 or more of each source")
         if self.size < 2:
             raise RecipeError(
-                f"{self.size} response(s) a query (plain {self.plain}, positive "
+                f"{self.size} response(s) per query (plain {self.plain}, positive "
                 f"{self.positive}, negative {self.negative})",
                 "a group of one has nothing to rank",
                 "ask for two or more responses in all, e.g. positive 2, negative 1 and plain 1",
@@ -41,17 +41,17 @@ class GroupPlan:
 
     @property
     def size(self) -> int:
-        """K, the responses of one group."""
+        """Count K, the responses per group."""
         return self.plain + self.positive + self.negative
 
 
 def plan_group(
     query: Query, steering: Steering | None, plan: GroupPlan, seed: int, repeat: int = 0
 ) -> list[SamplingRequest]:
-    """The requests of one group: positive, negative, then plain.
+    """Plan the requests of one group: positive, negative, then plain.
 
-    Phrasings are taken in turn from a start that the seed and the query decide, so that a
-    group of two shows two phrasings. A steering pair without a positive side asks for its
+    Phrasings are taken in turn (round-robin) from a seeded start, so that a group of two
+    shows two phrasings. A steering pair without a positive side asks for its
     positive responses without a prompt. A query that is asked again at the same time, for the
     `repeat`-th time, gets responses of its own.
 
@@ -95,7 +95,7 @@ class GroupMaker:
     add_data_answers: bool = False
 
     def drawn(self, queries: Sequence[Query], seed: int) -> list[Group]:
-        """One group for each query, in order; all responses are drawn in one call.
+        """Draw one group per query, in order; all responses are drawn in one call.
 
         A query of which a response did not come has none: see `whole_groups`.
         """
@@ -106,6 +106,12 @@ class GroupMaker:
             seen[query.id] += 1
         groups = whole_groups(queries, self._sample(requests), self.plan.size)
         return [with_answers(group) for group in groups] if self.add_data_answers else groups
+
+    @property
+    def unanswered(self) -> Mapping[str, str]:
+        """Tell why queries have no group, by their id; a view of what is known by now."""
+        samplers = (self.policy, self.reference)
+        return ChainMap(*(getattr(sampler, "unanswered", {}) for sampler in samplers))
 
     def _sample(self, requests: Sequence[SamplingRequest]) -> list[Response | None]:
         """Draw each request from the policy, or, some negative ones, from the reference."""
@@ -137,14 +143,14 @@ def sample_groups(
     decoding: Decoding,
     seed: int,
 ) -> list[Group]:
-    """One group for each query; see `GroupMaker`, which can do more."""
+    """Draw one group per query; see `GroupMaker`, which can do more."""
     return GroupMaker(sampler, steering, plan, decoding).drawn(queries, seed)
 
 
 def whole_groups(
     queries: Sequence[Query], responses: Sequence[Response | None], size: int
 ) -> list[Group]:
-    """A group for each query all of whose responses came; the other queries are left out.
+    """Make a group per query all of whose responses came; leave the other queries out.
 
     A part of a group would be trained on as if the plan had been another: without its
     negative response, say, or with one phrasing of two.
@@ -155,7 +161,7 @@ def whole_groups(
 
 
 def with_answers(group: Group) -> Group:
-    """The group with the answers that came with its query, unless they are there already."""
+    """Add the answers that came with a group's query, unless they are there already."""
     if any(r.source == Source.DATA for r in group.responses):
         return group
     answers = [group.query.meta.get(name) for name in ANSWERS]
@@ -166,18 +172,18 @@ def with_answers(group: Group) -> Group:
 
 
 def draw_seed(seed: int, step: int = 0) -> int:
-    """The seed of the groups drawn at an optimiser step; stored groups are those of step 0."""
+    """Make the seed of the groups of an optimiser step; stored groups are those of step 0."""
     return stable_seed(seed, step)
 
 
 def stable_seed(*parts: object) -> int:
-    """A seed made of its parts, the same in every process."""
+    """Make a seed of its parts, the same in every process."""
     digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:6], "big")
 
 
 def uniform(*parts: object) -> float:
-    """A number from 0 to 1 made of its parts, the same in every process."""
+    """Make a number from 0 to 1 of its parts, the same in every process."""
     return stable_seed(*parts) / 2**48
 
 

@@ -1,8 +1,8 @@
-"""Which sampler draws what: all that a process needs to know to make groups of queries."""
+"""Say which sampler draws what: all that a process needs to make groups of queries."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,38 +15,10 @@ from neat_align.prompts.chat import PromptFormat, conversation_problems
 from neat_align.prompts.chat.chat_template import KWARGS, saved_template_problems
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Decoding, Sampler
-from neat_align.sampling.groups import GroupMaker, GroupPlan, draw_seed
+from neat_align.sampling.groups import GroupMaker, GroupPlan
 from neat_align.sampling.server import ServerSampler
 from neat_align.servers.client import ChatClient, client_problems
-from neat_align.types import Group, Query
-
-
-@dataclass(frozen=True)
-class Maker:
-    """Makes groups of queries, as the online loop does; by a server, some may be missing."""
-
-    groups: GroupMaker
-    seed: int
-
-    def __call__(self, queries: Sequence[Query]) -> Sequence[Group]:
-        """The groups that online training draws at its first step with the same seed."""
-        return self.groups.drawn(queries, draw_seed(self.seed))
-
-    @property
-    def sampler(self) -> Sampler:
-        return self.groups.policy
-
-    @property
-    def unanswered(self) -> Mapping[str, str]:
-        """Why queries have no group, by their id."""
-        return self.sampler.unanswered if isinstance(self.sampler, ServerSampler) else {}
-
-    @property
-    def server(self) -> Mapping[str, Collection[str]]:
-        """What is known of the server that answered: its models' names, what it did not take."""
-        if not isinstance(self.sampler, ServerSampler):
-            return {}
-        return self.sampler.in_force
+from neat_align.types import Query
 
 
 @dataclass(frozen=True)
@@ -58,7 +30,7 @@ class SamplingJob:
         steering: None where all responses are plain.
         server: address of a chat endpoint.
         key_variable: environment variable with its key.
-        concurrency: questions open to it at a time.
+        concurrency: parallel requests to it.
         batch_size: responses drawn at a time here.
         seed: of all responses.
         reference: a second model here, for `reference_negative_fraction`.
@@ -87,7 +59,7 @@ class SamplingJob:
     data_answers: bool = False
 
     def problems(self) -> list[InputError]:
-        """What is wrong with the model's name or the server's address; nothing is loaded."""
+        """Tell what is wrong with the model's name or the server's address; nothing is loaded."""
         if self.server is not None:
             found = client_problems(self.server, self.key_variable, self._extra_body)
             return [*found, *self._reference_problems()]
@@ -113,7 +85,7 @@ class SamplingJob:
         return problems
 
     def _without_server(self) -> list[InputError]:
-        """Settings of a server where there is none."""
+        """Refuse settings of a server where there is none."""
         given = {
             "--extra-body": bool(self.extra_body),
             "--key-variable": self.key_variable != defaults.KEY_VARIABLE,
@@ -124,12 +96,12 @@ class SamplingJob:
 
     @property
     def _extra_body(self) -> dict[str, Any]:
-        """What every question to the server holds besides, the template's arguments included."""
+        """Collect what every question to the server holds besides, with template arguments."""
         arguments = {**self.extra_body.get(KWARGS, {}), **self.chat_template_kwargs}
         return {**self.extra_body, **({KWARGS: arguments} if arguments else {})}
 
     def identity(self) -> dict[str, Any]:
-        """What decides which responses are drawn."""
+        """Tell what decides which responses are drawn."""
         pair = self.steering
         return {
             "sample": self.model,
@@ -150,8 +122,8 @@ class SamplingJob:
             **({"data_answers": True} if self.data_answers else {}),
         }
 
-    def load(self, queries: Iterable[Query] = ()) -> Callable[[Path | None], Maker]:
-        """The model, loaded; gives what makes groups, with a journal for a server's answers.
+    def load(self, queries: Iterable[Query] = ()) -> Callable[[Path | None], GroupMaker]:
+        """Load the model; return what makes groups, given a journal for a server's answers.
 
         Args:
             queries: told before a model is loaded where its chat template refuses some.
@@ -160,10 +132,10 @@ class SamplingJob:
         if self.reference is not None:
             reference = self._local(self.reference, "reference", queries)
 
-        def maker(sampler: Sampler) -> Maker:
+        def maker(sampler: Sampler) -> GroupMaker:
             own = (self.steering, self.plan, self.decoding)
             share, answers = self.reference_negative_fraction, self.data_answers
-            return Maker(GroupMaker(sampler, *own, reference, share, answers), self.seed)
+            return GroupMaker(sampler, *own, reference, share, answers)
 
         if self.server is None:
             sampler = self._local(self.model, self.model, queries)

@@ -1,4 +1,4 @@
-"""Sampling in-process from a transformers model."""
+"""Sample from a transformers model in this process."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TransformersSampler:
         self.batch_size, self.progress = batch_size, progress
 
     def sample(self, requests: Sequence[SamplingRequest], decoding: Decoding) -> list[Response]:
-        """One response for each request, in their order.
+        """Draw one response per request, in their order.
 
         Raises:
             DataError: a prompt leaves no room in the model's context for the response.
@@ -57,7 +57,7 @@ class TransformersSampler:
         return [self._response(r, ids, decoding) for r, ids in zip(requests, tokens, strict=True)]
 
     def _tokens(self, requests: Sequence[SamplingRequest], decoding: Decoding) -> list[list[int]]:
-        """The response's token ids of each request, in their order."""
+        """Draw the token ids of each request's response, in their order."""
         prompts = [self.prompt_format.query_ids(r.query, r.steering) for r in requests]
         check_fits(
             self.model,
@@ -95,7 +95,7 @@ class TransformersSampler:
     def _alone(
         self, prompts: list[list[int]], seeds: list[int], decoding: Decoding, ends: Ends
     ) -> list[list[int]]:
-        """Each response by itself.
+        """Draw each response by itself.
 
         Raises:
             ModelError: transformers cannot generate with this model either.
@@ -135,7 +135,7 @@ class TransformersSampler:
         return (*self.prompt_format.stop_strings, *decoding.stop_strings)
 
     def _stop_test(self, decoding: Decoding) -> Callable[[Sequence[int]], bool] | None:
-        """Whether the end of a response's ids holds a stop string; None without any."""
+        """Make the test whether a response's ids end in a stop string; None without any."""
         stops = self._stop_strings(decoding)
         if not stops:
             return None
@@ -151,7 +151,7 @@ class TransformersSampler:
 
     @property
     def _eos_ids(self) -> set[int]:
-        """The turn's end, EOS, and whatever else the model's generation config stops at."""
+        """Collect the turn's end, EOS, and what else the model's generation config stops at."""
         configured = getattr(self.model.generation_config, "eos_token_id", None)
         listed = configured if isinstance(configured, list) else [configured]
         return {*self.prompt_format.stop_ids, *(i for i in listed if isinstance(i, int))}
@@ -161,7 +161,7 @@ class TransformersSampler:
 def _generate(
     model: Any, prompt: list[int], seed: int, decoding: Decoding, ends: Ends
 ) -> list[int]:
-    """One response by `model.generate`, alone, so that its seed fixes it.
+    """Draw one response by `model.generate`, alone, so that its seed fixes it.
 
     The model's own generation config would fill in what is not said here (a repetition
     penalty, suppressed tokens, beams …), and is put aside: draws depend on `decoding` alone.
@@ -206,7 +206,7 @@ def _sampling_options(decoding: Decoding) -> dict[str, float | None]:
 
 @functools.cache
 def _say_generate(model_type: str) -> None:
-    """Once for each model type."""
+    """Warn, once per model type."""
     logger.warning(
         "sampling by model.generate, one response at a time and slowly: "
         "our sampler cannot share or cut what a %s model keeps of a text",

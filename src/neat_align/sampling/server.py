@@ -1,4 +1,4 @@
-"""Sampling from a server: many questions at a time, and nothing asked twice."""
+"""Sample from a server: many requests at a time, and nothing asked twice."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ServerSampler:
     def sample(
         self, requests: Sequence[SamplingRequest], decoding: Decoding
     ) -> list[Response | None]:
-        """One response for each request, in their order; None where the server gave none.
+        """Ask for one response per request, in their order; None where the server gave none.
 
         What came for a query is in the journal, even if it is not all that was asked for.
 
@@ -103,7 +103,7 @@ class ServerSampler:
             raise ServerError(given, why if len(asked) == 1 else every, errors[0].fix)
 
     def _answers(self, requests: Sequence[SamplingRequest], decoding: Decoding) -> list[Answer]:
-        """Answers to one question, from the journal as far as it has them."""
+        """Get the answers to one question, from the journal as far as it has them."""
         question = self._question(requests, decoding)
         messages = _messages(requests[0])
         known = self.journal.answers(question)[: len(requests)]
@@ -116,7 +116,7 @@ class ServerSampler:
         return known
 
     def _options(self, request: SamplingRequest, decoding: Decoding) -> dict[str, Any]:
-        """All that decides how tokens are drawn, said outright: servers have defaults of their own.
+        """Say outright all that decides how tokens are drawn: servers have their own defaults.
 
         Such as those of the model's generation_config, a repetition penalty among them.
         """
@@ -138,7 +138,7 @@ class ServerSampler:
         return {**options, **own}
 
     def _question(self, requests: Sequence[SamplingRequest], decoding: Decoding) -> str:
-        """What makes two questions the same; the seeds tell apart two draws of a query."""
+        """Make the key of a question; the seeds tell apart two draws of a query."""
         parts = [
             VERSION,
             self.client.url,
@@ -162,7 +162,7 @@ class ServerSampler:
 
 
 def _messages(request: SamplingRequest) -> list[Message]:
-    """The steering prompt as, or before, the system message, then the conversation."""
+    """Write the steering prompt as, or before, the system message; then the conversation."""
     if not request.steering:
         return list(request.query.messages)
     first, *rest = request.query.messages

@@ -1,4 +1,4 @@
-"""Decoding where each prompt's keys and values are stored, and read, once for all its rows.
+"""Decode with each prompt's keys and values stored, and read, once for all its rows.
 
 Prompts are read packed, without padding. A step's queries are sorted to their prompts, so
 that one product serves all rows of a prompt; what a row has drawn itself lies in a buffer
@@ -29,7 +29,7 @@ SWEEP = 0.75  # live share below which the stored rest is swept out
 
 
 def can_share(model: Any, longest: int) -> bool:
-    """Whether rows of `longest` tokens, prompt and response, may be decoded like this."""
+    """Tell whether rows of `longest` tokens, prompt and response, may be decoded like this."""
     group = TokenizedGroup([0] * longest, [[]], [0.0], [])
     on_cpu = next(model.parameters()).device.type == "cpu"
     return on_cpu and can_pack(model, [group]) and has_our_attention(model)
@@ -58,7 +58,7 @@ class SharedPrompts:
     # ---------------------------------------------------------------- rows come and go
 
     def add(self, prompts: Sequence[list[int]]) -> Tensor:
-        """Reads those prompts that are not stored yet; [len(prompts), V]."""
+        """Read those prompts that are not stored yet; return [len(prompts), V]."""
         wanted = [tuple(p) for p in prompts]
         self._sweep()
         # A stored prompt's next-token logits are not kept: a prompt that comes back is read again.
@@ -74,7 +74,7 @@ class SharedPrompts:
         return logits[torch.tensor([place[p] - first for p in wanted])]
 
     def step(self, tokens: Tensor) -> Tensor:
-        """[rows] → [rows, V]."""
+        """Read one token per live row, [rows]; return [rows, V]."""
         self._make_room()
         self._arrange()
         logits: Tensor = self.model(
@@ -89,7 +89,7 @@ class SharedPrompts:
         return logits[:, -1]
 
     def keep(self, alive: Tensor) -> None:
-        """Forgets rows; their memory goes with the next sweep."""
+        """Forget rows; their memory goes with the next sweep."""
         self.prompt_of, self.slot = self.prompt_of[alive], self.slot[alive]
         self.drawn = self.drawn[alive]
         self._sweep()
@@ -97,7 +97,7 @@ class SharedPrompts:
     # ------------------------------------------------------------------- what is stored
 
     def _read(self, prompts: Sequence[tuple[int, ...]]) -> Tensor:
-        """Keys and values of prompts, stored; their next-token logits [len(prompts), V]."""
+        """Store keys and values of prompts; return their next-token logits [len(prompts), V]."""
         groups = [TokenizedGroup(list(p), [[]], [0.0], []) for p in prompts]
         found = []
         for part in Packed(self.model, 0, READ).passes(groups):
@@ -119,7 +119,7 @@ class SharedPrompts:
         return torch.cat(found)
 
     def store(self, layer: int, key: Tensor, value: Tensor) -> None:
-        """[1, H_kv, N, D] of prompts that are read, or [rows, H_kv, 1, D] of a step."""
+        """Take [1, H_kv, N, D] of prompts that are read, or [rows, H_kv, 1, D] of a step."""
         if self.reading is not None:
             sizes, keys, values = self.reading
             keys.append(_grid(key, sizes))
@@ -129,7 +129,7 @@ class SharedPrompts:
         self.own_values[layer][self.slot, :, self.drawn] = value[:, :, 0]
 
     def _make_room(self) -> None:
-        """A slot for every row, and a place for the token it reads next."""
+        """Give every row a slot, and a place for the token that it reads next."""
         have = self.own_keys[0].shape if self.own_keys else (0, 0, 0, 0)
         longest = int(self.drawn.max()) + 1
         if have[0] >= self.slots and have[2] >= longest:
@@ -163,7 +163,7 @@ class SharedPrompts:
     # ------------------------------------------------------------------------ attention
 
     def _arrange(self) -> None:
-        """What all layers of a step share: a seat for each row at its prompt, the masks."""
+        """Make what all layers of a step share: a seat per row at its prompt, the masks."""
         counts: Counter[int] = Counter()
         places = []
         for prompt in self.prompt_of.tolist():
@@ -182,7 +182,7 @@ class SharedPrompts:
     def attend(
         self, module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, scale: float
     ) -> Tensor:
-        """[rows, H, 1, D] in, [rows, 1, H, D] out; keys and values are the stored ones."""
+        """Attend: [rows, H, 1, D] in, [rows, 1, H, D] out; keys and values are the stored ones."""
         layer: int = module.layer_idx  # type: ignore[assignment]
         rows, heads, _, width = query.shape
         keys, values = self.prompt_keys[layer], self.prompt_values[layer]
@@ -199,7 +199,7 @@ class SharedPrompts:
         return out.view(rows, 1, heads, width)
 
     def _at_prompts(self, x: Tensor, stored: Tensor) -> Tensor:
-        """X [rows, H_kv, G, a] times its prompt's [H_kv, a, b], each prompt read once."""
+        """Multiply X [rows, H_kv, G, a] by its prompt's [H_kv, a, b], each prompt read once."""
         prompts, key_heads, _, b = stored.shape
         shared, a = x.shape[2:]
         seats = x.new_zeros(prompts * self.per_prompt, key_heads, shared, a)
@@ -210,7 +210,7 @@ class SharedPrompts:
         return product.reshape(-1, key_heads, shared, b)[self.seat]
 
     def _at_slots(self, product: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """A product with what the rows' own slots hold; x [rows, H_kv, G, a]."""
+        """Multiply x [rows, H_kv, G, a] by what the rows' own slots hold."""
         slots = x.new_zeros(self.slots, *x.shape[1:])
         slots[self.slot] = x
         return product(slots)[self.slot]
@@ -234,7 +234,7 @@ class _Hook(Cache):
 
 
 def _grid(x: Tensor, sizes: Sequence[int]) -> Tensor:
-    """[1, H, N, D] → [P, H, longest, D], zeros after a prompt's end."""
+    """Split [1, H, N, D] into [P, H, longest, D], zeros after a prompt's end."""
     grid = x.new_zeros(len(sizes), x.shape[1], max(sizes), x.shape[3])
     for row, part in zip(grid, x[0].split(list(sizes), dim=1), strict=True):
         row[:, : part.shape[1]] = part
@@ -242,7 +242,7 @@ def _grid(x: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def _stack(stored: Sequence[Tensor], new: Sequence[Tensor]) -> list[Tensor]:
-    """Layer by layer, prompts one after the other, as wide as the longest."""
+    """Join, layer by layer, prompts one after the other, as wide as the longest."""
     if not stored:
         return list(new)
     width = max(stored[0].shape[2], new[0].shape[2])
@@ -254,7 +254,7 @@ def _stack(stored: Sequence[Tensor], new: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _grown(like: Tensor, own: Tensor | None, slots: int, tokens: int) -> Tensor:
-    """A buffer [slots, H_kv, tokens, D] that begins with what `own` holds."""
+    """Make a buffer [slots, H_kv, tokens, D] that begins with what `own` holds."""
     buffer = like.new_zeros(slots, like.shape[1], tokens, like.shape[3])
     if own is not None:
         buffer[: len(own), :, : own.shape[2]] = own

@@ -1,4 +1,4 @@
-"""Drawing the answers that a steering pair is tried by; `verdict` judges them."""
+"""Draw the answers that a steering pair is tried by; `verdict` judges them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Prompt = tuple[Source, str]
 
 
 def tried_prompts(steering: Steering, positive: bool, negative: bool) -> list[Prompt]:
-    """The prompts to try; of a side that is not used, or has none, nothing."""
+    """List the prompts to try; of a side that is not used, or has none, nothing."""
     sides = (
         (Source.POSITIVE, steering.positive, positive),
         (Source.NEGATIVE, steering.negative, negative),
@@ -25,7 +25,7 @@ def tried_prompts(steering: Steering, positive: bool, negative: bool) -> list[Pr
 
 
 def tried_queries(queries: Sequence[Query], count: int, seed: int) -> list[Query]:
-    """Some of the queries, drawn by the seed."""
+    """Draw some of the queries, by the seed."""
     places = random.Random(stable_seed("tried", seed)).sample(
         range(len(queries)), min(count, len(queries))
     )
@@ -35,7 +35,7 @@ def tried_queries(queries: Sequence[Query], count: int, seed: int) -> list[Query
 def draw_trial(
     maker: GroupMaker, queries: Sequence[Query], prompts: Sequence[Prompt], seed: int
 ) -> list[Group]:
-    """A group for each query: plain answers, one under each prompt, and the data's."""
+    """Draw a group per query: plain answers, one under each prompt, and the data's."""
     sides = [sum(source == side for source, _ in prompts) for side in Source]
     asked = [(Source.PLAIN, "")] * min(PLAIN, max(sides)) + list(prompts)
     requests = [

@@ -1,4 +1,4 @@
-"""A steering trial in words, for a terminal, a log and an error."""
+"""Tell a steering trial in words, for a terminal, a log and an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ADVICE = (
 
 
 def summary(trial: SteeringTrial) -> str:
-    """One line: mean scores, and the change that each side makes."""
+    """Write one line: mean scores, and the change that each side makes."""
     told = f"steering {trial.steering!r} on {trial.queries} queries: "
     if trial.verdict == NOT_JUDGED:
         return told + "not judged"
@@ -27,7 +27,7 @@ def summary(trial: SteeringTrial) -> str:
 
 
 def told(trial: SteeringTrial, shown: int = SHOWN) -> str:
-    """The whole of it: summary, a line for each prompt, and some of the answers."""
+    """Write the whole of it: summary, a line per prompt, and some of the answers."""
     return "\n".join([summary(trial), *_prompts(trial), *_answers(trial, shown)])
 
 
@@ -46,7 +46,7 @@ def _prompts(trial: SteeringTrial) -> Iterator[str]:
 
 
 def _answers(trial: SteeringTrial, shown: int) -> Iterator[str]:
-    """Of some queries, the first plain answer and the first under each side."""
+    """Quote, of some queries, the first plain answer and the first under each side."""
     ids = list(dict.fromkeys(a["query_id"] for a in trial.answers))[:shown]
     for number, query_id in enumerate(ids):
         own = [a for a in trial.answers if a["query_id"] == query_id]

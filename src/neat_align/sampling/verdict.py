@@ -1,4 +1,4 @@
-"""A steering pair tried on a few queries: does the model do what each prompt orders?
+"""Judge a steering pair on a few queries: does the model do what each prompt orders?
 
 Each query is answered without a prompt (`plain`) and under every prompt of the sides that
 training uses. What counts is the mean over queries of (a side's score − the plain score):
@@ -41,11 +41,11 @@ class Effect:
 
     @property
     def rises(self) -> bool:
-        """Whether it is above 0 by more than chance would have it."""
+        """Tell whether it is above 0 by more than chance would have it."""
         return self.change > 0 and self.change >= MARGIN * self.error * (1 - 1e-9)
 
     def turned(self) -> Effect:
-        """The plain score − the side's."""
+        """Return the plain score − the side's."""
         return Effect(-self.change, self.error)
 
 
@@ -101,7 +101,7 @@ class SteeringTrial:
 
 
 def judged(groups: Sequence[Group], steering: str, value: Value | None) -> SteeringTrial:
-    """What a trial's groups say.
+    """Judge a trial's groups.
 
     Args:
         value: a response's score by whatever does not look at its source; None where there
@@ -148,7 +148,7 @@ def _findings(
     scores: dict[tuple[str, str], list[float]],
     means: dict[str, float],
 ) -> tuple[list[str], list[str]]:
-    """Problems and warnings of the sides that were tried."""
+    """Find problems and warnings of the sides that were tried."""
     helpful = {
         side: effect if side == Source.POSITIVE else effect.turned()
         for side, effect in effects.items()
@@ -189,7 +189,7 @@ def _at_ceiling(scores: dict[tuple[str, str], list[float]]) -> bool:
 
 
 def _same_texts(groups: Sequence[Group], side: str) -> bool:
-    """Whether a side brought out nothing that the plain answers are not."""
+    """Tell whether a side brought out nothing that the plain answers are not."""
     return all(
         {r.text for r in g.responses if r.source == side}
         <= {r.text for r in g.responses if r.source == Source.PLAIN}
@@ -198,7 +198,7 @@ def _same_texts(groups: Sequence[Group], side: str) -> bool:
 
 
 def _scores(groups: Sequence[Group], value: Value) -> dict[tuple[str, str], list[float]]:
-    """(query id, source) → the scores that are known."""
+    """Collect the scores that are known, by query id and source."""
     found: dict[tuple[str, str], list[float]] = {}
     for group in groups:
         for response in group.responses:

@@ -86,7 +86,7 @@ class Bound:
 
     @property
     def has(self) -> frozenset[Need]:
-        """Name what is there."""
+        """List what is there."""
         return frozenset(need for need in Need if getattr(self, need) not in (None, False))
 
 

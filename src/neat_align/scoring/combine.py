@@ -16,7 +16,7 @@ class ScorerSet:
 
     Args:
         scorers: one or more; equal names are told apart by a number.
-        weights: one for each, 1 by default.
+        weights: one per scorer, 1 by default.
 
     Attributes:
         unscored: why groups were left out, by their query's id.
@@ -39,7 +39,7 @@ class ScorerSet:
         self.names = _distinct([scorer.name for scorer in scorers])
 
     def score(self, groups: Sequence[Group]) -> list[Group]:
-        """The groups with `scores` by scorer and their weighted sum as `score`.
+        """Score groups: `scores` by scorer, and their weighted sum as `score`.
 
         A scorer that does not apply to a response (None) is left out of its sum. A group
         with a response that is `Unscored` is left out, and in `unscored`.
@@ -50,7 +50,7 @@ class ScorerSet:
         return [group for group in self.score_each(groups) if group is not None]
 
     def score_each(self, groups: Sequence[Group]) -> list[Group | None]:
-        """What `score` gives, with None in the place of a group that is left out."""
+        """Score groups, with None in the place of a group that is left out."""
         tables = [scorer.score(groups) for scorer in self.scorers]
         found = [
             self._scored_group(group, [table[g] for table in tables])
@@ -73,7 +73,7 @@ class ScorerSet:
         return Group(group.query, tuple(scored))
 
     def _note_unscored(self, group: Group, rows: Sequence[Sequence[float | None]]) -> bool:
-        """Whether a score of the group is owed; the reason goes to `unscored`."""
+        """Tell whether a score of the group is owed; the reason goes to `unscored`."""
         why = [value.why for row in rows for value in row if isinstance(value, Unscored)]
         self.unscored.pop(group.query.id, None)
         if why:
@@ -91,7 +91,7 @@ class ScorerSet:
             notes.trainer_state = trainer_state
 
     def take_metrics(self) -> dict[str, float]:
-        """What `log_metric` was told since the last time: means, over all functions."""
+        """Take what `log_metric` was told since the last time: means, over all functions."""
         whole = Notes()
         for _, notes in self._notes:
             for metric, values in notes.metrics.items():
@@ -100,7 +100,7 @@ class ScorerSet:
         return whole.take_metrics()
 
     def take_extras(self) -> dict[str, list[Any]]:
-        """The columns that `log_extra` was told in the last call of each function.
+        """Take the columns that `log_extra` was told in the last call of each function.
 
         Where two functions have a column of one name, the second is "FUNCTION/COLUMN".
         """
@@ -113,7 +113,7 @@ class ScorerSet:
 
     @property
     def judging(self) -> Callable[[Response], float | None] | None:
-        """A scored response's score by the scorers that do not look at its source.
+        """Return the function that scores by what does not look at a response's source.
 
         None where there is no such scorer; the function gives None where none applies.
         """

@@ -24,7 +24,7 @@ ANOTHER = re.compile(
 
 
 def parsed_grade(text: str, best: int) -> int | None:
-    """The grade after the last "Grade:" of an answer; None without one within 1 and `best`.
+    """Read the grade after the last "Grade:" of an answer; None without one from 1 to `best`.
 
     An earlier grade counts no more, also where the last one is none: the judge took it back.
     """

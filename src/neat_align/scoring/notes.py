@@ -73,12 +73,12 @@ class Notes:
                 )
 
     def take_metrics(self) -> dict[str, float]:
-        """The means since the last time; values that are not finite are left out, as in TRL."""
+        """Take the means since the last time, of finite values, as in TRL."""
         told, self.metrics = self.metrics, {}
         finite = {name: [v for v in all_ if math.isfinite(v)] for name, all_ in told.items()}
         return {name: fmean(values) for name, values in finite.items() if values}
 
     def take_extras(self) -> dict[str, list[Any]]:
-        """The columns of the last call."""
+        """Take the columns of the last call."""
         told, self.extras = self.extras, {}
         return told

@@ -12,7 +12,7 @@ RAISED = (Exception, SystemExit, asyncio.CancelledError)
 
 
 def told(error: BaseException, file: str = "") -> str:
-    """For example "it raised ValueError: no such word, at rewards.py, line 7, in score".
+    """Tell an error: "it raised ValueError: no such word, at rewards.py, line 7, in score".
 
     Args:
         file: whose line is told where it is among those passed; else the innermost line

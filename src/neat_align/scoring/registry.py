@@ -28,7 +28,7 @@ class ByName:
 
     @property
     def names_model(self) -> bool:
-        """Whether the argument names a model or a function, which have to be looked at."""
+        """Tell whether the argument names a model or a function, which have to be looked at."""
         return self.kind.takes is Takes.MODEL and self.argument != self.kind.usual
 
     def problems(self) -> list[InputError]:

@@ -61,7 +61,7 @@ class RewardModelScorer:
     def from_pretrained(
         cls, source: str | Path, device: Any = AUTO, dtype: str | None = AUTO
     ) -> RewardModelScorer:
-        """From a directory or hub id.
+        """Load the model of a directory or hub id.
 
         Args:
             device, dtype: see `models.device`.
@@ -87,7 +87,7 @@ class RewardModelScorer:
 
     @torch.no_grad()
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
-        """The logit of every response to its clean query.
+        """Score every response to its clean query by its logit.
 
         Groups are scored packed, what they share once, where the model allows it.
 
@@ -119,7 +119,7 @@ class RewardModelScorer:
         )
 
     def _of_pairs(self, pairs: PairRows, groups: Sequence[Group]) -> list[list[float | None]]:
-        """Scores by an encoder, a row for each response."""
+        """Score groups by an encoder, a row per response."""
         rows = pairs.rows(groups)
         left = iter(rows)
         longest = [max(len(next(left)["input_ids"]) for _ in g.responses) for g in groups]
@@ -154,7 +154,7 @@ class RewardModelScorer:
         return found
 
     def _padded(self, groups: Sequence[TokenizedGroup]) -> list[list[float | None]]:
-        """Scores of groups with a row for each response."""
+        """Score groups with a row per response."""
         rows = [g.query_ids + ids for g in groups for ids in g.response_ids]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         scores = torch.zeros(len(rows))
@@ -165,7 +165,7 @@ class RewardModelScorer:
         return [[next(flat) for _ in group.response_ids] for group in groups]
 
     def _logits(self, rows: list[list[int]]) -> torch.Tensor:
-        """[len(rows)]; right-padded."""
+        """Compute the logits of right-padded rows: [len(rows)]."""
         device = next(self.model.parameters()).device
         pad_id = _unused_id(rows)
         width = max(map(len, rows))
@@ -182,7 +182,7 @@ class RewardModelScorer:
 
 
 def _positions_taken(model: Any) -> int:
-    """Positions of the table that no token has: RoBERTa's begin behind its pad token's."""
+    """Count the table's positions that no token has: RoBERTa's begin behind its pad token's."""
     for name, part in model.named_modules():
         if name.endswith("position_embeddings") and getattr(part, "padding_idx", None) is not None:
             return int(part.padding_idx) + 1
@@ -192,7 +192,7 @@ def _positions_taken(model: Any) -> int:
 def _batches(
     order: Sequence[int], rows: Sequence[Sequence[int]], limit: int
 ) -> Iterator[list[int]]:
-    """Stretches of `order`, shortest rows first, within the limit once padded."""
+    """Cut `order` into stretches, shortest rows first, within the limit once padded."""
     part: list[int] = []
     for i in order:
         if part and (len(part) + 1) * len(rows[i]) > limit:
@@ -204,6 +204,6 @@ def _batches(
 
 
 def _unused_id(rows: list[list[int]]) -> int:
-    """The smallest token id that no row contains."""
+    """Find the smallest token id that no row contains."""
     used = {token for row in rows for token in row}
     return next(i for i in range(len(used) + 1) if i not in used)

@@ -25,7 +25,7 @@ CONVERSATION, RESPONSE = "conversation", "response"
 
 
 def reads_pairs(tokenizer: Any) -> bool:
-    """Whether it is an encoder's: no chat template, but tokens that frame a pair of texts."""
+    """Tell whether it is an encoder's: no chat template, but tokens that frame two texts."""
     has_template = getattr(tokenizer, "chat_template", None) is not None
     return not has_template and None not in (tokenizer.cls_token_id, tokenizer.sep_token_id)
 
@@ -43,14 +43,14 @@ class ConversationRows:
         self.trained_on = trained_on
 
     def row(self, query: Query, text: str) -> list[int]:
-        """Token ids of one finished conversation."""
+        """Turn one finished conversation into token ids."""
         if self.trained_on == RESPONSE:
             end = self.prompt_format.response_ids(text, "stop", query)
             return self.prompt_format.query_ids(query) + end
         return self.prompt_format.conversation_ids(query, text)
 
     def group(self, group: Group) -> TokenizedGroup:
-        """The conversations of a group: what all of them begin with, and how each goes on.
+        """Tokenise a group's conversations: what all begin with, and how each goes on.
 
         They are rendered whole and cut afterwards, so a template may write a query in another
         way once it is answered.
@@ -73,7 +73,7 @@ class PairRows:
         self.tokenizer = tokenizer
 
     def rows(self, groups: Sequence[Group]) -> list[dict[str, list[int]]]:
-        """The model's inputs for each response, unpadded."""
+        """Make the model's inputs per response, unpadded."""
         return [
             dict(
                 self.tokenizer(
@@ -89,7 +89,7 @@ class PairRows:
 
 
 def _common(rows: Sequence[list[int]]) -> int:
-    """How many token ids all rows begin with."""
+    """Count the token ids that all rows begin with."""
     columns = takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False))
     return sum(1 for _ in columns)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from neat_align.errors import DataError
@@ -62,10 +62,9 @@ class ScoredGroupMaker(GroupMaker):
             self.engine.engine.close()
 
     @property
-    def unanswered(self) -> dict[str, str]:
-        """Why queries have no group, by their id."""
-        told = [getattr(sampler, "unanswered", {}) for sampler in (self.policy, self.reference)]
-        return {**told[0], **told[1], **self.scorers.unscored}
+    def unanswered(self) -> Mapping[str, str]:
+        """Tell why queries have no group, by their id; what has no score counts."""
+        return {**super().unanswered, **self.scorers.unscored}
 
 
 def trainable(groups: Sequence[Group], warn: Callable[[str], None]) -> list[Group]:

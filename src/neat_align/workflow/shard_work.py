@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from neat_align.prompts.steering import Steering
     from neat_align.sampling.job import SamplingJob
     from neat_align.scoring import Bound, ScorerSet
-    from neat_align.types import Group
+    from neat_align.types import Group, Query
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,19 @@ class SampleWork:
         from neat_align.data import DataSpec, read_queries
         from neat_align.data.groups.missing import Told
         from neat_align.data.groups.shards import Shard
+        from neat_align.sampling.groups import draw_seed
 
         maker = self.job.load(read_queries(DataSpec(self.queries)))
 
         def write(index: int) -> str:
             target = GroupsTarget(self.output, Shard(index, self.shards))
             advance = self.progress or (lambda count: None)
-            make = maker(target.journal)
-            told = Told(make.unanswered, make.server)
+            groups = maker(target.journal)
+
+            def make(queries: Sequence[Query]) -> Sequence[Group]:
+                return groups.drawn(queries, draw_seed(self.job.seed))
+
+            told = Told(groups.unanswered, getattr(groups.policy, "in_force", {}))
             return target.write_queries(self.queries, make, advance, told, self.settings)
 
         return write

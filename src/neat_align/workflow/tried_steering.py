@@ -28,7 +28,7 @@ def try_steering(
         rewards: named scorers; without one, texts alone are compared.
     """
     found = tried_queries(load_queries(DataSpec(queries)), number, job.seed)
-    maker = job.load()(None).groups
+    maker = job.load()(None)
     groups = draw_trial(maker, found, tried_prompts(pair, True, True), job.seed)
     if not rewards:
         return judged(groups, pair.name, None)

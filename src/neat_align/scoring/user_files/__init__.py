@@ -23,7 +23,7 @@ PREFIX = f"{__name__}."
 
 
 def import_file(path: Path) -> ModuleType:
-    """The module of a file, executed once for its content.
+    """Import a file as a module, executed once for its content.
 
     The file's folder is a place to import from, after all others, so that files beside it
     are found.
