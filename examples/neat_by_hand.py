@@ -38,6 +38,7 @@ from neat_align import (
     layout_of,
     load_causal_lm,
     load_tokenizer,
+    response_logps,
     sample_groups,
     token_logps,
     tokenize_group,
@@ -49,8 +50,8 @@ STEERING = Steering(
     positive=("Answer in plain words.",),
     negative=("Answer with symbols and numbers only.",),
 )
-TEXTS = ("How do I clean a lamp?", "What is a kettle?", "Who mends shoes?", "Why is it dark?")
-QUERIES = [Query.from_text(text) for text in TEXTS]
+ASKED = ("How do I clean a lamp?", "What is a kettle?", "Who mends shoes?", "Why is it dark?")
+QUERIES = [Query.from_text(text) for text in ASKED]
 # K = 4: two responses under the positive prompt, one under the negative one, one without any.
 PLAN = GroupPlan(positive=2, negative=1, plain=1)
 DECODING = Decoding(max_new_tokens=24, temperature=1.0)
@@ -91,7 +92,7 @@ def group_logps(
     shape = (len(groups), PLAN.size)  # [G, K]
     rows = layout_of(policy, prompt_format.pad_id).rows(tokenized)
     logps = token_logps(policy, rows)  # [R, T], with a gradient
-    frozen = layout_of(reference, prompt_format.pad_id).response_logps(tokenized)  # G lists of K
+    frozen = response_logps(reference, prompt_format, groups)  # G lists of K sums
     responses = [group.responses for group in groups]
     return GroupLogps(
         policy=logps.sum(-1).view(shape),  # sums over tokens, in nats
@@ -126,7 +127,8 @@ def train(model: Any, tokenizer: Any, steps: int = 20, rate: float = 3e-3) -> li
         loss.backward()
         optimizer.step()
 
-        plain = [r.score for g in groups for r in g.responses if r.source == Source.PLAIN]
+        unasked = (r for g in groups for r in g.responses if r.source == Source.PLAIN)
+        plain = [r.score for r in unasked if r.score is not None]
         rewards.append(sum(plain) / len(plain))
         print(f"step {step:2d}  loss {loss.item():7.3f}  reward unasked {rewards[-1]:.3f}")
     return rewards
