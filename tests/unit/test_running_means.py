@@ -7,8 +7,7 @@ import pytest
 from neat_align.objectives import NEAT
 from neat_align.training import running_means
 from neat_align.training.metrics import group_metrics
-from neat_align.training.moments import Moments
-from neat_align.training.running_means import RunningMeans
+from neat_align.training.running_means import Moments, RunningMeans
 from neat_align.training.signal import signal_of
 from neat_align.types import Group, Query, Response, Source
 

@@ -18,8 +18,14 @@ from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.study.methods import with_method
 from neat_align.training.run_signal import CALIBRATION, PATIENCE, ScoreSignal
-from neat_align.training.signal import stored_problems, stored_signal
-from neat_align.training.usable import below_plain, group_spread, run_spread, usable_groups
+from neat_align.training.signal import (
+    below_plain,
+    group_spread,
+    run_spread,
+    stored_problems,
+    stored_signal,
+    usable_groups,
+)
 from neat_align.types import Group, Query, Response, Source
 
 SOURCES = (Source.POSITIVE, Source.POSITIVE, Source.NEGATIVE, Source.PLAIN)

@@ -17,13 +17,12 @@ from neat_align.scoring import Bound, Need, ScorerSet, bind_scorer, needs_of, re
 from neat_align.training.adapters import with_adapter
 from neat_align.training.argument_values import reference_of, tokenizer_of
 from neat_align.training.checks import check_conversations, check_model, check_objects
-from neat_align.training.completions import CompletionsLog
 from neat_align.training.dropout import disable_dropout
 from neat_align.training.entries import Entries
 from neat_align.training.given import Given
 from neat_align.training.given_objects import say_unread, unmerge
 from neat_align.training.group_maker import ScoredGroupMaker
-from neat_align.training.notes import Notes
+from neat_align.training.notes import CompletionsLog, Notes
 from neat_align.training.reference import Reference, ReferenceSampler
 from neat_align.training.run_signal import ScoreSignal
 

@@ -21,7 +21,7 @@ from neat_align.storage.artefacts import damage, record
 from neat_align.storage.atomic import atomic_write_json, read_json, writing
 from neat_align.storage.interruption import postponed
 from neat_align.storage.paths import is_dir
-from neat_align.training.progress import print_nothing_else
+from neat_align.training.callbacks import print_nothing_else
 
 SEAL = "complete.json"
 INTERVAL = 0.2  # between two checkpoints of a training from scratch, as a share of its steps

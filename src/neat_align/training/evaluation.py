@@ -37,9 +37,8 @@ from neat_align.training.refresh import METRIC as UNANSWERED
 from neat_align.training.run_signal import ScoreSignal
 from neat_align.training.running_means import RunningMeans
 from neat_align.training.sharding import whole_weights
-from neat_align.training.signal import signal_of
+from neat_align.training.signal import group_spread, run_spread, signal_of
 from neat_align.training.stopwatch import Stopwatch
-from neat_align.training.usable import group_spread, run_spread
 from neat_align.types import Group
 
 MEASURED = ("signal/usable", "negatives/below_plain")

@@ -11,8 +11,15 @@ from accelerate.utils import gather_object
 
 from neat_align.errors import NoSignalError
 from neat_align.objectives import Objective
-from neat_align.training.signal import REMEDY, Signal, signal_of, stored_signal, why_refused
-from neat_align.training.usable import group_spread, run_spread
+from neat_align.training.signal import (
+    REMEDY,
+    Signal,
+    group_spread,
+    run_spread,
+    signal_of,
+    stored_signal,
+    why_refused,
+)
 from neat_align.types import Group
 
 CALIBRATION = 512

@@ -7,21 +7,27 @@ stored groups (`stored_signal`) and from the groups of each refresh (`run_signal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from statistics import fmean, pstdev
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from neat_align.errors import DataError, InputError
-from neat_align.objectives import Objective
-from neat_align.training.moments import Moments
-from neat_align.training.running_means import RunningMeans, Weighted
-from neat_align.training.usable import below_plain, group_spread, run_spread, usable_groups
-from neat_align.types import Group
+from neat_align.objectives import GroupLogps, Objective
+from neat_align.objectives.terms import ROUNDING
+from neat_align.training.running_means import Moments, RunningMeans, Weighted
+from neat_align.types import Group, Source
 
 FEW_USABLE, FEW_BELOW_PLAIN = 0.1, 0.2
 """Shares below which a warning is given."""
 ENOUGH = 16
 """Negative responses from which on their share means something."""
+QUANTILE = 0.75
+"""Of the groups' spreads: rare outliers do not reach it, frequent near-ties do not sink it."""
 BLOCK = 1024  # groups looked at together
 REMEDY = (
     "look at the scores with `neat score` and `neat dataset stats`; reward what differs between "
@@ -161,3 +167,60 @@ def _by_source(groups: Iterable[Group]) -> dict[str, Moments]:
         if response.score is not None:
             scores.setdefault(str(response.source), []).append(response.score)
     return {source: Moments.of(scores[source]) for source in sorted(scores)}
+
+
+def group_spread(scores: Sequence[float]) -> float:
+    """Return the standard deviation of a group's scores; 0 where they are equal to rounding."""
+    spread = pstdev(scores) if len(scores) > 1 else 0.0
+    return spread if spread > ROUNDING * max(map(abs, scores)) else 0.0
+
+
+def run_spread(spreads: Iterable[float]) -> float:
+    """Return the score spread of a run: the upper quartile of its groups' spreads above 0.
+
+    It depends on the values alone, not on their order; 0 where no group has any.
+    """
+    known = sorted(spread for spread in spreads if spread > 0)
+    return known[math.floor(QUANTILE * (len(known) - 1))] if known else 0.0
+
+
+def usable_groups(objective: Objective, groups: Sequence[Group], spread: float) -> list[bool]:
+    """Tell of each group whether its scores tell the objective something.
+
+    Responses that read alike word for word tell nothing, whatever they score: the same text
+    would be raised and lowered.
+    """
+    if not groups:
+        return []
+    scores = [torch.tensor(g.scores, dtype=torch.float64) for g in groups]
+    negative = [torch.tensor([r.source == Source.NEGATIVE for r in g.responses]) for g in groups]
+    score = pad_sequence(scores, batch_first=True)
+    told = objective.usable(
+        GroupLogps(
+            policy=torch.zeros_like(score),
+            length=torch.ones_like(score, dtype=torch.long),
+            score=score,
+            is_negative=pad_sequence(negative, batch_first=True),
+            present=pad_sequence([torch.ones_like(n) for n in negative], batch_first=True),
+            spread=torch.tensor(spread, dtype=torch.float64),
+        )
+    ).tolist()
+    return [own and _differ(group) for own, group in zip(told, groups, strict=True)]
+
+
+def _differ(group: Group) -> bool:
+    """Tell whether there is a choice between texts; one response alone offers none."""
+    return len(group.responses) == 1 or len({r.text for r in group.responses}) > 1
+
+
+def below_plain(groups: Iterable[Group]) -> list[bool]:
+    """Tell of each negative response beside plain ones whether it scores below their mean."""
+    found = []
+    for group in groups:
+        plain = [r.score for r in group.responses if r.source == Source.PLAIN]
+        known = [score for score in plain if score is not None]
+        if known:
+            mean = fmean(known)
+            negative = [r.score for r in group.responses if r.source == Source.NEGATIVE]
+            found += [score < mean for score in negative if score is not None]
+    return found
