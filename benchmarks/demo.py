@@ -55,9 +55,9 @@ def in_own_process(side: str, threads: int) -> dict[str, float]:
 
 def run(side: str) -> dict[str, float]:
     """Run the demo in this process; time its stages and the training's phases."""
-    from neat_align.demo.run import run_demo
     from neat_align.models.layout import packable
     from neat_align.storage.runs import RunDirectory
+    from neat_align.study.demo import run_demo
 
     if side == "portable":
         without: Any = lambda config: "switched off for a benchmark"  # noqa: E731

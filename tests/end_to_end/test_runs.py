@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from neat_align.cli import app
 from neat_align.data import load_groups
-from neat_align.demo.run import RIVALS, run_demo
 from neat_align.recipe import load_recipe, recipe_names
+from neat_align.study.demo import RIVALS, run_demo
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

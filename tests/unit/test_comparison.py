@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from neat_align.demo.world.lexicon import DEVELOPMENT_NEGATIVE
 from neat_align.errors import NeatError
 from neat_align.objectives import OBJECTIVES
 from neat_align.prompts.steering import Steering
@@ -17,6 +16,7 @@ from neat_align.study.pareto import pareto_svg
 from neat_align.study.store import Store
 from neat_align.study.summary import chosen_setting, holm, selection_score
 from neat_align.study.units import time_left, units
+from neat_align.world.lexicon import DEVELOPMENT_NEGATIVE
 
 
 @pytest.fixture(scope="module")

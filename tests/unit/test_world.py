@@ -4,11 +4,11 @@ import random
 
 import pytest
 
-from neat_align.demo.world import corpus, lexicon
-from neat_align.demo.world.checker import check, parse
-from neat_align.demo.world.dialogue import Kind, Style, answer
-from neat_align.demo.world.lexicon import Split
 from neat_align.types import Query
+from neat_align.world import corpus, lexicon
+from neat_align.world.checker import check, parse
+from neat_align.world.dialogue import Kind, Style, answer
+from neat_align.world.lexicon import Split
 
 VERDICT = {
     Style.HELP: "helpful",

@@ -71,7 +71,7 @@ def demo(
 
     Example: neat demo --output runs/demo --seed 0
     """
-    from neat_align.demo.run import run_demo
+    from neat_align.study.demo import run_demo
 
     run_demo(output, seed, resume, compare, console, as_overrides(device, dtype))
 

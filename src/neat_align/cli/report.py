@@ -61,7 +61,7 @@ def _run_page(directory: Path) -> Path:
         )
     recipe = _recipe(settings.get("demo", settings), run)
     if "demo" in settings:
-        from neat_align.demo import run as demo
+        from neat_align.study import demo
 
         demo.report(recipe, run)
     else:

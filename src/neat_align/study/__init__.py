@@ -7,6 +7,7 @@ store     cells and models on disk
 units     what is to be done: models to train and cells to run
 work      doing one unit after the other; several processes share a directory
 summary   means, intervals, paired differences, the choice of settings
+demo      the recipe `world`, run once, with rivals of the study
 page      the table and the pictures
 """
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from neat_align.data import Preferences, load_preferences, load_queries
-from neat_align.demo.world import corpus
-from neat_align.demo.world.lexicon import Split
 from neat_align.errors import DataError, InputError
 from neat_align.recipe import Data, Recipe, data_spec
 from neat_align.types import Document, Query
+from neat_align.world import corpus
+from neat_align.world.lexicon import Split
 
 HELD_OUT = 1_000_000
 """Added to the recipe's seed for what only the evaluation sees, so that it is drawn apart."""

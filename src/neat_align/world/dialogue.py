@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from neat_align.demo.world import lexicon
-from neat_align.demo.world.lexicon import PART_OF, TOOL_OF, Split
 from neat_align.types import Query
+from neat_align.world import lexicon
+from neat_align.world.lexicon import PART_OF, TOOL_OF, Split
 
 
 class Kind(StrEnum):

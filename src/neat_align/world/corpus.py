@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from neat_align import defaults
 from neat_align.data import Preference
-from neat_align.demo.world import lexicon
-from neat_align.demo.world.dialogue import (
+from neat_align.types import Document, Query
+from neat_align.world import lexicon
+from neat_align.world.dialogue import (
     FAIR,
     INSTRUCTIONS,
     REFUSALS,
@@ -24,8 +25,7 @@ from neat_align.demo.world.dialogue import (
     group_query,
     thing_query,
 )
-from neat_align.demo.world.lexicon import Split
-from neat_align.types import Document, Query
+from neat_align.world.lexicon import Split
 
 T = TypeVar("T")
 

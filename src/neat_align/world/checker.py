@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from neat_align.demo.world import dialogue, lexicon
-from neat_align.demo.world.dialogue import Kind, Style
 from neat_align.types import Query
+from neat_align.world import dialogue, lexicon
+from neat_align.world.dialogue import Kind, Style
 
 SLOTS = {
     "tool": tuple(lexicon.TOOL_OF.values()),

@@ -1,1 +1,0 @@
-"""Run the demo on a small generated world."""
