@@ -164,8 +164,9 @@ class NEATTrainer(EvaluatingTrainer):
                 maker.policy = engine_sampler(args, model, accelerator, self.prompt_format)
         if not entries.records.are_queries:
             return Stored(entries, self.notes)
-        in_context = self.negative_context > 0
-        trial = FirstTrial(maker, entries.records, args, accelerator, in_context, self._note_trial)
+        trial = FirstTrial(
+            maker, entries.records, args, accelerator, self.negative_context > 0, self._note_trial
+        )
         return Online(maker, entries, self.notes, trial, accelerator)
 
     def _note_trial(self, trial: SteeringTrial) -> None:
@@ -195,8 +196,6 @@ class NEATTrainer(EvaluatingTrainer):
         finally:
             if self.maker is not None:
                 self.maker.close()
-
-    # ---------------------------------------------------------------- batches of groups
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
@@ -229,8 +228,6 @@ class NEATTrainer(EvaluatingTrainer):
         """Return 0: the operations of a step are not counted."""
         return 0
 
-    # ------------------------------------------------------------------------- the loss
-
     def compute_loss(
         self,
         model: Any,
@@ -251,9 +248,9 @@ class NEATTrainer(EvaluatingTrainer):
             self._refuse_loss(loss, inputs)
         if inputs.weight.any():  # not an idle pass
             self.stopwatch.count("training", int(logps.length.sum()))
-            groups = float(num_items_in_batch)
-            self.notes.means.add_weighted(loss_metrics(terms, inputs.weight, groups))
-            self.notes.means.add_weighted(logp_metrics(logps, inputs.clean))
+            groups, means = float(num_items_in_batch), self.notes.means
+            means.add_weighted(loss_metrics(terms, inputs.weight, groups))
+            means.add_weighted(logp_metrics(logps, inputs.clean))
         return loss
 
     def training_step(  # type: ignore[override]
@@ -281,8 +278,6 @@ class NEATTrainer(EvaluatingTrainer):
             f"look at the batch saved in {path}; a lower learning rate or float32 often helps",
         )
 
-    # ----------------------------------------------------------------- logs, checkpoints
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log as the Trainer does, with the figures that were noted since the last step's log."""
         if "loss" in logs:
@@ -303,6 +298,6 @@ class NEATTrainer(EvaluatingTrainer):
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write README.md beside the weights: what was asked for, and with what settings."""
+        path = Path(str(self.args.output_dir)) / "README.md"
         if self.is_world_process_zero():
-            path = Path(str(self.args.output_dir)) / "README.md"
             path.write_text(model_card(self), encoding="utf-8")
