@@ -1,65 +1,47 @@
 """Objectives: from the log-probabilities of groups to named loss terms.
 
-To add one: a frozen dataclass in a file of its own, with a `name`, and its class in the
-tuple below. `check_objective` then runs on it in the tests.
+To add one, put a file into this folder: a frozen dataclass with a `name`, a subclass of
+`Objective`. It is found by being there; recipes, `neat recipe keys` and `NEATTrainer` take
+it by its name, and `check_objective` runs on it in the tests. No torch is imported here.
 """
 
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from neat_align.objectives.base import GroupLogps, LossTerms, Objective
-from neat_align.objectives.cdpo import CDPO
-from neat_align.objectives.contract import check_objective
-from neat_align.objectives.cpo import CPO
-from neat_align.objectives.d2o import D2O
-from neat_align.objectives.dpo import DPO
-from neat_align.objectives.dpo_hinge import DPOHinge
-from neat_align.objectives.ipo import IPO
-from neat_align.objectives.kto import KTO
-from neat_align.objectives.listmle import ListMLE
-from neat_align.objectives.neat import NEAT
-from neat_align.objectives.neat_pp import NEATPP
-from neat_align.objectives.npo import NPO
-from neat_align.objectives.orpo import ORPO
-from neat_align.objectives.pro import PRO
-from neat_align.objectives.robust_dpo import RobustDPO
-from neat_align.objectives.rrhf import RRHF
-from neat_align.objectives.sft import SFT
-from neat_align.objectives.simpo import SimPO
-from neat_align.objectives.slic import SLiC
-from neat_align.objectives.sppo import SPPO
-from neat_align.objectives.unlikelihood import Unlikelihood
 
-OBJECTIVES: dict[str, type[Objective]] = {
-    objective.name: objective
-    for objective in (
-        *(NEAT, NEATPP, RRHF, PRO, ListMLE, SFT, SLiC),
-        *(DPO, DPOHinge, CDPO, RobustDPO, IPO, SimPO, CPO, ORPO, KTO, SPPO),
-        *(NPO, Unlikelihood, D2O),
-    )
-}
+if TYPE_CHECKING:
+    from neat_align.objectives.contract import check_objective as check_objective
+    from neat_align.objectives.neat import NEAT as NEAT
 
-__all__ = [
-    "CDPO",
-    "CPO",
-    "D2O",
-    "DPO",
-    "IPO",
-    "KTO",
-    "NEAT",
-    "NEATPP",
-    "NPO",
-    "OBJECTIVES",
-    "ORPO",
-    "PRO",
-    "RRHF",
-    "SFT",
-    "SPPO",
-    "DPOHinge",
-    "GroupLogps",
-    "ListMLE",
-    "LossTerms",
-    "Objective",
-    "RobustDPO",
-    "SLiC",
-    "SimPO",
-    "Unlikelihood",
-    "check_objective",
-]
+
+def _found() -> Iterator[type[Objective]]:
+    """Find the classes with a `name` of their own in the files of this folder."""
+    for module in pkgutil.iter_modules(__path__):
+        if module.name == "contract":  # imports torch
+            continue
+        own = import_module(f"{__name__}.{module.name}")
+        for value in vars(own).values():
+            is_objective = isinstance(value, type) and issubclass(value, Objective)
+            if is_objective and value.__module__ == own.__name__ and "name" in vars(value):
+                yield value
+
+
+OBJECTIVES: dict[str, type[Objective]] = {objective.name: objective for objective in _found()}
+"""Every objective by its name."""
+
+_CLASSES = {objective.__name__: objective for objective in OBJECTIVES.values()}
+
+__all__ = ["OBJECTIVES", "GroupLogps", "LossTerms", "Objective", "check_objective", *_CLASSES]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "check_objective":
+        return import_module(f"{__name__}.contract").check_objective
+    if name not in _CLASSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _CLASSES[name]

@@ -6,12 +6,58 @@ numbers and no state. `contract.check_objective` states the promises and tests t
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Say which numbers a parameter may be, why no others, and what to give instead."""
+
+    holds: Callable[[float], bool]
+    why: str
+    fix: str
+
+
+FINITE = Limit(math.isfinite, "no loss comes of it", "give a finite number")
+NOT_NEGATIVE = Limit(
+    lambda value: value >= 0, "below zero it turns the objective round", "use 0 or more"
+)
+POSITIVE = Limit(
+    lambda value: value > 0,
+    "the objective divides by it or multiplies with it",
+    "use a value above 0",
+)
+MINORITY = Limit(  # a share of wrong labels
+    lambda value: 0 <= value < 0.5,
+    "from a half on, labels say nothing or the opposite",
+    "use 0 or more, below 0.5",
+)
+
+
+def parameter(default: Any, limit: Limit) -> Any:
+    """Declare a parameter of an objective, with its default and what it may be."""
+    return field(default=default, metadata={"limit": limit})
+
+
+def broken_limits(
+    kind: type[Objective], values: Mapping[str, Any]
+) -> Iterator[tuple[str, float, Limit]]:
+    """Find the numbers that an objective cannot work with; all must be finite."""
+    own = fields(kind) if is_dataclass(kind) else ()
+    limits = {f.name: f.metadata["limit"] for f in own if "limit" in f.metadata}
+    for name, value in values.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            for limit in (FINITE, limits.get(name, FINITE)):
+                if not limit.holds(value):
+                    yield name, value, limit
+                    break
 
 
 @dataclass(frozen=True)
@@ -48,7 +94,7 @@ class GroupLogps:
     spread: Tensor | None = None
 
     def restricted_to(self, keep: Tensor) -> GroupLogps:
-        """The same groups, only the responses in `keep` [G, K] bool being present."""
+        """Keep the groups, and of their responses those in `keep` [G, K] bool."""
         return replace(self, present=self.present & keep)
 
 
@@ -69,6 +115,8 @@ class LossTerms:
     @property
     def per_group(self) -> Tensor:
         """[G], the weighted sum of the terms."""
+        import torch
+
         weighted = [self.weights.get(name, 1.0) * term for name, term in self.terms.items()]
         return torch.stack(weighted).sum(0)
 
@@ -81,8 +129,9 @@ class LossTerms:
 class Objective(ABC):
     """Base of every objective: a frozen dataclass of its parameters, called on `GroupLogps`.
 
-    Properties state what a subclass needs; the trainer refuses before sampling anything
-    when it cannot be given.
+    The properties say what it needs; a subclass overrides them with plain class attributes
+    (`needs_reference = True`). The trainer refuses before sampling anything when a need
+    cannot be met.
     """
 
     name: ClassVar[str]
@@ -123,13 +172,13 @@ class Objective(ABC):
         return None
 
     def usable(self, logps: GroupLogps) -> Tensor:
-        """[G] bool: groups whose scores tell this objective something; log-probs are not read.
+        """Find groups whose scores tell this objective something, [G] bool.
 
-        Here those with a best and a worst response: of equal ones it would imitate, or rank,
-        an arbitrary one.
+        Log-probs are not read. Here those with a best and a worst response: of equal ones it
+        would imitate, or rank, an arbitrary one.
         """
-        top = torch.where(logps.present, logps.score, float("-inf")).amax(1)
-        return top > torch.where(logps.present, logps.score, float("inf")).amin(1)
+        top = logps.score.where(logps.present, float("-inf")).amax(1)
+        return top > logps.score.where(logps.present, float("inf")).amin(1)
 
     @property
     def has_detached_terms(self) -> bool:
@@ -138,4 +187,4 @@ class Objective(ABC):
 
     @abstractmethod
     def __call__(self, logps: GroupLogps) -> LossTerms:
-        """The loss terms of a batch of groups."""
+        """Compute the loss terms of a batch of groups."""

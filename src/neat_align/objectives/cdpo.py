@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import (
+    MINORITY,
+    POSITIVE,
+    GroupLogps,
+    LossTerms,
+    Objective,
+    parameter,
+)
 
 
 @dataclass(frozen=True)
@@ -18,19 +23,16 @@ class CDPO(Objective):
     Deviates: the pair comes from a group of any size; a group of equal scores counts 0.
     """
 
-    beta: float = 0.1
-    label_smoothing: float = 0.1
+    beta: float = parameter(0.1, POSITIVE)
+    label_smoothing: float = parameter(0.1, MINORITY)
 
     name = "cdpo"
-
-    @property
-    def needs_reference(self) -> bool:
-        return True
+    needs_reference = True
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         z = self.beta * terms.winner_margin(terms.log_ratios(logps), logps)
         right, wrong = terms.negative_log_sigmoid(z), terms.negative_log_sigmoid(-z)
         loss = (1 - self.label_smoothing) * right + self.label_smoothing * wrong
         return LossTerms(
-            {"cdpo": torch.where(terms.has_winner(logps), loss, 0.0)},
+            {"cdpo": loss.where(terms.has_winner(logps), 0.0)},
         )

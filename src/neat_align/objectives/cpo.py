@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    GroupLogps,
+    LossTerms,
+    Objective,
+    parameter,
+)
 
 
 @dataclass(frozen=True)
@@ -19,8 +24,8 @@ class CPO(Objective):
     language-modelling term is left.
     """
 
-    beta: float = 0.1
-    lm_weight: float = 1.0
+    beta: float = parameter(0.1, POSITIVE)
+    lm_weight: float = parameter(1.0, NOT_NEGATIVE)
 
     name = "cpo"
 
@@ -29,7 +34,7 @@ class CPO(Objective):
         loss = terms.negative_log_sigmoid(margin)
         return LossTerms(
             {
-                "cpo": torch.where(terms.has_winner(logps), loss, 0.0),
+                "cpo": loss.where(terms.has_winner(logps), 0.0),
                 "lm": terms.best_nll(logps),
             },
             weights={"lm": self.lm_weight},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import POSITIVE, GroupLogps, LossTerms, Objective, parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -22,18 +24,12 @@ class D2O(Objective):
     negatives, or with nothing else, counts 0.
     """
 
-    beta: float = 0.1
+    beta: float = parameter(0.1, POSITIVE)
     alpha: float = 0.1
 
     name = "d2o"
-
-    @property
-    def needs_negatives(self) -> bool:
-        return True
-
-    @property
-    def needs_reference(self) -> bool:
-        return True
+    needs_negatives = True
+    needs_reference = True
 
     def usable(self, logps: GroupLogps) -> Tensor:
         """[G] bool: groups with a negative response and another; scores do not count."""

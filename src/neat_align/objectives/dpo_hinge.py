@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import POSITIVE, GroupLogps, LossTerms, Objective, parameter
 
 
 @dataclass(frozen=True)
@@ -19,16 +17,13 @@ class DPOHinge(Objective):
     Deviates: the pair comes from a group of any size; a group of equal scores counts 0.
     """
 
-    beta: float = 0.1
+    beta: float = parameter(0.1, POSITIVE)
 
     name = "dpo_hinge"
-
-    @property
-    def needs_reference(self) -> bool:
-        return True
+    needs_reference = True
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         z = self.beta * terms.winner_margin(terms.log_ratios(logps), logps)
         return LossTerms(
-            {"dpo_hinge": torch.where(terms.has_winner(logps), torch.relu(1 - z), 0.0)},
+            {"dpo_hinge": (1 - z).relu().where(terms.has_winner(logps), 0.0)},
         )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import POSITIVE, GroupLogps, LossTerms, Objective, parameter
 
 
 @dataclass(frozen=True)
@@ -19,18 +17,15 @@ class IPO(Objective):
     Deviates: the pair comes from a group of any size; a group of equal scores counts 0.
     """
 
-    beta: float = 0.1
+    beta: float = parameter(0.1, POSITIVE)
 
     name = "ipo"
-
-    @property
-    def needs_reference(self) -> bool:
-        return True
+    needs_reference = True
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         per_token = terms.log_ratios(logps) / logps.length.clamp(min=1)
         margin = terms.winner_margin(per_token, logps)
         loss = (margin - 1 / (2 * self.beta)) ** 2
         return LossTerms(
-            {"ipo": torch.where(terms.has_winner(logps), loss, 0.0)},
+            {"ipo": loss.where(terms.has_winner(logps), 0.0)},
         )

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    GroupLogps,
+    LossTerms,
+    Objective,
+    parameter,
+)
 
 
 @dataclass(frozen=True)
@@ -22,26 +27,20 @@ class KTO(Objective):
     Deviates: desirable is relative to the group; a group of equal scores counts 0.
     """
 
-    beta: float = 0.1
-    desirable_weight: float = 1.0
-    undesirable_weight: float = 1.0
+    beta: float = parameter(0.1, POSITIVE)
+    desirable_weight: float = parameter(1.0, NOT_NEGATIVE)
+    undesirable_weight: float = parameter(1.0, NOT_NEGATIVE)
 
     name = "kto"
-
-    @property
-    def needs_reference(self) -> bool:
-        return True
-
-    @property
-    def needs_kl(self) -> bool:
-        return True
+    needs_reference = True
+    needs_kl = True
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         d, r = terms.log_ratios(logps), terms.scores(logps)
         z = d.new_zeros(()) if logps.kl is None else logps.kl.detach().to(d).clamp(min=0)
         desirable = r > terms.masked_mean(r, logps.present)[:, None]
-        gain = self.desirable_weight * torch.sigmoid(-self.beta * (d - z))
-        loss = self.undesirable_weight * torch.sigmoid(-self.beta * (z - d))
-        values = torch.where(desirable, gain, loss)
+        gain = self.desirable_weight * (-self.beta * (d - z)).sigmoid()
+        loss = self.undesirable_weight * (-self.beta * (z - d)).sigmoid()
+        values = gain.where(desirable, loss)
         taught = logps.present & terms.has_winner(logps)[:, None]
         return LossTerms({"kto": terms.masked_mean(values, taught)}, metrics={"kto/z": z})

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
 from neat_align.objectives.base import GroupLogps, LossTerms, Objective
 from neat_align.objectives.pro import listwise
@@ -20,14 +18,10 @@ class ListMLE(Objective):
     """
 
     name = "listmle"
-
-    @property
-    def min_responses(self) -> int:
-        return 3  # of two, a list is a pair: that is what the pairwise objectives are for
+    min_responses = 3  # of two, a list is a pair: that is what the pairwise objectives are for
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         order = terms.rank_order(logps)
         a = terms.means(logps).gather(1, order)
         below = terms.later(logps.present.gather(1, order))
-        one = torch.ones_like(a)
-        return LossTerms({"rank": listwise(a, torch.ones_like(below, dtype=a.dtype), one, below)})
+        return LossTerms({"rank": listwise(a, a.new_ones(below.shape), a.new_ones(a.shape), below)})

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
-from torch import Tensor
-from torch.nn.functional import softplus
+from typing import TYPE_CHECKING, Literal
 
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    GroupLogps,
+    LossTerms,
+    Objective,
+    parameter,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MIN_GAP, GAP_SCALE = 0.2, 0.8
 """`min_gap` and `gap_scale` by default, in spreads of the run's scores."""
@@ -42,15 +48,15 @@ class NEAT(Objective):
     """
 
     rank: Literal["hinge", "logsigmoid"] = "logsigmoid"
-    rank_weight: float = 12.0
+    rank_weight: float = parameter(12.0, NOT_NEGATIVE)
     margin: float = 0.1
-    min_gap: float | None = None
-    rank_beta: float = 0.1
-    gap_scale: float | None = None
-    lm_weight: float = 4.0
+    min_gap: float | None = parameter(None, NOT_NEGATIVE)
+    rank_beta: float = parameter(0.1, POSITIVE)
+    gap_scale: float | None = parameter(None, POSITIVE)
+    lm_weight: float = parameter(4.0, NOT_NEGATIVE)
     penalty: Literal["npo", "linear", "hinge", "unlikelihood", "none"] = "none"
-    penalty_weight: float = 0.0
-    penalty_beta: float = 0.1
+    penalty_weight: float = parameter(0.0, NOT_NEGATIVE)
+    penalty_beta: float = parameter(0.1, POSITIVE)
     penalty_bound: float = 5.0
     penalty_margin: float = 1.0
     gate: Literal["below_mean", "none"] = "below_mean"
@@ -101,7 +107,7 @@ class NEAT(Objective):
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         a_best = terms.pick(terms.means(logps), terms.best(logps))
-        parts = {"lm": torch.where(terms.any_present(logps), -a_best, 0.0)}
+        parts = {"lm": (-a_best).where(terms.any_present(logps), 0.0)}
         if self.rank_weight:
             parts["rank"] = self._rank(logps)
         if self.needs_negatives:
@@ -120,7 +126,7 @@ class NEAT(Objective):
         gaps = terms.pair_gaps(logps)
         least, full = self._gaps(logps)
         if self.rank == "hinge":
-            pairs = torch.relu(self.margin - terms.pair_differences(terms.means(logps)))
+            pairs = (self.margin - terms.pair_differences(terms.means(logps))).relu()
         else:
             certainty = (gaps / full).clamp(max=1.0)
             d = terms.pair_differences(terms.log_ratios(logps))
@@ -133,11 +139,11 @@ class NEAT(Objective):
         Without any spread there is nothing to be relative to, and no pair counts.
         """
         spread = terms.score_spread(logps).reshape(-1, 1, 1)
-        least = torch.where(spread > 0, MIN_GAP * spread, float("inf"))
-        full = torch.where(spread > 0, GAP_SCALE * spread, 1.0)
+        least = (MIN_GAP * spread).where(spread > 0, float("inf"))
+        full = (GAP_SCALE * spread).where(spread > 0, 1.0)
         return (
-            least if self.min_gap is None else torch.full_like(spread, self.min_gap),
-            full if self.gap_scale is None else torch.full_like(spread, self.gap_scale),
+            least if self.min_gap is None else spread.new_full(spread.shape, self.min_gap),
+            full if self.gap_scale is None else spread.new_full(spread.shape, self.gap_scale),
         )
 
     def _gated(self, logps: GroupLogps) -> Tensor:
@@ -151,9 +157,11 @@ class NEAT(Objective):
     def _penalty(self, logps: GroupLogps, a_best: Tensor) -> Tensor:
         """The penalty of every response [G, K], before gating."""
         if self.penalty == "npo":
-            return 2 / self.penalty_beta * softplus(self.penalty_beta * terms.log_ratios(logps))
+            return (
+                2 / self.penalty_beta * terms.softplus(self.penalty_beta * terms.log_ratios(logps))
+            )
         if self.penalty == "linear":
-            return torch.relu(terms.means(logps) + self.penalty_bound)
+            return (terms.means(logps) + self.penalty_bound).relu()
         if self.penalty == "hinge":
-            return torch.relu(terms.means(logps) - a_best.detach()[:, None] + self.penalty_margin)
+            return (terms.means(logps) - a_best.detach()[:, None] + self.penalty_margin).relu()
         return terms.token_unlikelihood(logps)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from neat_align.objectives.base import GroupLogps, LossTerms
 from neat_align.objectives.neat import NEAT
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -19,14 +21,8 @@ class NEATPP(NEAT):
     """
 
     name = "neat_pp"
-
-    @property
-    def suggested_negative_context(self) -> float:
-        return 0.0
-
-    @property
-    def needs_negatives(self) -> bool:
-        return False
+    suggested_negative_context = 0.0
+    needs_negatives = False
 
     def usable(self, logps: GroupLogps) -> Tensor:
         return super().usable(logps.restricted_to(~logps.is_negative))

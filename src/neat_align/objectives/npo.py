@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import Tensor
-from torch.nn.functional import softplus
+from typing import TYPE_CHECKING
 
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    GroupLogps,
+    LossTerms,
+    Objective,
+    parameter,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -21,22 +29,13 @@ class NPO(Objective):
     Deviates: what is kept is the group's best response.
     """
 
-    beta: float = 0.1
-    lm_weight: float = 1.0
+    beta: float = parameter(0.1, POSITIVE)
+    lm_weight: float = parameter(1.0, NOT_NEGATIVE)
 
     name = "npo"
-
-    @property
-    def min_responses(self) -> int:
-        return 1
-
-    @property
-    def needs_negatives(self) -> bool:
-        return True
-
-    @property
-    def needs_reference(self) -> bool:
-        return True
+    min_responses = 1
+    needs_negatives = True
+    needs_reference = True
 
     def usable(self, logps: GroupLogps) -> Tensor:
         """[G] bool: groups with a negative response and, for the likelihood term, a best one."""
@@ -44,7 +43,7 @@ class NPO(Objective):
         return negatives & terms.has_best(logps) if self.lm_weight else negatives
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
-        penalty = 2 / self.beta * softplus(self.beta * terms.log_ratios(logps))
+        penalty = 2 / self.beta * terms.softplus(self.beta * terms.log_ratios(logps))
         return LossTerms(
             {
                 "penalty": terms.masked_mean(penalty, logps.is_negative & logps.present),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import POSITIVE, GroupLogps, LossTerms, Objective, parameter
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class ORPO(Objective):
     language-modelling term is left.
     """
 
-    beta: float = 0.1
+    beta: float = parameter(0.1, POSITIVE)
 
     name = "orpo"
 
@@ -28,7 +26,7 @@ class ORPO(Objective):
         loss = terms.negative_log_sigmoid(margin)
         return LossTerms(
             {
-                "odds_ratio": torch.where(terms.has_winner(logps), loss, 0.0),
+                "odds_ratio": loss.where(terms.has_winner(logps), 0.0),
                 "lm": terms.best_nll(logps),
             },
             weights={"odds_ratio": self.beta},

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import NOT_NEGATIVE, GroupLogps, LossTerms, Objective, parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,11 @@ class PRO(Objective):
     Deviates: K counts the responses that are present.
     """
 
-    sft_weight: float = 0.05
+    sft_weight: float = parameter(0.05, NOT_NEGATIVE)
 
     name = "pro"
-
-    @property
-    def min_responses(self) -> int:
-        return 3  # of two, a list is a pair: that is what the pairwise objectives are for
-
-    @property
-    def score_range(self) -> tuple[float, float]:
-        """The temperatures are score differences."""
-        return 0.05, 50.0
+    min_responses = 3  # of two, a list is a pair: that is what the pairwise objectives are for
+    score_range = (0.05, 50.0)  # the temperatures are score differences
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         r = terms.scores(logps)
@@ -44,7 +38,7 @@ class PRO(Objective):
         present = logps.present.gather(1, order)
         gaps = terms.pair_differences(r)  # [G, i, j]
         below = terms.later(present)
-        widest = torch.where(below, gaps, 0.0).amax(2)
+        widest = gaps.where(below, 0.0).amax(2)
         k = logps.present.sum(1)
         s_best = terms.pick(terms.sums(logps), terms.best(logps))
         return LossTerms(
@@ -57,7 +51,7 @@ class PRO(Objective):
 
 
 def listwise(a: Tensor, temperatures: Tensor, own: Tensor, below: Tensor) -> Tensor:
-    """Σ_i [logsumexp(a_i·own_i, {a_j·temperature_ij}_{j below i}) − a_i·own_i], [G].
+    """Return Σ_i [logsumexp(a_i·own_i, {a_j·temperature_ij}_{j below i}) − a_i·own_i], [G].
 
     Args:
         a: [G, K] mean log-probs in rank order.
@@ -65,7 +59,9 @@ def listwise(a: Tensor, temperatures: Tensor, own: Tensor, below: Tensor) -> Ten
         own: [G, K] of i itself.
         below: [G, K, K] bool, j is present and ranks below i; rows without any count 0.
     """
+    import torch
+
     score = a * own
-    rivals = torch.where(below, a[:, None, :] * temperatures, float("-inf"))
+    rivals = (a[:, None, :] * temperatures).where(below, float("-inf"))
     everyone = torch.cat([score[:, :, None], rivals], dim=2).logsumexp(2)
-    return torch.where(below.any(2), everyone - score, 0.0).sum(1)
+    return (everyone - score).where(below.any(2), 0.0).sum(1)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import (
+    MINORITY,
+    POSITIVE,
+    GroupLogps,
+    LossTerms,
+    Objective,
+    parameter,
+)
 
 
 @dataclass(frozen=True)
@@ -18,14 +23,11 @@ class RobustDPO(Objective):
     Deviates: the pair comes from a group of any size; a group of equal scores counts 0.
     """
 
-    beta: float = 0.1
-    label_smoothing: float = 0.1
+    beta: float = parameter(0.1, POSITIVE)
+    label_smoothing: float = parameter(0.1, MINORITY)
 
     name = "robust_dpo"
-
-    @property
-    def needs_reference(self) -> bool:
-        return True
+    needs_reference = True
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         z, flipped = (
@@ -35,5 +37,5 @@ class RobustDPO(Objective):
         right, wrong = terms.negative_log_sigmoid(z), terms.negative_log_sigmoid(-z)
         loss = ((1 - flipped) * right - flipped * wrong) / (1 - 2 * flipped)
         return LossTerms(
-            {"robust_dpo": torch.where(terms.has_winner(logps), loss, 0.0)},
+            {"robust_dpo": loss.where(terms.has_winner(logps), 0.0)},
         )

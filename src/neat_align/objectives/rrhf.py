@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import NOT_NEGATIVE, GroupLogps, LossTerms, Objective, parameter
 
 
 @dataclass(frozen=True)
@@ -21,19 +19,19 @@ class RRHF(Objective):
     that length is the group's longest response; there it also holds the query.
     """
 
-    lm_weight: float = 1.0
+    lm_weight: float = parameter(1.0, NOT_NEGATIVE)
     released: bool = False
 
     name = "rrhf"
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         s = terms.sums(logps)
-        padded = torch.where(logps.present, logps.length, 1).amax(1).clamp(min=1)
+        padded = logps.length.where(logps.present, 1).amax(1).clamp(min=1)
         mean = s / padded[:, None] if self.released else terms.means(logps)
         best = terms.pick(mean if self.released else s, terms.best(logps))
         higher = terms.pair_gaps(logps) > 0  # [G, i, j]: i outranks j
-        excess = torch.relu(-terms.pair_differences(mean))  # a_j − a_i
+        excess = (-terms.pair_differences(mean)).relu()  # a_j − a_i
         return LossTerms(
-            {"rank": torch.where(higher, excess, 0.0).sum((1, 2)), "lm": -best},
+            {"rank": excess.where(higher, 0.0).sum((1, 2)), "lm": -best},
             weights={"lm": self.lm_weight},
         )

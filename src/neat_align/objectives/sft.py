@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from neat_align.objectives import terms
 from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,7 @@ class SFT(Objective):
     """
 
     name = "sft"
-
-    @property
-    def min_responses(self) -> int:
-        return 1
+    min_responses = 1
 
     def usable(self, logps: GroupLogps) -> Tensor:
         return terms.has_best(logps)

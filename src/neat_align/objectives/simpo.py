@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import POSITIVE, GroupLogps, LossTerms, Objective, parameter
 
 
 @dataclass(frozen=True)
@@ -18,7 +16,7 @@ class SimPO(Objective):
     Deviates: the pair comes from a group of any size; a group of equal scores counts 0.
     """
 
-    beta: float = 2.0
+    beta: float = parameter(2.0, POSITIVE)
     gamma: float = 1.0
 
     name = "simpo"
@@ -27,5 +25,5 @@ class SimPO(Objective):
         margin = self.beta * terms.winner_margin(terms.means(logps), logps)
         loss = terms.negative_log_sigmoid(margin - self.gamma)
         return LossTerms(
-            {"simpo": torch.where(terms.has_winner(logps), loss, 0.0)},
+            {"simpo": loss.where(terms.has_winner(logps), 0.0)},
         )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import NOT_NEGATIVE, GroupLogps, LossTerms, Objective, parameter
 
 
 @dataclass(frozen=True)
@@ -20,16 +18,16 @@ class SLiC(Objective):
     """
 
     delta: float = 1.0
-    lm_weight: float = 0.1
+    lm_weight: float = parameter(0.1, NOT_NEGATIVE)
 
     name = "slic"
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         s = terms.sums(logps)
-        loss = torch.relu(self.delta - terms.winner_margin(s, logps))
+        loss = (self.delta - terms.winner_margin(s, logps)).relu()
         return LossTerms(
             {
-                "calibration": torch.where(terms.has_winner(logps), loss, 0.0),
+                "calibration": loss.where(terms.has_winner(logps), 0.0),
                 "lm": -terms.pick(s, terms.best(logps)),
             },
             weights={"lm": self.lm_weight},

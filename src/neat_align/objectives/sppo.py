@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import POSITIVE, GroupLogps, LossTerms, Objective, parameter
 
 
 @dataclass(frozen=True)
@@ -22,18 +20,11 @@ class SPPO(Objective):
     scores counts 0.
     """
 
-    beta: float = 0.001
+    beta: float = parameter(0.001, POSITIVE)
 
     name = "sppo"
-
-    @property
-    def needs_reference(self) -> bool:
-        return True
-
-    @property
-    def score_range(self) -> tuple[float, float]:
-        """The win probabilities are sigmoids of score differences."""
-        return 0.05, 50.0
+    needs_reference = True
+    score_range = (0.05, 50.0)  # the win probabilities are sigmoids of score differences
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         d, wins = terms.log_ratios(logps), terms.win_probabilities(logps)
@@ -41,5 +32,5 @@ class SPPO(Objective):
         best, worst = terms.best(logps), terms.worst(logps)
         loss = 0.5 * (terms.pick(error, best) + terms.pick(error, worst))
         return LossTerms(
-            {"sppo": torch.where(terms.has_winner(logps), loss, 0.0)},
+            {"sppo": loss.where(terms.has_winner(logps), 0.0)},
         )

@@ -2,16 +2,18 @@
 
 G groups of K responses; "present" is the mask of `GroupLogps`. Absent responses are
 replaced by zeros before anything is computed, so that neither their values nor their
-gradients can leak, not even as NaN.
+gradients can leak, not even as NaN. Torch is imported where a function of it is called, so
+that importing an objective costs nothing.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn.functional import softplus
+from typing import TYPE_CHECKING
 
 from neat_align.objectives.base import GroupLogps
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ROUNDING = 1e-6
 """Scores that differ by less than this, relative to their size, count as equal."""
@@ -19,7 +21,7 @@ ROUNDING = 1e-6
 
 def sums(logps: GroupLogps) -> Tensor:
     """s_i [G, K], nats over response tokens, 0 where absent."""
-    return torch.where(logps.present, logps.policy, 0.0)
+    return logps.policy.where(logps.present, 0.0)
 
 
 def means(logps: GroupLogps) -> Tensor:
@@ -35,12 +37,12 @@ def log_ratios(logps: GroupLogps) -> Tensor:
     """
     if logps.reference is None:
         raise ValueError("this objective compares with a reference: GroupLogps.reference is None")
-    return torch.where(logps.present, logps.policy - logps.reference, 0.0)
+    return (logps.policy - logps.reference).where(logps.present, 0.0)
 
 
 def scores(logps: GroupLogps) -> Tensor:
     """r_i [G, K] in the log-probs' dtype, 0 where absent."""
-    return torch.where(logps.present, logps.score.to(logps.policy.dtype), 0.0)
+    return logps.score.to(logps.policy.dtype).where(logps.present, 0.0)
 
 
 def best(logps: GroupLogps) -> Tensor:
@@ -70,28 +72,28 @@ def best_nll(logps: GroupLogps) -> Tensor:
 
 def log_odds(logps: GroupLogps) -> Tensor:
     """o_i = a_i − log(1 − e^{a_i}) [G, K]; a mean log-prob of 0 is held just below it."""
-    a = torch.where(logps.present, means(logps), -1.0).clamp(max=-1e-7)
-    return torch.where(logps.present, a - torch.log(-torch.expm1(a)), 0.0)
+    a = means(logps).where(logps.present, -1.0).clamp(max=-1e-7)
+    return (a - (-a.expm1()).log()).where(logps.present, 0.0)
 
 
 def win_probabilities(logps: GroupLogps) -> Tensor:
     """P_i = mean_j σ(r_i − r_j) [G, K] over the group's responses, i itself included."""
     r = scores(logps)
-    wins = torch.sigmoid(r[:, :, None] - r[:, None, :])
+    wins = (r[:, :, None] - r[:, None, :]).sigmoid()
     others = logps.present[:, None, :].expand_as(wins)
-    return torch.where(others, wins, 0.0).sum(2) / others.sum(2).clamp(min=1)
+    return wins.where(others, 0.0).sum(2) / others.sum(2).clamp(min=1)
 
 
 def rank_order(logps: GroupLogps) -> Tensor:
     """Indices [G, K] of the responses by descending score, ties by position, absent ones last."""
-    filled = torch.where(logps.present, scores(logps), float("-inf"))
+    filled = scores(logps).where(logps.present, float("-inf"))
     return filled.argsort(dim=1, descending=True, stable=True)
 
 
 def later(present: Tensor) -> Tensor:
     """[G, i, j] bool: i and j are present and j comes after i."""
     both = present[:, :, None] & present[:, None, :]
-    return both & torch.ones_like(both).triu(1)
+    return both & both.new_ones(both.shape).triu(1)
 
 
 def score_spread(logps: GroupLogps) -> Tensor:
@@ -105,7 +107,7 @@ def score_spread(logps: GroupLogps) -> Tensor:
     r = scores(logps)
     centred = r - masked_mean(r, logps.present)[:, None]
     deviation = masked_mean(centred**2, logps.present).sqrt()
-    return torch.where(deviation > ROUNDING * r.abs().amax(1), deviation, 0.0)
+    return deviation.where(deviation > ROUNDING * r.abs().amax(1), 0.0)
 
 
 def any_present(logps: GroupLogps) -> Tensor:
@@ -128,7 +130,7 @@ def pair_gaps(logps: GroupLogps) -> Tensor:
     """r_i − r_j [G, K, K] for present i and j, 0 elsewhere."""
     r = scores(logps)
     both = logps.present[:, :, None] & logps.present[:, None, :]
-    return torch.where(both, r[:, :, None] - r[:, None, :], 0.0)
+    return (r[:, :, None] - r[:, None, :]).where(both, 0.0)
 
 
 def pair_differences(values: Tensor) -> Tensor:
@@ -139,8 +141,15 @@ def pair_differences(values: Tensor) -> Tensor:
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean over all but the first dimension where `mask`; 0 for groups with nothing there."""
     dims = tuple(range(1, values.dim()))
-    kept = torch.where(mask, values, 0.0)
+    kept = values.where(mask, 0.0)
     return kept.sum(dims) / mask.sum(dims).clamp(min=1)
+
+
+def softplus(values: Tensor) -> Tensor:
+    """Compute log(1 + e^x) without overflow."""
+    from torch.nn.functional import softplus
+
+    return softplus(values)
 
 
 def negative_log_sigmoid(values: Tensor) -> Tensor:
@@ -159,13 +168,13 @@ def token_unlikelihood(logps: GroupLogps) -> Tensor:
     mask = logps.token_mask & logps.present[:, :, None]
     # Masked places get p = 1/e: any p < 1 keeps their (discarded) gradient finite. A token
     # of probability 1 to rounding is held just below it for the same reason.
-    log_p = torch.where(mask, logps.tokens, -1.0).clamp(max=-1e-7)
-    term = torch.where(mask, -torch.log(-torch.expm1(log_p)), 0.0)
+    log_p = logps.tokens.where(mask, -1.0).clamp(max=-1e-7)
+    term = (-(-log_p.expm1()).log()).where(mask, 0.0)
     return term.sum(-1) / mask.sum(-1).clamp(min=1)
 
 
 def _first(r: Tensor, present: Tensor, highest: bool) -> Tensor:
     """First index of the extreme among the present; `argmax` alone promises no order on ties."""
-    filled = torch.where(present, r, float("-inf") if highest else float("inf"))
+    filled = r.where(present, float("-inf") if highest else float("inf"))
     extreme = filled.amax(1, keepdim=True) if highest else filled.amin(1, keepdim=True)
-    return ((filled == extreme) & present).to(torch.uint8).argmax(1)
+    return ((filled == extreme) & present).byte().argmax(1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from neat_align.objectives import terms
-from neat_align.objectives.base import GroupLogps, LossTerms, Objective
+from neat_align.objectives.base import NOT_NEGATIVE, GroupLogps, LossTerms, Objective, parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -18,21 +20,12 @@ class Unlikelihood(Objective):
     Deviates: the likelihood term is on the group's best response.
     """
 
-    lm_weight: float = 1.0
+    lm_weight: float = parameter(1.0, NOT_NEGATIVE)
 
     name = "unlikelihood"
-
-    @property
-    def min_responses(self) -> int:
-        return 1
-
-    @property
-    def needs_negatives(self) -> bool:
-        return True
-
-    @property
-    def needs_tokens(self) -> bool:
-        return True
+    min_responses = 1
+    needs_negatives = True
+    needs_tokens = True
 
     def usable(self, logps: GroupLogps) -> Tensor:
         """[G] bool: groups with a negative response and, for the likelihood term, a best one."""
