@@ -205,7 +205,7 @@ def test_reward_functions(tmp_path):
 
 def test_objective_arguments():
     """Settings of objectives come from recipes."""
-    from neat_align.recipe.objectives import objective_problems
+    from neat_align.training.objective_choice import objective_problems
 
     for number in range(INPUTS // 5):
         rng = random.Random(f"objectives-{number}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def broken_limits(
     kind: type[Objective], values: Mapping[str, Any]
 ) -> Iterator[tuple[str, float, Limit]]:
     """Find the numbers that an objective cannot work with; all must be finite."""
-    own = fields(kind) if is_dataclass(kind) else ()
-    limits = {f.name: f.metadata["limit"] for f in own if "limit" in f.metadata}
+    own: tuple[Field[Any], ...] = fields(kind) if is_dataclass(kind) else ()
+    limits: dict[str, Limit] = {f.name: f.metadata["limit"] for f in own if "limit" in f.metadata}
     for name, value in values.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             for limit in (FINITE, limits.get(name, FINITE)):

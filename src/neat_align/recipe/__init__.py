@@ -1,8 +1,7 @@
 """Recipes: a run written down, checked before anything is loaded."""
 
-from neat_align.recipe.check import check_recipe, data_spec, recipe_warnings, reward_imports
+from neat_align.recipe.check import check_recipe, data_spec, own_code_problems, recipe_warnings
 from neat_align.recipe.load import load_recipe, recipe_from, recipe_names, recipe_text
-from neat_align.recipe.objectives import objective_arguments
 from neat_align.recipe.schema import Data, Recipe, RewardTraining
 from neat_align.recipe.sources import content_of, recipe_sources
 
@@ -14,11 +13,10 @@ __all__ = [
     "content_of",
     "data_spec",
     "load_recipe",
-    "objective_arguments",
+    "own_code_problems",
     "recipe_from",
     "recipe_names",
     "recipe_sources",
     "recipe_text",
     "recipe_warnings",
-    "reward_imports",
 ]

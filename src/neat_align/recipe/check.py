@@ -14,12 +14,12 @@ from neat_align.models import check_model_source
 from neat_align.models.source import is_adapter
 from neat_align.prompts.chat.chat_template import saved_template_problems
 from neat_align.prompts.prohibition import prohibition_warnings
-from neat_align.recipe.objectives import objective_problems
 from neat_align.recipe.placement import placement_problems
 from neat_align.recipe.schema import Data, Recipe
 from neat_align.recipe.sources import data_sections
 from neat_align.scoring import Need, check_scorer_value, import_problems, unmet_problems
 from neat_align.training.measured import metric_problems
+from neat_align.training.objective_choice import objective_problems, own_problems
 from neat_align.training.settings import setting_problems
 
 LOOKED_AT = 1000  # queries whose columns are taken for all there are
@@ -147,15 +147,16 @@ def _evaluation_rewards(recipe: Recipe) -> list[InputError]:
     return errors
 
 
-def reward_imports(recipe: Recipe) -> list[InputError]:
-    """Import the recipe's own functions, and tell what their scorers need and is not there.
+def own_code_problems(recipe: Recipe) -> list[InputError]:
+    """Import the recipe's own functions and objective, and list what goes wrong.
 
-    For after the other checks.
+    For after the checks, and before any model is loaded.
     """
     section = recipe.evaluate
     named = (section.heldout_reward, section.checker) if section else ()
     held_out = [name for name in named if isinstance(name, str)]
     problems = import_problems([*recipe.reward.names, *held_out])
+    problems += own_problems(recipe.objective)
     if problems:
         return problems
     here = set(Need) - (set() if recipe.train.get("add_data_responses") else {Need.DATA_ANSWERS})

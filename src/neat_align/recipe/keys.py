@@ -12,7 +12,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from neat_align import defaults
+from neat_align.objectives import OBJECTIVES
 from neat_align.recipe.lora import LORA_KEYS
-from neat_align.recipe.objectives import FOLDER, objective_fields
 from neat_align.recipe.schema import Data, Recipe
 from neat_align.recipe.train_fields import OWNED
 from neat_align.scoring.named.judge import ServerJudge
+from neat_align.training.objective_choice import DEFAULT, objective_parameters
 from neat_align.training.trainer_fields import REFUSED
 
 REQUIRED = "required"
@@ -176,14 +177,12 @@ def _free_keys(section: str) -> Iterator[Key]:
 
 
 def _objective_keys() -> Iterator[Key]:
-    names = ", ".join(objective_fields())
-    yield Key("objective.name", names, "neat", "a page for each: docs/methods/")
-    found = _fields_in(FOLDER / "neat.py", "NEAT")
-    for name, (kind, default, _) in found.items():
-        choices = kind.removeprefix("Literal[").rstrip("]").replace("'", "")
-        yield Key(
-            f"objective.{name}", _plain_kind(choices), default, "of neat; see docs/methods/neat.md"
-        )
+    told = "a page for each: docs/methods/; or one's own, file.py:Name"
+    yield Key("objective.name", ", ".join(OBJECTIVES), DEFAULT, told)
+    hints = objective_parameters(OBJECTIVES[DEFAULT])
+    for own in fields(OBJECTIVES[DEFAULT]):  # type: ignore[arg-type]
+        kind, meaning = _words(hints[own.name]), f"of {DEFAULT}; see docs/methods/{DEFAULT}.md"
+        yield Key(f"objective.{own.name}", kind, _shown(own.default), meaning)
 
 
 def _train_keys() -> Iterator[Key]:

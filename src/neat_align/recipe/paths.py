@@ -74,6 +74,11 @@ class Paths:
         in_place = value.lstrip().startswith("{")
         return self.path(value, place) if kind.takes is Takes.FILE and not in_place else value
 
+    def code(self, value: Any, place: str) -> Any:
+        """Make the file of "file.py:Name" whole; other names stay as they are."""
+        where, _, name = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+        return f"{self.path(where, place)}:{name}" if where.endswith(".py") else value
+
     def scorers(self, value: Any, place: str) -> Any:
         """A list of rewards."""
         return [self.scorer(v, place) for v in value] if isinstance(value, list) else value
@@ -119,6 +124,8 @@ RULES: Mapping[str, Rule] = {
     "model.path": Paths.model,
     "steering": Paths.steering,
     "steering.name": Paths.steering,
+    "objective": Paths.code,
+    "objective.name": Paths.code,
     "reward": Paths.scorer,  # in place of the section
     "reward.model": Paths.scorer,
     "reward.functions": Paths.scorers,

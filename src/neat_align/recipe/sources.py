@@ -9,6 +9,7 @@ from neat_align.provenance import Source, contents
 from neat_align.recipe.schema import Data, Recipe, RewardTraining, steering_texts
 from neat_align.scoring import named_scorers
 from neat_align.storage.identity import without_places
+from neat_align.training.objective_choice import is_own
 
 CONFIG_FILES = ("deepspeed", "fsdp_config", "accelerator_config")  # of `train`: mapping or file
 
@@ -61,6 +62,8 @@ def _sources(recipe: Recipe) -> Iterator[tuple[str, Source]]:
             yield f"{place}.dataset", Source("dataset", data.dataset)
     if recipe.model.path:
         yield "model.path", Source("model", recipe.model.path)
+    if is_own(name := str(recipe.objective.get("name", ""))):
+        yield "objective.name", Source("scorer", name)
     yield from _scorers(recipe)
     for key in CONFIG_FILES:
         if isinstance(recipe.train.get(key), str):

@@ -14,7 +14,7 @@ from typing import Any
 from neat_align.errors import raise_all
 from neat_align.prompts.steering import Steering
 from neat_align.provenance import recorded
-from neat_align.recipe import Recipe, recipe_from, recipe_sources, reward_imports
+from neat_align.recipe import Recipe, own_code_problems, recipe_from, recipe_sources
 from neat_align.recipe.load import apply_override
 from neat_align.recipe.schema import Compare, steering_texts
 from neat_align.study.cell import Cell, Split, digest
@@ -71,7 +71,7 @@ class Grid:
         raise_all(asked_problems(recipe, methods, seeds, tune))
         variants = _variants(compare_section(recipe), methods, seeds)
         grid = cls(recipe, tuple(v for v in variants if v.methods), tune)
-        problems = cell_problems(grid) or reward_imports(recipe)
+        problems = cell_problems(grid) or own_code_problems(recipe)
         raise_all(problems or held_out_problems(grid))
         return grid
 

@@ -16,8 +16,9 @@ from typing import Any
 import yaml
 
 from neat_align.errors import InputError, RecipeError, nearest, raise_all
+from neat_align.objectives import OBJECTIVES
 from neat_align.recipe import Recipe, recipe_from
-from neat_align.recipe.objectives import objective_fields
+from neat_align.training.objective_choice import objective_parameters
 
 BASE, PROMPT = "base", "prompt"
 UNTRAINED = (BASE, PROMPT)  # what these are is evaluated as it is
@@ -87,7 +88,8 @@ class Method:
 
 def _in_reward_units(own: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a recipe's objective goes with its reward, if the method's has it too."""
-    known = objective_fields().get(str(values.get("name")), {})
+    kind = OBJECTIVES.get(str(values.get("name")))
+    known = objective_parameters(kind) if kind else {}
     return {name: own[name] for name in REWARD_UNITS if name in own and name in known}
 
 

@@ -10,11 +10,26 @@ from typing import Any, TypeVar
 import torch
 from transformers import TrainingArguments
 
-from neat_align.errors import InputError, ModelError, RecipeError, SeveralErrors, nearest
-from neat_align.objectives import NEAT, OBJECTIVES, Objective
+from neat_align.errors import (
+    InputError,
+    ModelError,
+    RecipeError,
+    SeveralErrors,
+    nearest,
+    raise_all,
+)
+from neat_align.objectives import NEAT, Objective
 from neat_align.scoring import resolve_scorer
 from neat_align.training.config import NEATConfig
 from neat_align.training.given_objects import object_problems
+from neat_align.training.objective_choice import (
+    DEFAULT,
+    is_own,
+    make_objective,
+    objective_problems,
+    own_problems,
+    with_arguments,
+)
 from neat_align.training.records import Records, evaluation_sets
 from neat_align.training.trl_configs import other_settings
 
@@ -78,7 +93,7 @@ def settings_of(given: Any, model: Any) -> NEATConfig:
 
 
 def objective_of(given: Any) -> Objective:
-    """Read the objective: one, its class, its name, a mapping as in a recipe; NEAT for None.
+    """Read the objective: one, its class, its name, "file.py:Name", a mapping; NEAT for None.
 
     Raises:
         RecipeError: there is none of that name, or it does not take such parameters.
@@ -88,28 +103,17 @@ def objective_of(given: Any) -> Objective:
     if isinstance(given, str):
         return objective_of({"name": given})
     if isinstance(given, Mapping):
-        name, parameters = str(given.get("name", NEAT.name)), dict(given)
-        parameters.pop("name", None)
-        if name.lower() not in OBJECTIVES:
-            why = "there is no such objective"
-            raise RecipeError(f"objective {name!r}", why, nearest(name.lower(), OBJECTIVES))
-        return _made(OBJECTIVES[name.lower()], parameters)
+        name = str(given.get("name", DEFAULT))
+        section = {**given, "name": name if is_own(name) else name.lower()}
+        raise_all([*objective_problems(section), *own_problems(section)])
+        return make_objective(section)
     if isinstance(given, type):
-        return _made(given, {}) if issubclass(given, Objective) else _no_objective(given)
+        return with_arguments(given, {}) if issubclass(given, Objective) else _no_objective(given)
     return given if _is_objective(given) else _no_objective(given)
 
 
 def _is_objective(given: Any) -> bool:
     return callable(given) and hasattr(given, "needs_reference") and hasattr(given, "name")
-
-
-def _made(kind: type[Objective], parameters: dict[str, Any]) -> Objective:
-    try:
-        return kind(**parameters)
-    except (TypeError, ValueError) as error:
-        given = f"objective {kind.__name__} with {parameters}"
-        known = ", ".join(getattr(kind, "__dataclass_fields__", {})) or "none"
-        raise RecipeError(given, str(error), f"its parameters are: {known}") from error
 
 
 def _no_objective(given: Any) -> Objective:

@@ -11,7 +11,7 @@ from neat_align.prompts.steering import Steering, no_steering
 from neat_align.sampling.groups import GroupPlan
 from neat_align.training.config import NEATConfig
 from neat_align.training.measured import metric_problems
-from neat_align.training.parameters import parameter_problems
+from neat_align.training.objective_choice import parameter_problems
 from neat_align.training.records import Records, sets_of
 from neat_align.training.signal import stored_problems
 from neat_align.types import Group, Query, Source
@@ -34,7 +34,7 @@ def training_needs(
         fix = "give queries or groups"
         return [RecipeError("no training data", "there is nothing to train on", fix)]
     online = isinstance(dataset[0], Query)
-    problems = parameter_problems(objective.name, vars(objective))
+    problems = parameter_problems(type(objective), vars(objective))
     problems += batch_problems(args, len(dataset))
     if objective.name == "neat_pp" and negative_context:
         problems.append(

@@ -22,7 +22,7 @@ from neat_align.data import load_groups
 from neat_align.errors import OutputError, RecipeError, raise_all
 from neat_align.prompts.steering import Steering
 from neat_align.provenance import Source, keep, recorded, refuse_changes
-from neat_align.recipe import Recipe, check_recipe, recipe_sources, reward_imports
+from neat_align.recipe import Recipe, check_recipe, own_code_problems, recipe_sources
 from neat_align.sampling.trial_text import summary
 from neat_align.storage.atomic import read_json
 from neat_align.storage.runs import RunDirectory
@@ -81,7 +81,9 @@ def run_recipe(
         SteeringError: the pair does not steer.
     """
     raise_all(
-        check_recipe(recipe) or reward_imports(recipe) or refused_settings(recipe) + needs(recipe)
+        check_recipe(recipe)
+        or own_code_problems(recipe)
+        or refused_settings(recipe) + needs(recipe)
     )
     raise_all(inputs.held_out_problems(recipe))
     run, recipe = opened(recipe, directory, resume)
@@ -218,7 +220,7 @@ def train_only(
     if recipe.model.from_scratch or recipe.reward.train:
         given = "a recipe that trains its own model or reward model"
         errors.append(RecipeError(given, "those are stages of their own", "use `neat run`"))
-    lacking = [] if errors or groups else reward_imports(recipe) or needs(recipe)
+    lacking = [] if errors or groups else own_code_problems(recipe) or needs(recipe)
     raise_all(errors or refused_settings(recipe) + lacking)
     say(str(precision(recipe)))
     stored = load_groups(groups) if groups else None

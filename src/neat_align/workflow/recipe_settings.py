@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from neat_align import defaults
 from neat_align.errors import InputError, SeveralErrors
-from neat_align.recipe import Recipe, objective_arguments
+from neat_align.recipe import Recipe
 from neat_align.sampling.base import Decoding
+from neat_align.training.objective_choice import DEFAULT, make_objective
 from neat_align.types import Group
 
 Trial = Literal["stops", "warns", "off"]
@@ -76,15 +77,13 @@ def where(recipe: Recipe) -> str:
 
 
 def policy_name(recipe: Recipe) -> str:
-    """Name the aligned model in tables: by its objective."""
-    return str(recipe.objective.get("name", "neat"))
+    """Name the aligned model in tables: by its objective, or the class of one's own."""
+    return str(recipe.objective.get("name", DEFAULT)).rpartition(":")[2]
 
 
 def objective(recipe: Recipe) -> Any:
     """Make the recipe's objective."""
-    from neat_align.objectives import OBJECTIVES
-
-    return OBJECTIVES[policy_name(recipe)](**objective_arguments(recipe.objective))
+    return make_objective(recipe.objective)
 
 
 def needs(recipe: Recipe) -> list[InputError]:
