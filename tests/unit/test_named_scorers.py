@@ -10,7 +10,7 @@ from neat_align.cli.app import app
 from neat_align.errors import NeatError, RewardError
 from neat_align.provenance.scorers import scorer_content
 from neat_align.recipe import check_recipe, recipe_from
-from neat_align.recipe.check import reward_imports
+from neat_align.recipe.check import own_code_problems
 from neat_align.scoring import (
     Bound,
     Need,
@@ -115,7 +115,7 @@ def test_one_file_adds_a_scorer(length, groups, tmp_path, model_dir, capsys):
     for reward in ("length=5", {"length": 5}, {"functions": ["length=5"]}):
         recipe = recipe_of(tmp_path, model_dir, reward)
         assert recipe.reward.names == ["length=5"]
-        assert not check_recipe(recipe) + reward_imports(recipe)
+        assert not check_recipe(recipe) + own_code_problems(recipe)
     assert check_recipe(recipe_of(tmp_path, model_dir, "length=much"))
     assert scorer_content("length=5") != scorer_content("length=6")
     app(["scorer", "list"], standalone_mode=False)
@@ -186,4 +186,4 @@ def test_a_class_of_ones_own_is_given_what_it_needs(own, groups, steering):
 def test_a_recipe_tells_what_its_scorers_lack(tmp_path, model_dir, own):
     recipe = recipe_of(tmp_path, model_dir, [f"{own}:Steered", "self_contrast"])
     assert not check_recipe(recipe)
-    assert "the answers of the data" in str(*reward_imports(recipe))
+    assert "the answers of the data" in str(*own_code_problems(recipe))

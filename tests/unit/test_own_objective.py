@@ -30,7 +30,8 @@ class Mine(Objective):
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         lead = terms.winner_margin(terms.means(logps), logps)
-        return LossTerms({"mine": self.push * terms.negative_log_sigmoid(lead)})
+        loss = self.push * terms.negative_log_sigmoid(lead)
+        return LossTerms({"mine": loss.where(terms.has_winner(logps), 0.0)})
 """
 UNFAIR = MINE.replace("terms.winner_margin(terms.means(logps), logps)", "terms.sums(logps)[:, 0]")
 
