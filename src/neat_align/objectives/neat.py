@@ -65,7 +65,7 @@ class NEAT(Objective):
 
     @classmethod
     def paper(cls) -> NEAT:
-        """The plain reading of the paper: hinge ranking, LM, penalty on every negative."""
+        """Make the plain reading of the paper: hinge ranking, LM, penalty on every negative."""
         return cls(
             rank="hinge",
             rank_weight=1.0,
@@ -134,7 +134,7 @@ class NEAT(Objective):
         return terms.masked_mean(pairs, gaps > least)
 
     def _gaps(self, logps: GroupLogps) -> tuple[Tensor, Tensor]:
-        """The gap above which a pair counts and the one from which it counts in full, [G|1, 1, 1].
+        """Return the gaps above which a pair counts, and counts fully, [G|1, 1, 1].
 
         Without any spread there is nothing to be relative to, and no pair counts.
         """
@@ -155,7 +155,7 @@ class NEAT(Objective):
         return negatives & (terms.scores(logps) < mean_score[:, None])
 
     def _penalty(self, logps: GroupLogps, a_best: Tensor) -> Tensor:
-        """The penalty of every response [G, K], before gating."""
+        """Compute the penalty of every response [G, K], before gating."""
         if self.penalty == "npo":
             return (
                 2 / self.penalty_beta * terms.softplus(self.penalty_beta * terms.log_ratios(logps))

@@ -85,7 +85,7 @@ def win_probabilities(logps: GroupLogps) -> Tensor:
 
 
 def rank_order(logps: GroupLogps) -> Tensor:
-    """Indices [G, K] of the responses by descending score, ties by position, absent ones last."""
+    """Sort responses by descending score, ties by position, absent ones last: indices [G, K]."""
     filled = scores(logps).where(logps.present, float("-inf"))
     return filled.argsort(dim=1, descending=True, stable=True)
 
@@ -97,7 +97,7 @@ def later(present: Tensor) -> Tensor:
 
 
 def score_spread(logps: GroupLogps) -> Tensor:
-    """What score gaps are relative to, in reward units: [] of the run, or [G] of each group.
+    """Return what score gaps are relative to, in reward units: [] per run, or [G] per group.
 
     The run's is the batch's own field `spread`; without it, the standard deviation of each
     group's scores, 0 where they are equal to rounding.

@@ -54,12 +54,12 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
 
 
 def recipe_warnings(recipe: Recipe) -> list[str]:
-    """What a recipe that can be run is most likely not meant to say."""
+    """List what a recipe that can be run is most likely not meant to say."""
     return [] if _steering(recipe) else prohibition_warnings(recipe.pair)
 
 
 def _two_adapters(recipe: Recipe) -> Iterator[InputError]:
-    """A new adapter on a model that is one."""
+    """Report a new adapter on a model that is one."""
     if recipe.train.get("lora") is not None and is_adapter(str(recipe.model.path)):
         yield RecipeError(
             f"train.lora with the adapter {recipe.model.path} as the model",
@@ -69,7 +69,7 @@ def _two_adapters(recipe: Recipe) -> Iterator[InputError]:
 
 
 def data_spec(data: Data) -> DataSpec:
-    """A recipe's data section as the loaders want it."""
+    """Turn a recipe's data section into what the loaders take."""
     return DataSpec(data.path, data.dataset, data.config, data.split, data.columns, data.limit)
 
 
@@ -93,7 +93,7 @@ def _combination(recipe: Recipe) -> Iterator[InputError]:
 
 
 def _settings(recipe: Recipe) -> list[InputError]:
-    """What the training would refuse of `train` and of the decoding."""
+    """List what the training would refuse of `train` and of the decoding."""
     problems = [
         _in_train(problem, recipe)
         for problem in setting_problems({**recipe.sample.model_dump(), **recipe.train})
@@ -108,7 +108,7 @@ def _settings(recipe: Recipe) -> list[InputError]:
 
 
 def _measured_in_training(recipe: Recipe) -> Iterator[InputError]:
-    """An evaluation during training without queries, queries without it, a misspelt metric."""
+    """Check the evaluation during training: its queries, its steps, the name of its metric."""
     held_out = recipe.evaluate.during_training if recipe.evaluate else None
     asked = [
         f"train.{name}: {recipe.train[name]}"
@@ -128,7 +128,7 @@ def _measured_in_training(recipe: Recipe) -> Iterator[InputError]:
 
 
 def _in_train(problem: InputError, recipe: Recipe) -> InputError:
-    """The problem with its place in the recipe, where it is one of the `train` section."""
+    """Name a problem's place in the recipe, where it is one of the `train` section."""
     name = re.split(r"[^\w]", problem.given, maxsplit=1)[0]
     if name not in recipe.train:
         return problem
@@ -167,7 +167,7 @@ def own_code_problems(recipe: Recipe) -> list[InputError]:
 
 
 def query_columns(data: Data) -> set[str] | None:
-    """The columns that queries from a file bring for reward functions; None where unknown."""
+    """Return the columns that a file's queries bring for reward functions; None where unknown."""
     if data.path is None:
         return None
     try:
@@ -196,7 +196,7 @@ def _file(place: str, data: Data) -> list[InputError]:
 
 
 def _answers(recipe: Recipe) -> list[InputError]:
-    """The data's answers, where groups are to hold them."""
+    """Check the data's answers, where groups are to hold them."""
     if not recipe.train.get("add_data_responses") or recipe.queries.dataset:
         return []
     if recipe.queries.world:

@@ -99,7 +99,7 @@ def recipe_keys() -> list[Key]:
 
 
 def matching_keys(word: str = "") -> list[Key]:
-    """The keys of a section or with a word in their names; all of our own for none."""
+    """List the keys of a section or with a word in their names; all of our own for none."""
     known = recipe_keys()
     if not word:
         return [key for key in known if not key.foreign]
@@ -137,7 +137,7 @@ def _table(keys: list[Key]) -> list[str]:
 
 
 def _section_keys(section: type[BaseModel], prefix: str, seen: dict[type, str]) -> Iterator[Key]:
-    """The keys of a section; one that stands elsewhere, too, is listed where it comes first."""
+    """List the keys of a section; one that stands elsewhere, too, where it comes first."""
     meanings = attributes(section.__doc__ or "")
     for name, field in section.model_fields.items():
         key = f"{prefix}{name}"
@@ -158,7 +158,7 @@ def _section_keys(section: type[BaseModel], prefix: str, seen: dict[type, str]) 
 
 
 def _free_keys(section: str) -> Iterator[Key]:
-    """The keys of sections that are plain mappings to the schema."""
+    """List the keys of sections that are plain mappings to the schema."""
     if section == "steering":
         for name, meaning in STEERING.items():
             default = str(defaults.TRY_QUERIES) if name == "try_queries" else ""
@@ -209,7 +209,7 @@ def _train_keys() -> Iterator[Key]:
 
 
 def attributes(docstring: str) -> dict[str, str]:
-    """What the "Attributes:" of a docstring say, by name; "a, b: text" says it of both."""
+    """Read the "Attributes:" of a docstring, by name; "a, b: text" says it of both."""
     _, _, part = cleandoc(docstring).partition("Attributes:\n")
     found: dict[str, str] = {}
     names: list[str] = []

@@ -32,7 +32,7 @@ class Paths:
         self.problems: list[InputError] = []
 
     def path(self, value: Any, place: str) -> Any:
-        """A file or directory."""
+        """Make the path of a file or directory whole."""
         if not isinstance(value, str) or not value:
             return value
         own = Path(value).expanduser()
@@ -42,7 +42,7 @@ class Paths:
         return whole
 
     def model(self, value: Any, place: str) -> Any:
-        """A model's directory; a hub id (owner/name) stays one, unless it is a directory here."""
+        """Make a model's directory whole; a hub id stays, unless it is a directory here."""
         if not isinstance(value, str):
             return value
         if value.startswith((".", "/", "~")) or value.count("/") != 1 or exists(self.base / value):
@@ -51,7 +51,7 @@ class Paths:
         return value
 
     def scorer(self, value: Any, place: str) -> Any:
-        """A reward, a checker or an embedder; or several."""
+        """Make the path in a reward, a checker or an embedder whole; or in several."""
         if isinstance(value, list):
             return self.scorers(value, place)
         if not isinstance(value, str):
@@ -65,7 +65,7 @@ class Paths:
         return f"{self.path(where, place)}:{function}" if where.endswith(".py") else value
 
     def argument(self, name: str, value: Any, place: str) -> Any:
-        """What stands behind a named scorer's "=", or as the value of its key."""
+        """Make whole what stands behind a named scorer's "=", or as the value of its key."""
         kind = named_scorers()[name]
         if not isinstance(value, str) or value == kind.usual or not value:
             return value
@@ -80,11 +80,11 @@ class Paths:
         return f"{self.path(where, place)}:{name}" if where.endswith(".py") else value
 
     def scorers(self, value: Any, place: str) -> Any:
-        """A list of rewards."""
+        """Make the paths in a list of rewards whole."""
         return [self.scorer(v, place) for v in value] if isinstance(value, list) else value
 
     def steering(self, value: Any, place: str) -> Any:
-        """A steering file; a built-in pair's name stays one."""
+        """Make a steering file's path whole; a built-in pair's name stays."""
         if not isinstance(value, str) or value in steering_names():
             return value
         if value.lower().endswith(STEERING_SUFFIXES) or is_file(self.base / value):
@@ -94,7 +94,7 @@ class Paths:
         return value
 
     def settings(self, value: Any, place: str) -> Any:
-        """A file of settings; a name without a suffix is none."""
+        """Make the path of a file of settings whole; a name without a suffix is none."""
         return self.path(value, place) if isinstance(value, str) and Path(value).suffix else value
 
     def _look_elsewhere(self, value: str, place: str) -> None:
@@ -140,7 +140,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def whole_paths(content: Any, paths: Paths, place: str = "") -> Any:
-    """A recipe's content with its paths made whole."""
+    """Return a recipe's content with its paths made whole."""
     if isinstance(content, Mapping):
         own_texts = place == "steering" and not set(content) <= {"name", "try_queries"}
         return {

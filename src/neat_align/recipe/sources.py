@@ -15,12 +15,12 @@ CONFIG_FILES = ("deepspeed", "fsdp_config", "accelerator_config")  # of `train`:
 
 
 def recipe_sources(recipe: Recipe) -> dict[str, Source]:
-    """Sources by the dotted key of the recipe that names them; `compare` is left out."""
+    """Return sources by the dotted key of the recipe that names them, without `compare`."""
     return dict(_sources(recipe))
 
 
 def data_sections(recipe: Recipe) -> Iterator[tuple[str, Data]]:
-    """The sections that say where rows come from, with their dotted keys."""
+    """List the sections that say where rows come from, with their dotted keys."""
     yield "queries", recipe.queries
     if recipe.model.from_scratch:
         yield "model.from_scratch.data", recipe.model.from_scratch.data
@@ -37,7 +37,7 @@ def data_sections(recipe: Recipe) -> Iterator[tuple[str, Data]]:
 
 
 def content_of(settings: Mapping[str, Any], sources: Mapping[str, Source], part: str = "") -> Any:
-    """A recipe's settings by content: equal wherever the same is done with the same.
+    """Return a recipe's settings by content: equal wherever the same is done with the same.
 
     Args:
         settings: of a recipe, dumped.

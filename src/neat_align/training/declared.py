@@ -43,7 +43,7 @@ def declared_fields() -> dict[str, Declared]:
 
 @cache
 def members(file: str, enumeration: str) -> tuple[str, ...]:
-    """The values of one of transformers' enumerations, e.g. the names of the schedulers."""
+    """Read the values of one of transformers' enumerations, e.g. the names of the schedulers."""
     values = (
         node.value.value
         for node in _class(_tree(transformers_file(file)), enumeration).body
@@ -54,7 +54,7 @@ def members(file: str, enumeration: str) -> tuple[str, ...]:
 
 @cache
 def mapping_keys(file: str, name: str) -> tuple[str, ...]:
-    """The texts that a dictionary at the top of one of transformers' modules has as keys."""
+    """Read the texts that a dictionary at the top of a module of transformers has as keys."""
     for node in _tree(transformers_file(file)).body:
         names = node.targets if isinstance(node, ast.Assign) else []
         if any(isinstance(n, ast.Name) and n.id == name for n in names):
@@ -65,7 +65,7 @@ def mapping_keys(file: str, name: str) -> tuple[str, ...]:
 
 
 def transformers_file(name: str) -> Path:
-    """A file of the installed transformers."""
+    """Find a file of the installed transformers."""
     spec = importlib.util.find_spec("transformers")
     assert spec is not None
     assert spec.origin is not None
@@ -93,7 +93,7 @@ def _fields(path: Path, name: str) -> dict[str, Declared]:
 
 
 def _default(value: ast.expr | None) -> Any:
-    """A default as written, alone or in `field(default=…)`."""
+    """Read a default as written, alone or in `field(default=…)`."""
     if isinstance(value, ast.Call):
         return next((d for d in _defaults_of_call(value)), UNKNOWN)
     if isinstance(value, ast.Attribute) and ast.unparse(value.value) == "defaults":

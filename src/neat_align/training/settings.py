@@ -60,7 +60,7 @@ def setting_problems(values: Mapping[str, Any]) -> list[InputError]:
 
 
 def _unread(values: Mapping[str, Any]) -> Iterator[InputError]:
-    """Settings of online groups that nothing would read beside the others."""
+    """Report settings of online groups that nothing would read beside the others."""
     fields = declared_fields()
     unread = {
         "reference_negative_fraction": (values.get("negative_samples") == 0, "negative_samples"),
@@ -74,7 +74,7 @@ def _unread(values: Mapping[str, Any]) -> Iterator[InputError]:
 
 
 def _engine_problems(engine: str | None, url: str | None) -> list[InputError]:
-    """A name that there is none of, a part that is missing, a server without its address."""
+    """Report an unknown engine, a part that is missing, a server without its address."""
     given = f"engine={engine!r}"
     if engine is not None and engine not in ENGINES:
         return [RecipeError(given, "there is none of that name", nearest(str(engine), ENGINES))]

@@ -91,7 +91,7 @@ def is_within(value: Any, low: float | None, high: float | None) -> bool:
 
 
 def outside(name: str, value: Any, low: float | None, high: float | None) -> RecipeError:
-    """The error of a number beyond its limits."""
+    """Make the error of a number beyond its limits."""
     limits = "that is finite" if low is None else f"of at least {low}"
     limits = f"between {low} and {high}" if high is not None else limits
     return RecipeError(f"{name}={value}", "outside what it can mean", f"use a value {limits}")
@@ -106,7 +106,7 @@ def _choices(given: Mapping[str, Any]) -> Iterator[InputError]:
 
 
 def _names(value: Any, setting: str) -> list[str]:
-    """The names in a setting: one, several, or none; `debug` has them in one text."""
+    """Split a setting into its names: one, several, or none; `debug` has them in one text."""
     if value is None or (value == "" and setting == "debug"):
         return []
     if isinstance(value, list | tuple):
@@ -168,7 +168,7 @@ def _optimiser_arguments(values: Mapping[str, Any]) -> Iterator[InputError]:
 
 
 def unknown_setting(name: str, known: Iterable[str], prefix: str = "") -> RecipeError:
-    """The error of a setting that there is none of, with what it may have meant."""
+    """Make the error of an unknown setting, with what it may have meant."""
     fix = tables.RENAMED.get(name) or setting_advice(name) or nearest(name, known)
     return RecipeError(f"{prefix}{name}", "there is no such setting", fix)
 
@@ -204,7 +204,7 @@ def _missing(setting: str, value: str, modules: tuple[str, ...]) -> Iterator[Inp
 
 
 def _best_model(values: Mapping[str, Any]) -> Iterator[InputError]:
-    """Saving and evaluating at the same steps, where the best checkpoint is wanted."""
+    """Check that a run that wants its best checkpoint saves and evaluates at the same steps."""
     saves, evaluates = _name(values["save_strategy"]), _name(values["eval_strategy"])
     if saves == "best" and not (values["metric_for_best_model"] and evaluates != "no"):
         why = "it saves where a metric of the evaluation is better than ever"
@@ -236,7 +236,7 @@ def _is_multiple(number: Any, of: Any) -> bool:
 
 
 def _files(values: Mapping[str, Any]) -> Iterator[InputError]:
-    """Settings that may be a file: it is there, and holds JSON; and where to write."""
+    """Check settings that may be a file: it is there, and holds JSON; and where to write."""
     output = values["output_dir"]
     if isinstance(output, str) and not output.strip():
         why = "it names no directory"

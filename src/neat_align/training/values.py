@@ -23,7 +23,7 @@ PLAIN = {"int", "float", "bool", "str", "None", *STRUCTURED}
 
 
 def convert(value: Any, annotation: str) -> Any:
-    """A value as the declared type: 1e-6 is a string to YAML and a float here.
+    """Convert a value to the declared type: 1e-6 is a string to YAML and a float here.
 
     An unquoted `no` is false to YAML; where a strategy is asked for, it is "no" again.
 
@@ -55,7 +55,7 @@ def convert(value: Any, annotation: str) -> Any:
 def typed(
     values: Mapping[str, Any], fields: Mapping[str, Declared]
 ) -> tuple[dict[str, Any], list[InputError]]:
-    """Settings as the types that their fields declare, and those that cannot be."""
+    """Convert settings to the types that their fields declare; list those that cannot be."""
     found: dict[str, Any] = {}
     problems: list[InputError] = []
     for name, value in values.items():
@@ -67,7 +67,7 @@ def typed(
 
 
 def not_of_type(name: str, value: Any, annotation: str) -> RecipeError:
-    """The error of a value that is of another type than its field."""
+    """Make the error of a value that is of another type than its field."""
     given = name if name.rpartition(".")[2] in SECRETS else f"{name}={value!r}"
     fix = "correct the value"
     if isinstance(value, bool) and "str" in annotation:
