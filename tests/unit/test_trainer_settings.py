@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import math
+from importlib.metadata import version
 
 import pytest
 from accelerate.parallelism_config import ParallelismConfig
@@ -16,9 +17,11 @@ from transformers.training_args import OptimizerNames, trainer_log_levels
 from typer.testing import CliRunner
 
 from neat_align.cli.app import app
+from neat_align.config import LIMITS, SETTINGS, help_of
 from neat_align.errors import InputError, RecipeError, SeveralErrors
 from neat_align.recipe import load_recipe
 from neat_align.training import trainer_fields as tables
+from neat_align.training import trainer_table
 from neat_align.training.config import NEATConfig
 from neat_align.training.declared import UNKNOWN, declared_fields
 from neat_align.training.settings import setting_problems
@@ -35,13 +38,30 @@ def told(**settings):
 # ------------------------------------------------------------------ the tables are the real ones
 
 
-def test_every_field_and_default_is_read_from_source():
+def test_every_field_and_default_is_known_without_the_class():
     real = {f.name: f for f in dataclasses.fields(NEATConfig)}
     declared = declared_fields()
     assert set(declared) == set(real)
     for name, field in real.items():
         if declared[name].default is not UNKNOWN and field.default is not dataclasses.MISSING:
             assert declared[name].default == field.default, name
+
+
+def test_the_table_of_transformers_is_that_of_its_version(monkeypatch):
+    table = trainer_table.trainer_table()
+    installed = trainer_table.installed_table()
+    if version("transformers") == table["transformers"]:
+        assert table == installed, "write it again: python scripts/trainer_arguments.py"
+    # Another version's class is asked itself.
+    monkeypatch.setattr(trainer_table, "version", lambda name: "0.0")
+    monkeypatch.setattr(trainer_table, "installed_table", lambda: {"transformers": "0.0"})
+    assert trainer_table.trainer_table.__wrapped__() == {"transformers": "0.0"}
+
+
+def test_every_setting_of_ours_says_what_it_is():
+    ours = {name for name in SETTINGS if name not in trainer_table.trainer_table()["fields"]}
+    assert ours == {name for name in SETTINGS if help_of(name)}
+    assert set(LIMITS) <= ours
 
 
 def test_every_name_of_a_table_is_a_field():

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from neat_align.config import LIMITS, help_of
 from neat_align.errors import InputError, RecipeError
+
+
+def setting_option(name: str) -> Any:
+    """Make the option of a setting: its limits and the first sentence of its help."""
+    low, high = LIMITS[name]
+    told = help_of(name).partition(". ")[0]
+    return typer.Option(min=low, max=high, help=f"{told[0].upper()}{told[1:]}.")
+
 
 Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
 Force = Annotated[
@@ -24,20 +33,11 @@ SteeringOption = Annotated[
         "own. Its negative prompts order what must not be: 'Be rude.', not 'Never be rude.'",
     ),
 ]
-Tokens = Annotated[int, typer.Option(min=1, help="Most tokens per response.")]
-Temperature = Annotated[float, typer.Option(min=0.0, help="Sampling temperature; 0 is greedy.")]
-TopP = Annotated[
-    float, typer.Option(help="Draw from the likeliest tokens that hold this share; 1 is off.")
-]
-TopK = Annotated[
-    int, typer.Option(min=0, help="Draw from this many of the likeliest tokens; 0 is off.")
-]
-MinP = Annotated[
-    float,
-    typer.Option(
-        min=0.0, max=1.0, help="Draw tokens at least this likely beside the likeliest; 0 is off."
-    ),
-]
+Tokens = Annotated[int, setting_option("max_new_tokens")]
+Temperature = Annotated[float, setting_option("temperature")]
+TopP = Annotated[float, setting_option("top_p")]
+TopK = Annotated[int, setting_option("top_k")]
+MinP = Annotated[float, setting_option("min_p")]
 StopStrings = Annotated[
     list[str] | None,
     typer.Option("--stop-strings", help="End a response before this text; repeatable."),
@@ -49,12 +49,10 @@ TemplateArguments = Annotated[
         help="Arguments of the chat template, as JSON: '{\"enable_thinking\": false}'.",
     ),
 ]
-PositiveResponses = Annotated[int, typer.Option(min=0, help="Positive-prompt responses per query.")]
-NegativeResponses = Annotated[int, typer.Option(min=0, help="Negative-prompt responses per query.")]
-PlainResponses = Annotated[
-    int, typer.Option(min=0, help="Responses per query without a steering prompt.")
-]
-Batch = Annotated[int, typer.Option(min=1, help="Responses per batch.")]
+PositiveResponses = Annotated[int, setting_option("positive_samples")]
+NegativeResponses = Annotated[int, setting_option("negative_samples")]
+PlainResponses = Annotated[int, setting_option("plain_samples")]
+Batch = Annotated[int, setting_option("sampling_batch_size")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory or hub id.")]
 QueriesOption = Annotated[
     Path, typer.Option("--queries", "-q", help="JSONL, JSON, CSV, YAML, text or Parquet.")

@@ -6,26 +6,25 @@ keys are read from source, since importing it would take seconds.
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from inspect import cleandoc
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from neat_align import defaults
+from neat_align.config import LIMITS, SETTINGS, help_of
 from neat_align.objectives import OBJECTIVES
 from neat_align.recipe.lora import LORA_KEYS
 from neat_align.recipe.schema import Data, Recipe
 from neat_align.recipe.train_fields import OWNED
 from neat_align.scoring.named.judge import ServerJudge
+from neat_align.training.declared import UNKNOWN, declared_fields
 from neat_align.training.objective_choice import DEFAULT, objective_parameters
 from neat_align.training.trainer_fields import REFUSED
 
@@ -59,6 +58,7 @@ LORA_DEFAULTS = {
     "dora": False,
 }  # fmt: skip
 TRAINER = {
+    "learning_rate": "the highest rate of the optimiser",
     "max_steps": "optimiser steps; −1: num_train_epochs counts",
     "num_train_epochs": "passes over the queries, where max_steps is not set",
     "per_device_train_batch_size": "groups of a micro-batch, on each device",
@@ -142,7 +142,7 @@ def _section_keys(section: type[BaseModel], prefix: str, seen: dict[type, str]) 
     for name, field in section.model_fields.items():
         key = f"{prefix}{name}"
         inner = _inner_section(field.annotation)
-        meaning = meanings.get(name, "")
+        meaning = field.description or meanings.get(name, "")
         if inner is None:
             yield Key(key, _kind(field), _default(field), meaning)
         elif seen.get(inner, HOME.get(inner, key)) != key:
@@ -186,26 +186,31 @@ def _objective_keys() -> Iterator[Key]:
 
 
 def _train_keys() -> Iterator[Key]:
-    ours = Path(__file__).parent.parent / "training" / "config.py"
-    own, theirs = _fields_in(ours, "NEATConfig"), _trainer_fields()
-    meanings = attributes(_docstring(ours, "NEATConfig"))
-    for name, (kind, default, _) in own.items():
-        if name not in OWNED and name in meanings:
-            yield Key(f"train.{name}", _plain_kind(kind), default, meanings[name])
-    rate = own["learning_rate"][1]
-    yield Key("train.learning_rate", "number", rate, "the highest rate of the optimiser")
+    declared = declared_fields()
+    own = [name for name in SETTINGS if help_of(name)]
+    for name in own:
+        if name not in OWNED:
+            yield _train_key(name, declared[name].help)
     for name, meaning in TRAINER.items():
-        if name in theirs:
-            kind, default, _ = own.get(name, theirs[name])
-            yield Key(f"train.{name}", _plain_kind(kind), default, meaning)
+        if name in declared:
+            yield _train_key(name, meaning)
     yield Key("train.lora", "section", "none", "train adapters instead of all weights: {} will do")
     for name in LORA_KEYS:
         yield Key(f"train.lora.{name}", "", _shown(LORA_DEFAULTS.get(name, "")), LORA[name])
-    listed = {*OWNED, *TRAINER, *meanings, "learning_rate"}
-    for name, (kind, default, help_) in theirs.items():
-        if name not in listed and name not in REFUSED:
-            default = own[name][1] if name in own else default
-            yield Key(f"train.{name}", _plain_kind(kind), default, help_, foreign=True)
+    listed = {*OWNED, *TRAINER, *own, *REFUSED}
+    for name, field in declared.items():
+        if name not in listed:
+            yield _train_key(name, field.help, foreign=True)
+
+
+def _train_key(name: str, meaning: str, foreign: bool = False) -> Key:
+    field = declared_fields()[name]
+    default = "" if field.default is UNKNOWN else _shown(field.default)
+    low, high = LIMITS.get(name, (None, None))
+    limits = [f"from {low:g}"] if low is not None else []
+    limits += [f"up to {high:g}"] if high is not None else []
+    kind = ", ".join([_plain_kind(field.annotation), *limits])
+    return Key(f"train.{name}", kind, default, meaning, foreign)
 
 
 def attributes(docstring: str) -> dict[str, str]:
@@ -278,57 +283,3 @@ def _plain_kind(annotation: str) -> str:
     parts = [part for part in annotation.split(" | ") if part != "None"]
     parts = [part for part in parts if part[0].islower() or part == parts[-1]]  # no class names
     return " or ".join(dict.fromkeys(names.get(p, "list" if "[" in p else p) for p in parts))
-
-
-# ------------------------------------------------------------------ classes read from source
-
-Field = tuple[str, str, str]  # annotation, default, help
-
-
-def _trainer_fields() -> dict[str, Field]:
-    spec = importlib.util.find_spec("transformers")
-    assert spec is not None
-    assert spec.origin is not None
-    return _fields_in(Path(spec.origin).parent / "training_args.py", "TrainingArguments")
-
-
-def _class_in(path: Path, name: str) -> ast.ClassDef:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    (found,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
-    return found
-
-
-def _docstring(path: Path, name: str) -> str:
-    return ast.get_docstring(_class_in(path, name)) or ""
-
-
-def _fields_in(path: Path, name: str) -> dict[str, Field]:
-    return {
-        node.target.id: (ast.unparse(node.annotation), *_default_and_help(node.value))
-        for node in _class_in(path, name).body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-    }
-
-
-def _default_and_help(node: ast.expr | None) -> tuple[str, str]:
-    """Of `x: int = 3`, `= defaults.X` and `= field(default=3, metadata={"help": …})`."""
-    if isinstance(node, ast.Call):
-        given = {k.arg: k.value for k in node.keywords}
-        metadata, factory = given.get("metadata"), given.get("default_factory")
-        if isinstance(factory, ast.Lambda):
-            given["default"] = factory.body
-        help_ = _value(metadata.values[0]) if isinstance(metadata, ast.Dict) else ""
-        text = " ".join(str(help_).split())
-        return _shown(_value(given.get("default"))), text.partition(". ")[0].rstrip(".")
-    return _shown(_value(node)), ""
-
-
-def _value(node: ast.expr | None) -> Any:
-    if node is None:
-        return ""
-    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "defaults":
-        return getattr(defaults, node.attr)
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return ast.unparse(node)

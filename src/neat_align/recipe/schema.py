@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from neat_align import defaults
+from neat_align.config import LIMITS, SETTINGS, help_of
 from neat_align.prompts.steering import OWN, Steering
 from neat_align.scoring.registry import by_name, named_scorers, written
 
@@ -23,6 +25,18 @@ class Section(BaseModel):
         if isinstance(value, bool) and {wanted, *get_args(wanted)} & {int, float}:
             raise ValueError("it should be a number, and is true or false")
         return value
+
+
+def like(name: str, gt: float | None = None) -> Any:
+    """Declare a key that is one of the settings of `config`: its default, limits and help.
+
+    Args:
+        gt: the limit that it must be above here, in place of its lowest value.
+    """
+    own, (low, high) = SETTINGS[name], LIMITS.get(name, (None, None))
+    default = () if own.default is MISSING else own.default
+    low = low if gt is None else None
+    return Field(default, ge=low, gt=gt, le=high, description=help_of(name))
 
 
 WorldPart = Literal["train", "development", "test", "documents", "preferences"]
@@ -152,28 +166,18 @@ class Model(Section):
 
 
 class Sample(Section):
-    """How many responses of each source a group holds, and how they are drawn.
+    """How many responses of each source a group holds, and how they are drawn."""
 
-    Attributes:
-        positive, negative, plain: responses per query under a positive, a negative and no
-            prompt.
-        max_new_tokens: tokens of a response at most.
-        temperature: of the draws; 0 takes the likeliest token.
-        top_p, top_k, min_p: cut unlikely tokens off; 1, 0 and 0 cut nothing.
-        stop_strings: end a response, which keeps the text before them.
-        batch_size: responses drawn at a time.
-    """
-
-    positive: int = Field(defaults.POSITIVE_SAMPLES, ge=0)
-    negative: int = Field(defaults.NEGATIVE_SAMPLES, ge=0)
-    plain: int = Field(defaults.PLAIN_SAMPLES, ge=0)
-    max_new_tokens: int = Field(defaults.MAX_NEW_TOKENS, ge=1)
-    temperature: float = Field(defaults.TEMPERATURE, ge=0)
-    top_p: float = Field(defaults.TOP_P, gt=0, le=1)
-    top_k: int = Field(defaults.TOP_K, ge=0)
-    min_p: float = Field(defaults.MIN_P, ge=0, le=1)
-    stop_strings: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    batch_size: int = Field(defaults.SAMPLING_BATCH_SIZE, ge=1)
+    positive: int = like("positive_samples")
+    negative: int = like("negative_samples")
+    plain: int = like("plain_samples")
+    max_new_tokens: int = like("max_new_tokens")
+    temperature: float = like("temperature")
+    top_p: float = like("top_p", gt=0)
+    top_k: int = like("top_k")
+    min_p: float = like("min_p")
+    stop_strings: tuple[Annotated[str, Field(min_length=1)], ...] = like("stop_strings")
+    batch_size: int = like("sampling_batch_size")
 
     @model_validator(mode="after")
     def _a_group(self) -> Sample:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, TypeVar
 
 from transformers import TrainingArguments
 from transformers.trainer_pt_utils import AcceleratorConfig
 
-from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan
@@ -55,61 +55,12 @@ def names_known(config: type[T]) -> type[T]:
 
 @names_known
 @dataclass
-class NEATConfig(TrainingArguments):
+class NEATConfig(NEATSettings, TrainingArguments):
     """`transformers.TrainingArguments` and the settings of online groups.
 
     A batch counts groups: `per_device_train_batch_size=8` with K = 4 is 32 responses.
 
-    Attributes:
-        refresh_every: optimiser steps between two samplings of groups from the current
-            policy. 1 is fully on-policy; a larger number draws that many steps' groups
-            at once. Ignored by stored groups, which are trained on as they are.
-        positive_samples, negative_samples, plain_samples: responses of each source. Two
-            positive, one negative and one plain did best where the model misbehaves
-            unprompted (docs/results.md); plain ones show it its own misbehaviour.
-        add_data_responses: a query's `chosen` and `rejected` join its group.
-        reference_negative_fraction: share of the negative responses drawn from the frozen
-            reference model instead of the policy, 0 to 1.
-        negative_context: share of the groups whose loss is also computed with a negative
-            prompt before the query, and averaged with the clean one, 0 to 1; None for what
-            the objective suggests (NEAT 0.7, the others 0).
-        max_new_tokens, temperature, top_p, top_k, min_p: decoding.
-        stop_strings: end a response, which keeps the text before them.
-        chat_template_kwargs: further arguments of the chat template, e.g.
-            {"enable_thinking": False}; those of a row (a column of this name) go before them.
-        sampling_batch_size: responses drawn at a time.
-        max_query_tokens: longer queries lose their beginning; None keeps all.
-        plausibility: weight of `scoring.named.plausibility` in the score: the mean log-likelihood
-            under a positive prompt and the reference model, nats a token. 0 leaves it out.
-        packed: groups in one row, each query once, where the model allows it (see
-            `models.layout.packable.PACKABLE`); False, or another model: one row a response.
-        max_tokens_per_pass: tokens of one forward pass, padding included. A micro-batch
-            beyond it is done in parts. A single group beyond it is split by its responses,
-            whose activations are computed twice; the gradient stays exact.
-        disable_dropout: no dropout in the policy, its adapter included, nor in the reference;
-            False trains with the model's own, against a reference without.
-        model_init_kwargs: of `from_pretrained`, for a model that is given by its name: dtype,
-            attn_implementation, revision.
-        merge_adapter: the saved policy is a whole model, with the adapter worked into its
-            weights, and the adapter beside it; False saves the adapter alone.
-        processes: how many processes must take part; a launch that comes up with another
-            number is refused. None takes what comes.
-        engine: what draws the policy's responses: None, the trainer's own forward; "vllm", vLLM
-            in the trainer's processes; "vllm-server", a server of `trl vllm-serve`;
-            "adapter-server", a server that loads each new adapter. See docs/servers.md.
-        engine_url: of the server; for "adapter-server" up to the version, e.g. …:8000/v1.
-        engine_gpu_memory: share of a GPU's memory for "vllm", 0 to 1.
-        engine_tolerance: nats a token by which the engine's log-probs may differ from the
-            policy's on average, each time it has been given new weights; beyond it the run
-            stops.
-        log_completions: keep every sampled response with its scores, and with what reward
-            functions gave to `log_extra`, in output_dir/completions, one Parquet file a log.
-        steering_try_queries: queries that the steering pair is tried on before the first step
-            (`training.steering_trial`); 0 tries nothing.
-        steering_force: train although the trial says that the pair does not steer.
-        stop_kl: stop when the logged `kl` passes this: the mean log-ratio to the reference,
-            in nats, of the responses drawn without a negative prompt.
-        stop_distinct_2: stop when distinct-2 of the sampled responses falls below this.
+    Its own settings, with their help, are those of `neat_align.config.NEATSettings`.
 
     Raises:
         RecipeError: an impossible value; several problems are reported at once.
@@ -120,49 +71,6 @@ class NEATConfig(TrainingArguments):
         "chat_template_kwargs",
         "model_init_kwargs",
     ]
-
-    refresh_every: int = 1
-    positive_samples: int = defaults.POSITIVE_SAMPLES
-    negative_samples: int = defaults.NEGATIVE_SAMPLES
-    plain_samples: int = defaults.PLAIN_SAMPLES
-    add_data_responses: bool = False
-    reference_negative_fraction: float = 0.0
-    negative_context: float | None = None
-    max_new_tokens: int = defaults.MAX_NEW_TOKENS
-    temperature: float = defaults.TEMPERATURE
-    top_p: float = defaults.TOP_P
-    top_k: int = defaults.TOP_K
-    min_p: float = defaults.MIN_P
-    stop_strings: list[str] = field(default_factory=list)
-    chat_template_kwargs: dict[str, Any] | str | None = None
-    sampling_batch_size: int = defaults.SAMPLING_BATCH_SIZE
-    max_query_tokens: int | None = None
-    plausibility: float = 0.0
-    packed: bool = True
-    max_tokens_per_pass: int = defaults.TOKENS_PER_PASS
-    disable_dropout: bool = True
-    model_init_kwargs: dict[str, Any] | str | None = None
-    merge_adapter: bool = True
-    processes: int | None = None
-    engine: str | None = None
-    engine_url: str | None = None
-    engine_gpu_memory: float = 0.3
-    engine_tolerance: float = 0.1
-    log_completions: bool = False
-    steering_try_queries: int = defaults.TRY_QUERIES
-    steering_force: bool = False
-    stop_kl: float | None = None
-    stop_distinct_2: float | None = None
-
-    # Defaults of the Trainer that do not suit this one.
-    logging_steps: float = 1
-    remove_unused_columns: bool = False
-    optim: str = "adamw_torch_fused"
-    report_to: str | list[str] = field(default_factory=lambda: "none")  # type: ignore[assignment]
-    learning_rate: float = 1e-6
-    logging_nan_inf_filter: bool = False
-    dataloader_pin_memory: bool = False
-    ddp_find_unused_parameters: bool | None = False  # every weight takes part in every pass
 
     def __post_init__(self) -> None:
         self._undo_to_dict()

@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from neat_align.config import LIMITS
 from neat_align.errors import InputError, RecipeError, nearest
 from neat_align.servers.client import url_problems
 from neat_align.training.declared import declared_fields
@@ -18,30 +19,6 @@ SERVED = ("vllm-server", "adapter-server")
 ENGINES = ("vllm", *SERVED)
 NEEDED = {"vllm": ("trl", "vllm"), "vllm-server": ("trl", "vllm"), "adapter-server": ()}
 """Engine → the modules that it needs here."""
-LIMITS: dict[str, tuple[float | None, float | None]] = {
-    "refresh_every": (1, None),
-    "positive_samples": (0, None),
-    "negative_samples": (0, None),
-    "plain_samples": (0, None),
-    "reference_negative_fraction": (0, 1),
-    "negative_context": (0, 1),
-    "max_new_tokens": (1, None),
-    "temperature": (0, None),
-    "top_p": (0, 1),
-    "top_k": (0, None),
-    "min_p": (0, 1),
-    "sampling_batch_size": (1, None),
-    "plausibility": (0, None),
-    "max_tokens_per_pass": (1, None),
-    "max_query_tokens": (1, None),
-    "stop_kl": (None, None),
-    "stop_distinct_2": (0, None),
-    "processes": (1, None),
-    "engine_gpu_memory": (0, 1),
-    "engine_tolerance": (0, None),
-    "steering_try_queries": (0, None),
-}
-"""Setting → its lowest and highest value, None for no limit."""
 
 
 def setting_problems(values: Mapping[str, Any]) -> list[InputError]:

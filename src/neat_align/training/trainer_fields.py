@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from neat_align.training.declared import mapping_keys, members
+from neat_align.training.declared import allowed_names
 
 Values = Mapping[str, Any]
 
@@ -117,12 +117,12 @@ WHOLE = ("logging_steps", "save_steps", "eval_steps", "warmup_steps")
 LOG_LEVELS = ("detail", "debug", "info", "warning", "error", "critical", "passive")
 
 CHOICES: dict[str, Callable[[], tuple[str, ...]]] = {
-    "lr_scheduler_type": lambda: members("trainer_utils.py", "SchedulerType"),
-    "optim": lambda: members("training_args.py", "OptimizerNames"),
-    "logging_strategy": lambda: members("trainer_utils.py", "IntervalStrategy"),
-    "eval_strategy": lambda: members("trainer_utils.py", "IntervalStrategy"),
-    "save_strategy": lambda: members("trainer_utils.py", "SaveStrategy"),
-    "hub_strategy": lambda: members("trainer_utils.py", "HubStrategy"),
+    "lr_scheduler_type": lambda: allowed_names("SchedulerType"),
+    "optim": lambda: allowed_names("OptimizerNames"),
+    "logging_strategy": lambda: allowed_names("IntervalStrategy"),
+    "eval_strategy": lambda: allowed_names("IntervalStrategy"),
+    "save_strategy": lambda: allowed_names("SaveStrategy"),
+    "hub_strategy": lambda: allowed_names("HubStrategy"),
     "debug": lambda: ("underflow_overflow",),
     "log_level": lambda: LOG_LEVELS,
     "log_level_replica": lambda: LOG_LEVELS,
@@ -143,7 +143,7 @@ CHOICES: dict[str, Callable[[], tuple[str, ...]]] = {
     "report_to": lambda: (
         "none",
         "all",
-        *mapping_keys("integrations/integration_utils.py", "INTEGRATION_TO_CALLBACK"),
+        *allowed_names("report_to"),
     ),
 }
 """Setting → the names that it may have."""
