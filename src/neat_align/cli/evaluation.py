@@ -12,10 +12,11 @@ from rich.console import Console
 
 from neat_align.cli.asked import steering_pair
 from neat_align.cli.report import evaluation_page
-from neat_align.cli.tasks import named_tasks
+from neat_align.cli.tasks import task_files
 from neat_align.errors import InputError, RecipeError, SteeringError, raise_all
 from neat_align.evaluation import Evaluation, EvaluationSettings
 from neat_align.evaluation.assembly import Assembly, Place
+from neat_align.evaluation.registry import read_tasks
 from neat_align.evaluation.results import PROMPT
 from neat_align.evaluation.safety import checker_for
 from neat_align.models import check_model_source
@@ -101,7 +102,7 @@ def evaluate_asked(
 
     pair, arguments = _checked(asked, place.chat_template_kwargs)
     place = replace(place, chat_template_kwargs=arguments)
-    tasks = named_tasks(asked.tasks)
+    tasks = read_tasks(task_files(asked.tasks))
     found = load_queries(DataSpec(asked.queries))
     judge = checker_for(found, asked.checker)
     where = {"device": place.device, "dtype": place.dtype}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from neat_align.errors import InputError, RecipeError, nearest, raise_all
-from neat_align.evaluation.registry import benchmark, tasks
+from neat_align.evaluation.registry import tasks
 from neat_align.evaluation.task import Task
 
 console = Console(soft_wrap=True, highlight=False)
@@ -48,23 +47,23 @@ def _lines(task: Task) -> list[str]:
     ]
 
 
-def named_tasks(given: Sequence[str]) -> list[Task]:
-    """Read the files of `NAME=PATH`, each with the task of its name.
+def task_files(given: Sequence[str]) -> dict[str, str]:
+    """Split `NAME=PATH` into the names of benchmarks and their files.
 
     Raises:
-        InputError: everything that is wrong with the names and the files.
+        InputError: everything that is wrong with them.
     """
-    found: list[Task] = []
+    found: dict[str, str] = {}
     errors: list[InputError] = []
     for text in given:
-        name, separator, path = text.partition("=")
-        try:
-            if not separator or not path:
-                raise RecipeError(f"--task {text!r}", "it names no file", "write NAME=PATH")
-            if name in [task.name for task in found]:
-                raise RecipeError(f"--task {name}", "it is given twice", "give one file per task")
-            found.append(benchmark(name).of(Path(path)))
-        except InputError as error:
-            errors.append(error)
+        name, _, path = text.partition("=")
+        if not path:
+            errors.append(RecipeError(f"--task {text!r}", "it names no file", "write NAME=PATH"))
+        elif name in found:
+            errors.append(
+                RecipeError(f"--task {name}", "it is given twice", "give one file per task")
+            )
+        else:
+            found[name] = path
     raise_all(errors)
     return found

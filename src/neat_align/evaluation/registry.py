@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import pkgutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import TypeVar
 
-from neat_align.errors import RecipeError, nearest
+from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.evaluation.metric import Metric
 from neat_align.evaluation.task import Task
 
@@ -46,6 +47,26 @@ def benchmark(name: str) -> Task:
     if name not in known:
         raise RecipeError(f"task {name!r}", "there is no such benchmark", nearest(name, known))
     return known[name]
+
+
+def read_tasks(files: Mapping[str, str]) -> list[Task]:
+    """Return the benchmarks of `files`, each with the queries of its own.
+
+    Args:
+        files: the benchmark's name → the user's file.
+
+    Raises:
+        InputError: everything that is wrong with the names and the files.
+    """
+    found: list[Task] = []
+    errors: list[InputError] = []
+    for name, path in files.items():
+        try:
+            found.append(benchmark(name).of(Path(path)))
+        except InputError as error:
+            errors.append(error)
+    raise_all(errors)
+    return found
 
 
 def _declared(package: str, kind: type[T]) -> Iterator[T]:

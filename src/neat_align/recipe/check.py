@@ -9,7 +9,8 @@ from pathlib import Path
 
 from neat_align.data import DataSpec, read_queries
 from neat_align.data.files import read_rows
-from neat_align.errors import InputError, RecipeError, nearest
+from neat_align.errors import InputError, RecipeError, SeveralErrors, nearest
+from neat_align.evaluation.registry import read_tasks
 from neat_align.models import check_model_source
 from neat_align.models.source import is_adapter
 from neat_align.prompts.chat.chat_template import saved_template_problems
@@ -44,6 +45,7 @@ def check_recipe(recipe: Recipe) -> list[InputError]:
     for name in recipe.reward.names:
         errors += check_scorer_value(name, columns)
     errors += _evaluation_rewards(recipe)
+    errors += _task_problems(recipe)
     for place, data in data_sections(recipe):
         errors += _file(place, data)
     if recipe.compare:
@@ -145,6 +147,17 @@ def _evaluation_rewards(recipe: Recipe) -> list[InputError]:
     if recipe.evaluate.checker is not None:
         errors += check_scorer_value(recipe.evaluate.checker, reward=False)
     return errors
+
+
+def _task_problems(recipe: Recipe) -> list[InputError]:
+    """Read the files of the benchmarks, which are small, and list what is wrong with them."""
+    try:
+        read_tasks(recipe.evaluate.tasks if recipe.evaluate else {})
+    except SeveralErrors as several:
+        return list(several.errors)
+    except InputError as error:
+        return [error]
+    return []
 
 
 def own_code_problems(recipe: Recipe) -> list[InputError]:

@@ -150,5 +150,5 @@ def whole_paths(content: Any, paths: Paths, place: str = "") -> Any:
     section, _, key = place.rpartition(".")
     if section == "reward" and key in named_scorers():
         return paths.argument(key, content, place)
-    rule = RULES.get(place)
+    rule = Paths.path if section == "evaluate.tasks" else RULES.get(place)
     return rule(paths, content, place) if rule else content

@@ -307,6 +307,7 @@ class Evaluate(Section):
         during_training: other queries, which are measured every train.eval_steps; what is
             best by them is kept with train.load_best_model_at_end.
         batch_size: responses drawn at a time.
+        tasks: benchmarks of `neat task list`, each with your file of it: {xstest: xstest.csv}.
     """
 
     queries: Data
@@ -317,6 +318,7 @@ class Evaluate(Section):
     perplexity: Data | None = None
     during_training: Data | None = None
     batch_size: int = Field(defaults.SAMPLING_BATCH_SIZE, ge=1)
+    tasks: dict[str, str] = Field(default_factory=dict)
 
 
 class Development(Section):

@@ -60,6 +60,8 @@ def _sources(recipe: Recipe) -> Iterator[tuple[str, Source]]:
             yield f"{place}.path", Source("data", data.path)
         elif data.dataset is not None:
             yield f"{place}.dataset", Source("dataset", data.dataset)
+    for name, path in (recipe.evaluate.tasks if recipe.evaluate else {}).items():
+        yield f"evaluate.tasks.{name}", Source("data", path)
     if recipe.model.path:
         yield "model.path", Source("model", recipe.model.path)
     if is_own(name := str(recipe.objective.get("name", ""))):

@@ -52,9 +52,19 @@ def asked_problems(
     return [
         *([] if recipe.compare and recipe.evaluate else [_without(recipe)]),
         *_seed_problems(recipe, seeds, tune),
+        *_task_problems(recipe),
         *repeated_methods(asked_for),
         *unknown_methods(names),
     ]
+
+
+def _task_problems(recipe: Recipe) -> list[InputError]:
+    """Refuse benchmarks: a comparison resamples the held-out queries, and has no place for them."""
+    if not (recipe.evaluate and recipe.evaluate.tasks):
+        return []
+    given = f"evaluate.tasks: {', '.join(recipe.evaluate.tasks)}"
+    why = "`neat compare` measures the methods on the held-out queries alone"
+    return [RecipeError(given, why, "leave it out, and use `neat evaluate --task` on its policies")]
 
 
 def cell_problems(grid: Grid) -> list[InputError]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from neat_align.evaluation import Evaluation, EvaluationSettings
 from neat_align.evaluation.assembly import Assembly, Place, outside_scorers
+from neat_align.evaluation.registry import read_tasks
 from neat_align.evaluation.safety import checker_for
 from neat_align.recipe.schema import Evaluate
 from neat_align.report.card import figure_lines
@@ -55,6 +56,7 @@ def assembly(
         place=place,
         prompts=prompts,
         against=against,
+        tasks=read_tasks(section.tasks),
     )
 
 
