@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from neat_align.cli import app
 from neat_align.data import load_groups
-from neat_align.recipe import load_recipe, recipe_names
+from neat_align.errors import OutputError
+from neat_align.recipe import check_recipe, load_recipe, recipe_from, recipe_names
 from neat_align.study.demo import RIVALS, run_demo
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -221,3 +222,24 @@ def test_the_demo_and_its_comparison(tmp_path):
         assert wanted <= set(figures)
     assert compared["seed"] == 3
     assert "neat_pp" in (tmp_path / "demo" / "report.html").read_text()
+
+
+def test_a_recipe_measures_benchmarks_too(recipe, folder):
+    rows = [{"query": "2 + 2?", "choices": ["4", "a lamp"], "answer": 0}]
+    (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = "evaluate.tasks={choices: mine.jsonl}"
+    neat("run", recipe, "-o", "out", task)
+    results = json.loads((folder / "out" / "results.json").read_text())
+    assert all("choices/accuracy" in model for model in results["models"].values())
+    assert "choices/accuracy" in (folder / "out" / "evaluation.json").read_text()
+    (folder / "mine.jsonl").write_text(json.dumps({**rows[0], "answer": 1}) + "\n")
+    with pytest.raises(OutputError, match=r"evaluate\.tasks\.choices"):
+        neat("run", recipe, "-o", "out", "--resume", task)
+
+
+def test_benchmarks_are_checked_before_a_model_is_loaded(recipe, folder):
+    content = yaml.safe_load(recipe.read_text())
+    content["evaluate"]["tasks"] = {"xstes": "a.csv", "choices": "nowhere.jsonl"}
+    told = "\n".join(str(e) for e in check_recipe(recipe_from(content)))
+    assert "did you mean 'xstest'" in told
+    assert "nowhere.jsonl" in told

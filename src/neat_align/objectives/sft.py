@@ -17,7 +17,7 @@ class SFT(Objective):
     """−a_b: imitate the highest-scored response of each group.
 
     Paper: RAFT, Dong et al. 2023 (arXiv 2304.06767), the ranking step.
-    Deviates: the loss is length-normalised, as everywhere here.
+    Deviates: the loss is length-normalised, as in every objective of this package.
     """
 
     name = "sft"

@@ -25,7 +25,7 @@ def sums(logps: GroupLogps) -> Tensor:
 
 
 def means(logps: GroupLogps) -> Tensor:
-    """a_i = s_i / T_i [G, K], nats a token, 0 where absent."""
+    """a_i = s_i / T_i [G, K], nats per token, 0 where absent."""
     return sums(logps) / logps.length.clamp(min=1)
 
 
@@ -66,7 +66,7 @@ def winner_margin(values: Tensor, logps: GroupLogps) -> Tensor:
 
 
 def best_nll(logps: GroupLogps) -> Tensor:
-    """−a_b [G], nats a token: the language-modelling term; 0 for groups without a response."""
+    """−a_b [G], nats per token: the language-modelling term; 0 for groups without a response."""
     return -pick(means(logps), best(logps))
 
 
@@ -158,7 +158,7 @@ def negative_log_sigmoid(values: Tensor) -> Tensor:
 
 
 def token_unlikelihood(logps: GroupLogps) -> Tensor:
-    """mean_t −log(1 − p_it) [G, K], nats a token (Welleck et al. 2019, arXiv 1908.04319).
+    """mean_t −log(1 − p_it) [G, K], nats per token (Welleck et al. 2019, arXiv 1908.04319).
 
     Raises:
         ValueError: the batch carries no token log-probs.

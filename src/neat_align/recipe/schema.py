@@ -251,7 +251,7 @@ class Reward(Section):
         self_contrast: distance from the data's answer, by this embedder: "words", a model or
             a function (`scoring.named.self_contrast`).
         judge: a model on a server that grades by a sentence of yours.
-        plausibility: weight of what the untouched model thinks of a response under a
+        plausibility: weight of what the reference model thinks of a response under a
             positive prompt (`scoring.named.plausibility`); 0 leaves it out.
         train: trains a reward model here.
     """

@@ -61,13 +61,13 @@ CURVES = (
     ),
     Curve("Loss terms", "What the optimiser sees, before weighting.", ("loss/",)),
     Curve(
-        "Log-probability, nats a token",
+        "Log-probability, nats per token",
         "Of the best and the worst response of each group. The best should not fall.",
         ("logps/",),
         LOGP_COLOURS,
     ),
     Curve(
-        "Distance to the reference, nats a response",
+        "Distance to the reference, nats per response",
         "Mean log-ratio of the responses drawn: how far the model has moved.",
         ("kl",),
     ),
@@ -80,7 +80,7 @@ CURVES = (
 )
 COMPARED = (
     Curve("Reward, all methods", "By the training scorer.", ("reward",)),
-    Curve("Distance to the reference, all methods", "Nats a response.", ("kl",)),
+    Curve("Distance to the reference, all methods", "Nats per response.", ("kl",)),
     Curve("Distinct-2, all methods", "Of the responses drawn.", ("distinct_2",)),
 )
 

@@ -48,7 +48,7 @@ class GuardRails(TrainerCallback):
     def _reason(self, logs: dict[str, Any]) -> str:
         kl, stop_kl = logs.get("kl"), self.config.stop_kl
         if kl is not None and stop_kl is not None and kl > stop_kl:
-            return f"KL {kl:.2f} nats a response is above stop_kl={stop_kl}"
+            return f"KL {kl:.2f} nats per response is above stop_kl={stop_kl}"
         diversity, floor = logs.get("distinct_2"), self.config.stop_distinct_2
         if diversity is not None and floor is not None and diversity < floor:
             return f"distinct-2 {diversity:.3f} is below stop_distinct_2={floor}"

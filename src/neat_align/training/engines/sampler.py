@@ -40,7 +40,7 @@ class EngineSampler(TransformersSampler):
         engine: draws the tokens.
         model: the policy, unwrapped; what the engine's log-probs are compared with.
         prompt_format: of the policy.
-        tolerance: nats a token by which the engine's log-probs may differ from the
+        tolerance: nats per token by which the engine's log-probs may differ from the
             policy's on average. Other kernels and number formats differ by hundredths.
     """
 
@@ -69,7 +69,7 @@ class EngineSampler(TransformersSampler):
             steering: prompts, one of which is put before each of these queries.
 
         Returns:
-            Mean absolute difference of the log-probs, nats a token.
+            Mean absolute difference of the log-probs, nats per token.
 
         Raises:
             TrainingError: it is beyond the tolerance.
