@@ -16,7 +16,9 @@ from neat_align.objectives import NEAT
 from neat_align.pretraining.language_model import LanguageModelSettings
 from neat_align.pretraining.reward_model import RewardModelSettings
 from neat_align.recipe import load_recipe
-from neat_align.recipe.schema import Evaluate, FromScratch, RewardTraining, Sample
+from neat_align.recipe.data_and_model import FromScratch
+from neat_align.recipe.reward import RewardTraining
+from neat_align.recipe.schema import Evaluate, Sample
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan
 from neat_align.sampling.job import SamplingJob

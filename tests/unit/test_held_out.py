@@ -6,7 +6,7 @@ import pytest
 
 from neat_align.errors import DataError, InputError
 from neat_align.recipe import load_recipe, recipe_from
-from neat_align.recipe.schema import Data
+from neat_align.recipe.data_and_model import Data
 from neat_align.types import Query
 from neat_align.workflow.inputs import held_out_problems, queries
 

@@ -15,8 +15,9 @@ from neat_align.models import check_model_source
 from neat_align.models.source import is_adapter
 from neat_align.prompts.chat.chat_template import saved_template_problems
 from neat_align.prompts.prohibition import prohibition_warnings
+from neat_align.recipe.data_and_model import Data
 from neat_align.recipe.placement import placement_problems
-from neat_align.recipe.schema import Data, Recipe
+from neat_align.recipe.schema import Recipe
 from neat_align.recipe.sources import data_sections
 from neat_align.scoring import Need, check_scorer_value, import_problems, unmet_problems
 from neat_align.training.measured import metric_problems
@@ -216,13 +217,12 @@ def _answers(recipe: Recipe) -> list[InputError]:
         there, where = recipe.queries.world.answers, "the world's queries"
         how = "set queries.world.answers=true"
     else:
-        assert recipe.queries.path is not None
         try:
-            _, row = next(iter(read_rows(Path(recipe.queries.path))))
+            _, row = next(iter(read_rows(Path(str(recipe.queries.path)))))
         except InputError:
             return []  # told by `_file`
         names = {recipe.queries.columns.get(name, name) for name in ("chosen", "rejected")}
-        there, where = bool(names & set(row)), recipe.queries.path
+        there, where = bool(names & set(row)), str(recipe.queries.path)
         how = "give a column chosen or rejected, or name them under queries.columns"
     if there:
         return []

@@ -20,8 +20,9 @@ from pydantic.fields import FieldInfo
 from neat_align import defaults
 from neat_align.config import LIMITS, SETTINGS, help_of
 from neat_align.objectives import OBJECTIVES
+from neat_align.recipe.data_and_model import Data
 from neat_align.recipe.lora import LORA_KEYS
-from neat_align.recipe.schema import Data, Recipe
+from neat_align.recipe.schema import Recipe
 from neat_align.recipe.train_fields import OWNED
 from neat_align.scoring.named.judge import ServerJudge
 from neat_align.training.declared import UNKNOWN, declared_fields

@@ -14,7 +14,8 @@ from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.prompts.steering import no_steering
 from neat_align.recipe.lora import lora_problems
 from neat_align.recipe.paths import Paths, whole_paths
-from neat_align.recipe.schema import Recipe, reward_section
+from neat_align.recipe.reward import reward_section
+from neat_align.recipe.schema import Recipe
 from neat_align.recipe.train_fields import OWNED
 from neat_align.storage.paths import is_file
 from neat_align.storage.yaml_text import parse_yaml

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from neat_align.provenance import Source, contents
-from neat_align.recipe.schema import Data, Recipe, RewardTraining, steering_texts
+from neat_align.recipe.data_and_model import Data
+from neat_align.recipe.reward import RewardTraining
+from neat_align.recipe.schema import Recipe, steering_texts
 from neat_align.scoring import named_scorers
 from neat_align.storage.identity import without_places
 from neat_align.training.objective_choice import is_own

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from neat_align.recipe import Recipe
-from neat_align.recipe.schema import Section
+from neat_align.recipe.section import Section
 from neat_align.storage.identity import Sources, identity
 from neat_align.workflow.places import Role, heldout_training
 

@@ -15,7 +15,8 @@ from typing import Any
 from neat_align.errors import raise_all
 from neat_align.evaluation import Evaluation
 from neat_align.recipe import Recipe, RewardTraining
-from neat_align.recipe.schema import Evaluate, FromScratch
+from neat_align.recipe.data_and_model import FromScratch
+from neat_align.recipe.schema import Evaluate
 from neat_align.report import build_report, saved_data
 from neat_align.storage.runs import RunDirectory
 from neat_align.training.save_policy import save_policy
