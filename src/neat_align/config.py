@@ -12,6 +12,9 @@ from typing import Any
 
 from neat_align import defaults
 
+_limits: dict[Field[Any], tuple[float | None, float | None]] = {}
+"""Limits by field: `HfArgumentParser` would take them for its own if they were metadata."""
+
 
 def setting(
     default: Any,
@@ -29,11 +32,12 @@ def setting(
         low, high: its lowest and highest value, None for no limit.
         finite: it is a number without limits, and neither NaN nor infinite.
     """
-    limited = finite or low is not None or high is not None
-    about = {"help": help, "limits": (low, high) if limited else None}
-    if isinstance(default, type):
-        return field(default_factory=default, metadata=about)
-    return field(default=default, metadata=about)
+    about = {"help": help}
+    made = field(default_factory=default, metadata=about) if isinstance(default, type) else None
+    own: Field[Any] = made or field(default=default, metadata=about)
+    if finite or low is not None or high is not None:
+        _limits[own] = low, high
+    return own
 
 
 @dataclass
@@ -199,7 +203,7 @@ class NEATSettings:
     logging_steps: float = 1
     remove_unused_columns: bool = False
     optim: str = "adamw_torch_fused"
-    report_to: str | list[str] | None = field(default_factory=lambda: "none")
+    report_to: str | list[str] = field(default_factory=lambda: "none")
     learning_rate: float = 1e-06
     logging_nan_inf_filter: bool = False
     dataloader_pin_memory: bool = False
@@ -209,8 +213,11 @@ class NEATSettings:
 SETTINGS: dict[str, Field[Any]] = {own.name: own for own in fields(NEATSettings)}
 """Every field by its name."""
 
+TYPES: dict[str, str] = {name: str(own.type) for name, own in SETTINGS.items()}
+"""The type of each as written here; `HfArgumentParser` writes another into the field."""
+
 LIMITS: dict[str, tuple[float | None, float | None]] = {
-    name: own.metadata["limits"] for name, own in SETTINGS.items() if own.metadata.get("limits")
+    name: _limits[own] for name, own in SETTINGS.items() if own in _limits
 }
 """Setting → its lowest and highest value, None for no limit."""
 

@@ -18,6 +18,7 @@ from neat_align.errors import DataError, NeatError
 from neat_align.objectives import SFT, LossTerms, Objective
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.training.config import NEATConfig
+from neat_align.training.declared import declared_fields
 
 
 @pytest.fixture
@@ -217,6 +218,8 @@ def test_settings_of_a_command_line():
     (args,) = parser.parse_args_into_dataclasses(given + more)
     assert (args.stop_strings, args.top_k) == (["END", "###"], 3)
     assert args.template_arguments == {"a": 1}
+    declared_fields.cache_clear()  # the parser has written into the fields by now
+    assert declared_fields()["top_k"].annotation == "int"
 
 
 def test_settings_are_copied():

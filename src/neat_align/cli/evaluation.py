@@ -102,7 +102,7 @@ def evaluate_asked(
 
     pair, arguments = _checked(asked, place.chat_template_kwargs)
     place = replace(place, chat_template_kwargs=arguments)
-    tasks = read_tasks(task_files(asked.tasks))
+    tasks = read_tasks(*task_files(asked.tasks))
     found = load_queries(DataSpec(asked.queries))
     judge = checker_for(found, asked.checker)
     where = {"device": place.device, "dtype": place.dtype}

@@ -12,9 +12,13 @@ from neat_align.config import LIMITS, help_of
 from neat_align.errors import InputError, RecipeError
 
 
-def setting_option(name: str) -> Any:
-    """Make the option of a setting: its limits and the first sentence of its help."""
-    low, high = LIMITS[name]
+def setting_option(name: str, limited: bool = True) -> Any:
+    """Make the option of a setting: its limits and the first sentence of its help.
+
+    Args:
+        limited: False where a check of ours tells of the limits, with all else that is wrong.
+    """
+    low, high = LIMITS[name] if limited else (None, None)
     told = help_of(name).partition(". ")[0]
     return typer.Option(min=low, max=high, help=f"{told[0].upper()}{told[1:]}.")
 
@@ -35,7 +39,7 @@ SteeringOption = Annotated[
 ]
 Tokens = Annotated[int, setting_option("max_new_tokens")]
 Temperature = Annotated[float, setting_option("temperature")]
-TopP = Annotated[float, setting_option("top_p")]
+TopP = Annotated[float, setting_option("top_p", limited=False)]
 TopK = Annotated[int, setting_option("top_k")]
 MinP = Annotated[float, setting_option("min_p")]
 StopStrings = Annotated[

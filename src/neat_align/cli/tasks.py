@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from neat_align.errors import InputError, RecipeError, nearest, raise_all
+from neat_align.errors import InputError, RecipeError, nearest
 from neat_align.evaluation.registry import tasks
 from neat_align.evaluation.task import Task
 
@@ -47,12 +47,8 @@ def _lines(task: Task) -> list[str]:
     ]
 
 
-def task_files(given: Sequence[str]) -> dict[str, str]:
-    """Split `NAME=PATH` into the names of benchmarks and their files.
-
-    Raises:
-        InputError: everything that is wrong with them.
-    """
+def task_files(given: Sequence[str]) -> tuple[dict[str, str], list[InputError]]:
+    """Split `NAME=PATH` into the names of benchmarks and their files; list what cannot be."""
     found: dict[str, str] = {}
     errors: list[InputError] = []
     for text in given:
@@ -65,5 +61,4 @@ def task_files(given: Sequence[str]) -> dict[str, str]:
             )
         else:
             found[name] = path
-    raise_all(errors)
-    return found
+    return found, errors

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
@@ -49,17 +49,18 @@ def benchmark(name: str) -> Task:
     return known[name]
 
 
-def read_tasks(files: Mapping[str, str]) -> list[Task]:
+def read_tasks(files: Mapping[str, str], problems: Sequence[InputError] = ()) -> list[Task]:
     """Return the benchmarks of `files`, each with the queries of its own.
 
     Args:
         files: the benchmark's name → the user's file.
+        problems: others that are known already.
 
     Raises:
         InputError: everything that is wrong with the names and the files.
     """
     found: list[Task] = []
-    errors: list[InputError] = []
+    errors: list[InputError] = [*problems]
     for name, path in files.items():
         try:
             found.append(benchmark(name).of(Path(path)))

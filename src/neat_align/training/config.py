@@ -55,7 +55,7 @@ def names_known(config: type[T]) -> type[T]:
 
 @names_known
 @dataclass
-class NEATConfig(NEATSettings, TrainingArguments):
+class NEATConfig(NEATSettings, TrainingArguments):  # type: ignore[misc]
     """`transformers.TrainingArguments` and the settings of online groups.
 
     A batch counts groups: `per_device_train_batch_size=8` with K = 4 is 32 responses.

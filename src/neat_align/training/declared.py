@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from neat_align.config import SETTINGS
+from neat_align.config import SETTINGS, TYPES
 from neat_align.training.trainer_table import trainer_table
 
 WIDER = {
@@ -56,4 +56,4 @@ def _own(field: dataclasses.Field[Any], help_of_theirs: str) -> Declared:
     default = field.default
     if field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
-    return Declared(str(field.type), default, str(field.metadata.get("help") or help_of_theirs))
+    return Declared(TYPES[field.name], default, str(field.metadata.get("help") or help_of_theirs))
