@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-from neat_align import defaults
-
 _limits: dict[Field[Any], tuple[float | None, float | None]] = {}
 """Limits by field: `HfArgumentParser` would take them for its own if they were metadata."""
 
@@ -51,17 +49,17 @@ class NEATSettings:
         "stored groups, which are trained on as they are",
         low=1,
     )
+    # A group: half positive, a quarter negative, a quarter plain, as in the study
+    # (docs/decisions/0004-half-positive-a-quarter-negative.md).
     positive_samples: int = setting(
-        defaults.POSITIVE_SAMPLES,
+        2,
         "responses per query under a positive prompt. Two positive, one negative and one "
         "plain did best where the model misbehaves unprompted (docs/results.md)",
         low=0,
     )
-    negative_samples: int = setting(
-        defaults.NEGATIVE_SAMPLES, "responses per query under a negative prompt", low=0
-    )
+    negative_samples: int = setting(1, "responses per query under a negative prompt", low=0)
     plain_samples: int = setting(
-        defaults.PLAIN_SAMPLES,
+        1,
         "responses per query without a steering prompt; they show the model its own misbehaviour",
         low=0,
     )
@@ -84,19 +82,18 @@ class NEATSettings:
         low=0,
         high=1,
     )
-    max_new_tokens: int = setting(defaults.MAX_NEW_TOKENS, "tokens per response at most", low=1)
-    temperature: float = setting(
-        defaults.TEMPERATURE, "sampling temperature; 0 takes the likeliest token", low=0
-    )
+    # Decoding: what the model says by itself, nothing cut off its distribution.
+    max_new_tokens: int = setting(128, "tokens per response at most", low=1)
+    temperature: float = setting(1.0, "sampling temperature; 0 takes the likeliest token", low=0)
     top_p: float = setting(
-        defaults.TOP_P,
+        1.0,
         "likeliest tokens up to this share of the probability; 1 cuts nothing",
         low=0,
         high=1,
     )
-    top_k: int = setting(defaults.TOP_K, "this many of the likeliest tokens; 0 cuts nothing", low=0)
+    top_k: int = setting(0, "this many of the likeliest tokens; 0 cuts nothing", low=0)
     min_p: float = setting(
-        defaults.MIN_P,
+        0.0,
         "tokens of at least this share of the likeliest one's probability; 0 cuts nothing",
         low=0,
         high=1,
@@ -110,9 +107,7 @@ class NEATSettings:
         'further arguments of the chat template, e.g. {"enable_thinking": False}; those of '
         "a row (a column of this name) go before them",
     )
-    sampling_batch_size: int = setting(
-        defaults.SAMPLING_BATCH_SIZE, "responses per batch of draws", low=1
-    )
+    sampling_batch_size: int = setting(64, "responses per batch of draws", low=1)
     max_query_tokens: int | None = setting(
         None, "longer queries lose their beginning; None keeps all", low=1
     )
@@ -128,7 +123,7 @@ class NEATSettings:
         "`models.layout.packable.PACKABLE`); False, or another model: one row per response",
     )
     max_tokens_per_pass: int = setting(
-        defaults.TOKENS_PER_PASS,
+        4096,
         "tokens of one forward pass, padding included. A micro-batch beyond it is done in "
         "parts. A single group beyond it is split by its responses, whose activations are "
         "computed twice; the gradient stays exact",
@@ -180,7 +175,7 @@ class NEATSettings:
         "to `log_extra`, in output_dir/completions, one Parquet file per log",
     )
     steering_try_queries: int = setting(
-        defaults.TRY_QUERIES,
+        8,
         "queries that the steering pair is tried on before the first step "
         "(`training.steering_trial`); 0 tries nothing",
         low=0,
@@ -207,7 +202,7 @@ class NEATSettings:
     learning_rate: float = 1e-06
     logging_nan_inf_filter: bool = False
     dataloader_pin_memory: bool = False
-    ddp_find_unused_parameters: bool | None = False
+    ddp_find_unused_parameters: bool | None = False  # every weight takes part in every pass
 
 
 SETTINGS: dict[str, Field[Any]] = {own.name: own for own in fields(NEATSettings)}

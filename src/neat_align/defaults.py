@@ -1,38 +1,17 @@
-"""The values in force where nothing is asked: each is declared here, and nowhere else.
+"""Defaults that are no settings of a training (see `config`): each stands here, and nowhere else.
 
-The recipe, the command line, `NEATConfig` and the records of each stage import them. No
-torch, so that a recipe is checked at once.
+Recipes, the command line and the records of each stage import them. No torch, so that a recipe
+is checked at once.
 """
 
 from __future__ import annotations
 
-# A group: half positive, a quarter negative, a quarter plain, as in the study
-# (docs/decisions/0004-half-positive-a-quarter-negative.md).
-POSITIVE_SAMPLES = 2
-NEGATIVE_SAMPLES = 1
-PLAIN_SAMPLES = 1
-
-# Decoding: what the model says by itself, nothing cut off its distribution.
-MAX_NEW_TOKENS = 128
-TEMPERATURE = 1.0
-TOP_P = 1.0
-TOP_K = 0
-MIN_P = 0.0
-
-TRY_QUERIES = 8
-"""Queries that a steering pair is tried on before the first step of training."""
-
-SAMPLING_BATCH_SIZE = 64
-"""Responses drawn at a time."""
 SAMPLES_PER_QUERY = 1
 """Responses to each query of an evaluation, under each condition."""
 CONCURRENCY = 16
 """Questions that are open to a server at a time."""
 KEY_VARIABLE = "OPENAI_API_KEY"
 """Environment variable with a server's key."""
-
-TOKENS_PER_PASS = 4096
-"""Tokens of one forward pass."""
 
 # A reward model starts from a model that was trained before, which a higher rate spoils.
 # Models of the study's size need 100 times as much, and its recipes say so.

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from neat_align.cli import app
 from neat_align.recipe import load_recipe
-from neat_align.study import Grid, work
+from neat_align.study import work
+from neat_align.study.plan import plan_grid
 from neat_align.study.units import cells
 from neat_align.workflow.pipeline import run_recipe
 
@@ -63,7 +64,7 @@ def test_run_and_compare_evaluate_in_one_precision(recipe, folder):  # noqa: F81
     """Bfloat16, which shows any difference: the same figures to the last bit."""
     shares = "compare={development: {queries: {path: hh.jsonl, share: [0.7, 0.85]}}}"
     asked = ["model.dtype=bfloat16", "train.lora=null", "evaluate.queries.share=[0.85, 1]", shares]
-    grid = Grid.plan(load_recipe(recipe, asked), ["neat"], [0], 1)
+    grid = plan_grid(load_recipe(recipe, asked), ["neat"], [0], 1)
     store = work.compare(grid, folder / "grid")
     (cell,) = (cell for cell in cells(grid, store) if cell.split == "test")
     compared = json.loads((store.cell(cell) / "result.json").read_text())["figures"]

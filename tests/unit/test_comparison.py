@@ -9,10 +9,11 @@ from neat_align.errors import NeatError
 from neat_align.objectives import OBJECTIVES
 from neat_align.prompts.steering import Steering
 from neat_align.recipe import load_recipe
-from neat_align.study import Grid, load_methods, page, summarise
+from neat_align.study import load_methods, page, summarise
 from neat_align.study.cell import artefacts
 from neat_align.study.methods import RATE, UNTRAINED, Method
 from neat_align.study.pareto import pareto_svg
+from neat_align.study.plan import plan_grid
 from neat_align.study.store import Store
 from neat_align.study.summary import chosen_setting, holm, selection_score
 from neat_align.study.units import time_left, units
@@ -33,7 +34,7 @@ def test_every_objective_is_a_method():
 
 def test_every_built_in_method_has_a_valid_recipe(recipe):
     answered = load_recipe("world", ["queries.world.answers=true"])
-    grid = Grid.plan(answered, list(load_methods()), [1, 2], 4)
+    grid = plan_grid(answered, list(load_methods()), [1, 2], 4)
     assert len(grid.variants[0].methods) == len(load_methods())
 
 
@@ -78,12 +79,12 @@ def test_a_method_is_laid_over_a_recipe():
 )
 def test_an_impossible_grid_is_refused(recipe, methods, seeds, tune, message):
     with pytest.raises(NeatError, match=message):
-        Grid.plan(recipe, methods, seeds, tune)
+        plan_grid(recipe, methods, seeds, tune)
 
 
 def test_all_that_is_wrong_with_a_grid_is_told_at_once(recipe):
     with pytest.raises(NeatError) as caught:
-        Grid.plan(recipe, ["dop"], [1, 1, 1000], 1)
+        plan_grid(recipe, ["dop"], [1, 1, 1000], 1)
     for message in ("did you mean 'dpo'", "seed 1 twice", "seed 1000 among"):
         assert message in str(caught.value)
 
@@ -93,11 +94,11 @@ def test_a_method_that_lacks_what_it_needs_is_refused_by_name(monkeypatch, recip
     broken = Method("d2o", "", overlay)
     monkeypatch.setitem(load_methods(), "d2o", broken)
     with pytest.raises(NeatError, match=r"(?s)objective 'd2o'.*there are none"):
-        Grid.plan(recipe, ["d2o"], [0], 1)
+        plan_grid(recipe, ["d2o"], [0], 1)
 
 
 def test_tuning_sees_development_queries_and_prompts_only(recipe):
-    grid = Grid.plan(recipe, ["neat"], [0], 4)
+    grid = plan_grid(recipe, ["neat"], [0], 4)
     method = load_methods()["neat"]
     for cell in grid.tuning_cells(method):
         assert cell.recipe.evaluate.queries.world.part == "development"
@@ -109,7 +110,7 @@ def test_tuning_sees_development_queries_and_prompts_only(recipe):
 
 
 def test_cells_share_their_models_and_their_names_follow_their_content(recipe):
-    grid = Grid.plan(recipe, ["neat", "dpo"], [0, 1], 1)
+    grid = plan_grid(recipe, ["neat", "dpo"], [0, 1], 1)
     methods = load_methods()
     main, leaky = grid.variants[0], next(v for v in grid.variants if v.name == "leaky")
 
@@ -127,7 +128,7 @@ def test_cells_share_their_models_and_their_names_follow_their_content(recipe):
 
 
 def test_a_control_takes_over_the_setting_of_its_twin(recipe):
-    grid = Grid.plan(recipe, ["neat_bare"], [0], 4)
+    grid = plan_grid(recipe, ["neat_bare"], [0], 4)
     assert [m.name for m in grid.tuned_methods] == ["neat"]
 
 
@@ -149,7 +150,7 @@ def test_settings_are_chosen_by_ground_truth_where_there_is_one():
 @pytest.fixture
 def filled(tmp_path, recipe):
     """Make a store in which every cell of a small grid has a made-up result."""
-    grid = Grid.plan(recipe, ["base", "dpo", "neat"], [0, 1, 2, 3], 2)
+    grid = plan_grid(recipe, ["base", "dpo", "neat"], [0, 1, 2, 3], 2)
     store = Store(tmp_path)
     rng = np.random.default_rng(0)
     rates = {"base": 0.9, "dpo": 0.3, "neat": 0.05}
@@ -285,7 +286,7 @@ def test_cells_are_found_by_the_content_of_what_they_name(tmp_path):
             f"steering={place}/s.yaml", f"reward.functions=['{place}/r.py:f']",
             f"evaluate.heldout_reward={{data: {place}/p.jsonl}}",
         ]  # fmt: skip
-        grid = Grid.plan(load_recipe("world", changes), ["neat"], [0], 1)
+        grid = plan_grid(load_recipe("world", changes), ["neat"], [0], 1)
         setting = grid.first_setting(load_methods()["neat"])
         (cell,) = grid.test_cells(grid.variants[0], load_methods()["neat"], setting)
         return cell.name, artefacts(cell)
@@ -307,7 +308,7 @@ def test_a_cell_is_not_run_on_what_has_changed_since(tmp_path):
         "def f(completions, **k):\n    return [1.0] * len(completions)\n"
     )
     changes = [f"reward.functions=['{tmp_path}/r.py:f']"]
-    grid = Grid.plan(load_recipe("world", changes), ["neat"], [0], 1)
+    grid = plan_grid(load_recipe("world", changes), ["neat"], [0], 1)
     list(units(grid, Store(tmp_path / "study")))
     (tmp_path / "r.py").write_text(
         "def f(completions, **k):\n    return [2.0] * len(completions)\n"

@@ -7,6 +7,7 @@ import pytest
 from neat_align.errors import DataError, InputError
 from neat_align.recipe import load_recipe, recipe_from
 from neat_align.recipe.data_and_model import Data
+from neat_align.study.plan import plan_grid
 from neat_align.types import Query
 from neat_align.workflow.inputs import held_out_problems, queries
 
@@ -98,8 +99,7 @@ def test_the_commands_tell_it_first(words, recipe, tmp_path, monkeypatch):
 
 
 def test_a_comparison_tells_it_first(tmp_path, monkeypatch):
-    from neat_align.study import Grid
 
     overlap = load_recipe("world", ["evaluate.queries={world: train, limit: 20}"])
     with pytest.raises(InputError, match="training queries too"):
-        Grid.plan(overlap, ["base", "neat"], [0], 1)
+        plan_grid(overlap, ["base", "neat"], [0], 1)

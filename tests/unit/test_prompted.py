@@ -14,8 +14,8 @@ from neat_align.prompts.chat import PromptFormat
 from neat_align.recipe import load_recipe
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.scripted import ScriptedSampler
-from neat_align.study.grid import Grid
 from neat_align.study.methods import load_methods, with_method
+from neat_align.study.plan import plan_grid
 from neat_align.types import Group, Source
 
 PROMPTS = ("Be kind.", "Be good.")
@@ -60,7 +60,7 @@ def test_its_log_probabilities_are_those_under_the_prompt(tokenizer, steering, q
 def test_it_is_a_method_that_trains_nothing():
     assert "system prompt" in load_methods()["prompt"].about
     recipe = load_recipe("world")
-    grid = Grid.plan(recipe, ["base", "prompt", "neat"], [0], 2)
+    grid = plan_grid(recipe, ["base", "prompt", "neat"], [0], 2)
     assert [m.name for m in grid.tuned_methods] == ["neat"]
     (cell,) = grid.test_cells(grid.variants[0], load_methods()["prompt"], {})
     assert cell.recipe.objective == recipe.objective
@@ -72,5 +72,5 @@ def test_it_is_a_method_that_trains_nothing():
 def test_it_needs_a_positive_prompt():
     bare = load_recipe("world", ["steering={negative: [Be rude.]}"])
     with pytest.raises(RecipeError, match="no positive prompt"):
-        Grid.plan(bare, ["base", "prompt"], [0], 1)
-    Grid.plan(bare, ["base", "neat"], [0], 1)
+        plan_grid(bare, ["base", "prompt"], [0], 1)
+    plan_grid(bare, ["base", "neat"], [0], 1)

@@ -21,7 +21,7 @@ from neat_align.config import LIMITS, SETTINGS, help_of
 from neat_align.errors import InputError, RecipeError, SeveralErrors
 from neat_align.recipe import load_recipe
 from neat_align.training import trainer_fields as tables
-from neat_align.training import trainer_table
+from neat_align.training import trainer_names, trainer_table
 from neat_align.training.config import NEATConfig
 from neat_align.training.declared import UNKNOWN, declared_fields
 from neat_align.training.settings import setting_problems
@@ -65,7 +65,7 @@ def test_every_setting_of_ours_says_what_it_is():
 
 
 def test_every_name_of_a_table_is_a_field():
-    names = {*tables.REFUSED, *tables.LIMITS, *tables.ABOVE, *tables.WHOLE, *tables.CHOICES}
+    names = {*tables.REFUSED, *tables.LIMITS, *tables.ABOVE, *tables.WHOLE, *trainer_names.CHOICES}
     assert {*names, *tables.NEEDED} <= set(declared_fields())
     assert not set(tables.RENAMED) & set(declared_fields())
 
@@ -82,25 +82,25 @@ def test_every_name_of_a_table_is_a_field():
     ],
 )
 def test_choices_are_the_enumerations(setting, real):
-    assert set(tables.CHOICES[setting]()) == {member.value for member in real}
+    assert set(trainer_names.CHOICES[setting]()) == {member.value for member in real}
 
 
 def test_choices_are_the_names_that_transformers_knows():
-    assert set(tables.CHOICES["report_to"]()) == {"none", "all", *INTEGRATION_TO_CALLBACK}
-    assert set(tables.LOG_LEVELS) == set(trainer_log_levels)
-    assert set(tables.CHOICES["debug"]()) < {option.value for option in DebugOption}
+    assert set(trainer_names.CHOICES["report_to"]()) == {"none", "all", *INTEGRATION_TO_CALLBACK}
+    assert set(trainer_names.LOG_LEVELS) == set(trainer_log_levels)
+    assert set(trainer_names.CHOICES["debug"]()) < {option.value for option in DebugOption}
 
 
 def test_scheduler_arguments_are_those_of_the_functions():
     given = {"optimizer", "num_warmup_steps", "num_training_steps", "last_epoch"}
-    for name, known in tables.SCHEDULER_KEYS.items():
+    for name, known in trainer_names.SCHEDULER_KEYS.items():
         function = TYPE_TO_SCHEDULER_FUNCTION[SchedulerType(name)]
         assert set(known) == set(inspect.signature(function).parameters) - given, name
 
 
 @pytest.mark.parametrize("name", [member.value for member in OptimizerNames])
 def test_an_optimiser_is_made_or_its_library_is_missed(name):
-    more = {"optim_target_modules": "all-linear"} if name.startswith(tables.LOW_RANK) else {}
+    more = {"optim_target_modules": "all-linear"} if name.startswith(trainer_names.LOW_RANK) else {}
     if setting_problems({"optim": name, **more}):
         assert "is not installed here" in told(optim=name, **more)
     else:

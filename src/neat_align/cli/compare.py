@@ -50,12 +50,13 @@ def compare(
     from neat_align.recipe import load_recipe
     from neat_align.storage.atomic import atomic_write_json
     from neat_align.storage.runs import RunDirectory
-    from neat_align.study import Grid, page, summarise, work
+    from neat_align.study import page, summarise, work
+    from neat_align.study.plan import plan_grid
     from neat_align.study.store import Store
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
     given = [*(overrides or ()), *as_overrides(device, dtype)]
-    grid = Grid.plan(load_recipe(recipe, given), names, _seeds(seeds), tune)
+    grid = plan_grid(load_recipe(recipe, given), names, _seeds(seeds), tune)
     if work.WORKER in os.environ:
         work.work_through(grid, Store(output))
         return

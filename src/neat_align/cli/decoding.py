@@ -9,8 +9,8 @@ from functools import wraps
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from neat_align import defaults
 from neat_align.cli.options import MinP, StopStrings, Temperature, Tokens, TopK, TopP
+from neat_align.config import NEATSettings
 from neat_align.errors import RecipeError, raise_all
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ FILLED = "decoding"
 
 
 def decoding_of(
-    max_new_tokens: Tokens = defaults.MAX_NEW_TOKENS,
-    temperature: Temperature = defaults.TEMPERATURE,
-    top_p: TopP = defaults.TOP_P,
-    top_k: TopK = defaults.TOP_K,
-    min_p: MinP = defaults.MIN_P,
+    max_new_tokens: Tokens = NEATSettings.max_new_tokens,
+    temperature: Temperature = NEATSettings.temperature,
+    top_p: TopP = NEATSettings.top_p,
+    top_k: TopK = NEATSettings.top_k,
+    min_p: MinP = NEATSettings.min_p,
     stop_strings: StopStrings = None,
 ) -> Decoding:
     """Return the decoding that the options ask for.

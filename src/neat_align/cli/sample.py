@@ -39,6 +39,7 @@ from neat_align.cli.options import (
     SteeringOption,
     TemplateArguments,
 )
+from neat_align.config import NEATSettings
 from neat_align.errors import raise_all
 from neat_align.models import AUTO
 from neat_align.workflow.ray_shards import ray_problems, run_on_ray
@@ -57,9 +58,9 @@ def sample(
     output: GroupsOutput,
     decoding: Decoding,
     steering: SteeringOption = None,
-    positive: PositiveResponses = defaults.POSITIVE_SAMPLES,
-    negative: NegativeResponses = defaults.NEGATIVE_SAMPLES,
-    plain: PlainResponses = defaults.PLAIN_SAMPLES,
+    positive: PositiveResponses = NEATSettings.positive_samples,
+    negative: NegativeResponses = NEATSettings.negative_samples,
+    plain: PlainResponses = NEATSettings.plain_samples,
     chat_template_kwargs: TemplateArguments = None,
     data_answers: Annotated[
         bool,
@@ -71,7 +72,7 @@ def sample(
     reference_negative_fraction: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the negatives that --reference draws.")
     ] = 0.0,
-    batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
+    batch_size: Batch = NEATSettings.sampling_batch_size,
     device: DeviceOption = AUTO,
     dtype: DtypeOption = AUTO,
     seed: Seed = 0,

@@ -30,6 +30,7 @@ from neat_align.cli.options import (
     TemplateArguments,
 )
 from neat_align.cli.warnings import warn
+from neat_align.config import NEATSettings
 from neat_align.errors import InputError, OutputError, RecipeError, raise_all
 from neat_align.models import AUTO
 
@@ -108,7 +109,7 @@ def evaluate(
     samples_per_query: Annotated[
         int, typer.Option(min=1, help="Responses per query.")
     ] = defaults.SAMPLES_PER_QUERY,
-    batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
+    batch_size: Batch = NEATSettings.sampling_batch_size,
     device: DeviceOption = AUTO,
     dtype: DtypeOption = AUTO,
     seed: Seed = 0,

@@ -24,6 +24,7 @@ from neat_align.cli.options import (
     Weights,
     reward_problems,
 )
+from neat_align.config import NEATSettings
 from neat_align.errors import RecipeError, raise_all
 from neat_align.models import AUTO
 
@@ -44,8 +45,8 @@ def steering_try(
     weight: Weights = None,
     number: Annotated[
         int, typer.Option("--number", "-n", min=1, help="Queries, drawn from the file by the seed.")
-    ] = defaults.TRY_QUERIES,
-    batch_size: Batch = defaults.SAMPLING_BATCH_SIZE,
+    ] = NEATSettings.steering_try_queries,
+    batch_size: Batch = NEATSettings.sampling_batch_size,
     seed: Seed = 0,
     server: ServerOption = None,
     key_variable: KeyVariable = defaults.KEY_VARIABLE,

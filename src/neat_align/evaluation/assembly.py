@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.evaluation.answers import Evaluated
 from neat_align.evaluation.results import BASE, PROMPT, Evaluation, EvaluationSettings
 from neat_align.evaluation.safety import Checker
@@ -37,7 +37,7 @@ class Place:
 
     device: str = "auto"
     dtype: str = "auto"
-    batch_size: int = defaults.SAMPLING_BATCH_SIZE
+    batch_size: int = NEATSettings.sampling_batch_size
     chat_template_kwargs: Mapping[str, Any] | None = None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.errors import raise_all
 from neat_align.evaluation.answers import Evaluated
 from neat_align.evaluation.statistics import Interval, perplexity_interval
@@ -23,7 +23,7 @@ def evaluated_model(
     model: Any,
     tokenizer: Any,
     name: str,
-    batch_size: int = defaults.SAMPLING_BATCH_SIZE,
+    batch_size: int = NEATSettings.sampling_batch_size,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,

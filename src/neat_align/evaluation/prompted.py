@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.evaluation.answers import Evaluated
 from neat_align.models.layout import layout_of
 from neat_align.models.tokenized import tokenize_group
@@ -57,7 +57,7 @@ def prompted_model(
     tokenizer: Any,
     prompts: Sequence[str],
     name: str,
-    batch_size: int = defaults.SAMPLING_BATCH_SIZE,
+    batch_size: int = NEATSettings.sampling_batch_size,
     progress: Callable[[int], None] | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> Evaluated:

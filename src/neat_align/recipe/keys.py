@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from neat_align import defaults
-from neat_align.config import LIMITS, SETTINGS, help_of
+from neat_align.config import LIMITS, SETTINGS, NEATSettings, help_of
 from neat_align.objectives import OBJECTIVES
 from neat_align.recipe.data_and_model import Data
 from neat_align.recipe.lora import LORA_KEYS
@@ -162,7 +162,7 @@ def _free_keys(section: str) -> Iterator[Key]:
     """List the keys of sections that are plain mappings to the schema."""
     if section == "steering":
         for name, meaning in STEERING.items():
-            default = str(defaults.TRY_QUERIES) if name == "try_queries" else ""
+            default = str(NEATSettings.steering_try_queries) if name == "try_queries" else ""
             yield Key(f"steering.{name}", "", default, meaning)
     elif section == "reward.judge":
         meanings = attributes(ServerJudge.__doc__ or "")

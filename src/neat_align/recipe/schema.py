@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.prompts.steering import OWN, Steering
 from neat_align.recipe.data_and_model import Data, Model
 from neat_align.recipe.reward import Reward, RewardTraining
@@ -57,7 +58,7 @@ class Evaluate(Section):
     samples_per_query: int = Field(defaults.SAMPLES_PER_QUERY, ge=1)
     perplexity: Data | None = None
     during_training: Data | None = None
-    batch_size: int = Field(defaults.SAMPLING_BATCH_SIZE, ge=1)
+    batch_size: int = Field(NEATSettings.sampling_batch_size, ge=1)
     tasks: dict[str, str] = Field(default_factory=dict)
 
 
@@ -179,7 +180,7 @@ class Recipe(Section):
     def try_queries(self) -> int:
         """On how many queries the pair is tried before the first step."""
         own = self.steering.get(TRIED) if isinstance(self.steering, dict) else None
-        return defaults.TRY_QUERIES if own is None else int(own)
+        return NEATSettings.steering_try_queries if own is None else int(own)
 
     @model_validator(mode="before")
     @classmethod

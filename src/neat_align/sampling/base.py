@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.types import Query, Response, Source
 
 
@@ -38,11 +38,11 @@ class Decoding:
         stop_strings: strings that end a response, which keeps the text before them.
     """
 
-    max_new_tokens: int = defaults.MAX_NEW_TOKENS
-    temperature: float = defaults.TEMPERATURE
-    top_p: float = defaults.TOP_P
-    top_k: int = defaults.TOP_K
-    min_p: float = defaults.MIN_P
+    max_new_tokens: int = NEATSettings.max_new_tokens
+    temperature: float = NEATSettings.temperature
+    top_p: float = NEATSettings.top_p
+    top_k: int = NEATSettings.top_k
+    min_p: float = NEATSettings.min_p
     stop_strings: tuple[str, ...] = ()
 
 

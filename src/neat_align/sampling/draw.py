@@ -24,7 +24,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.errors import ModelError
 from neat_align.sampling.base import Decoding
 
@@ -77,7 +77,7 @@ def draw_tokens(
     seeds: Sequence[int],
     decoding: Decoding,
     ends: Ends,
-    seats: int = defaults.SAMPLING_BATCH_SIZE,
+    seats: int = NEATSettings.sampling_batch_size,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
     """Draw the token ids of responses, the end token included where it was drawn.

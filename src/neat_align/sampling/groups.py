@@ -7,7 +7,7 @@ from collections import ChainMap, Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.errors import DataError, RecipeError
 from neat_align.prompts.steering import Steering, no_steering
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
@@ -24,9 +24,9 @@ class GroupPlan:
         RecipeError: fewer than two responses, or a negative count.
     """
 
-    plain: int = defaults.PLAIN_SAMPLES
-    positive: int = defaults.POSITIVE_SAMPLES
-    negative: int = defaults.NEGATIVE_SAMPLES
+    plain: int = NEATSettings.plain_samples
+    positive: int = NEATSettings.positive_samples
+    negative: int = NEATSettings.negative_samples
 
     def __post_init__(self) -> None:
         if min(self.plain, self.positive, self.negative) < 0:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.models import AUTO, check_model_source, load_causal_lm, load_tokenizer
 from neat_align.models.fit import vocabulary_problems
@@ -46,7 +47,7 @@ class SamplingJob:
     plan: GroupPlan
     decoding: Decoding
     seed: int = 0
-    batch_size: int = defaults.SAMPLING_BATCH_SIZE
+    batch_size: int = NEATSettings.sampling_batch_size
     server: str | None = None
     key_variable: str = defaults.KEY_VARIABLE
     concurrency: int = defaults.CONCURRENCY

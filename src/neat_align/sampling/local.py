@@ -12,7 +12,7 @@ import torch
 from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel
 
-from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.errors import ModelError
 from neat_align.models.context import check_fits
 from neat_align.prompts.chat import PromptFormat
@@ -41,7 +41,7 @@ class TransformersSampler:
         model: PreTrainedModel,
         prompt_format: PromptFormat,
         name: str = "policy",
-        batch_size: int = defaults.SAMPLING_BATCH_SIZE,
+        batch_size: int = NEATSettings.sampling_batch_size,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         self.model, self.prompt_format, self.name = model, prompt_format, name

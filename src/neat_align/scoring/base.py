@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from neat_align import defaults
-from neat_align.errors import InputError
+from neat_align.config import NEATSettings
+from neat_align.errors import InputError, RewardError
 from neat_align.types import Group
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Bound:
     prompt_format: Any = None
     steering: Steering | None = None
     data_answers: bool = True
-    max_tokens: int = defaults.TOKENS_PER_PASS
+    max_tokens: int = NEATSettings.max_tokens_per_pass
 
     def __getitem__(self, need: Need) -> Any:
         """Return what a scorer needs: it is there, as `bind_scorer` has checked."""
@@ -157,5 +157,10 @@ class NamedScorer:
         return self
 
     def score(self, groups: Sequence[Group]) -> Scores:
-        """Score every response of every group."""
-        raise NotImplementedError
+        """Score every response of every group.
+
+        Raises:
+            RewardError: it scores only as what `bind` makes of it.
+        """
+        why = "it scores only with what it needs, and has not been given that"
+        raise RewardError(f"reward {self.name!r}", why, "call bind_scorer(scorer, Bound(…)) first")

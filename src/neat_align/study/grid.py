@@ -11,20 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from neat_align.errors import raise_all
 from neat_align.prompts.steering import Steering
 from neat_align.provenance import recorded
-from neat_align.recipe import Recipe, own_code_problems, recipe_from, recipe_sources
+from neat_align.recipe import Recipe, recipe_from, recipe_sources
 from neat_align.recipe.load import apply_override
 from neat_align.recipe.schema import Compare, steering_texts
 from neat_align.study.cell import Cell, Split, digest
-from neat_align.study.grid_checks import (
-    asked_problems,
-    cell_problems,
-    compare_section,
-    held_out_problems,
-)
 from neat_align.study.methods import UNTRAINED, Method, load_methods
+from neat_align.study.sections import compare_section
 
 MAIN = "main"
 
@@ -53,27 +47,6 @@ class Grid:
     variants: tuple[Variant, ...]
     tune: int
     cache: dict[str, Cell] = field(default_factory=dict, compare=False, repr=False)
-
-    @classmethod
-    def plan(cls, recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], tune: int) -> Grid:
-        """Lay out the grid of a recipe, checked as a whole before anything is loaded.
-
-        Args:
-            methods: names; those of the recipe's `compare` section when empty.
-            seeds: of the main part.
-            tune: settings per method; 1 tries nothing and takes the first.
-
-        Raises:
-            RecipeError, SeveralErrors: an unknown or repeated method, a repeated seed, the
-                tuning seed among the seeds, no evaluation, too many settings, a method that
-                does not get what it needs, or anything wrong with a cell's recipe.
-        """
-        raise_all(asked_problems(recipe, methods, seeds, tune))
-        variants = _variants(compare_section(recipe), methods, seeds)
-        grid = cls(recipe, tuple(v for v in variants if v.methods), tune)
-        problems = cell_problems(grid) or own_code_problems(recipe)
-        raise_all(problems or held_out_problems(grid))
-        return grid
 
     @property
     def tuned_methods(self) -> list[Method]:
@@ -159,7 +132,7 @@ class Grid:
         return recipe_from(content)
 
 
-def _variants(compare: Compare, methods: Sequence[str], seeds: Sequence[int]) -> list[Variant]:
+def variants_of(compare: Compare, methods: Sequence[str], seeds: Sequence[int]) -> list[Variant]:
     """List the parts of a study; those beside the main one have only methods asked for."""
     known = load_methods()
     asked_for = list(methods) or compare.methods

@@ -11,9 +11,9 @@ from typing import Any
 from neat_align.evaluation.results import ModelResult
 from neat_align.storage.atomic import atomic_write_json, atomic_write_text
 from neat_align.study.cell import Cell
-from neat_align.study.grid_checks import evaluate_section
 from neat_align.study.memory import PeakMemory
 from neat_align.study.methods import PROMPT, UNTRAINED
+from neat_align.study.sections import evaluate_section
 from neat_align.study.store import Store
 from neat_align.workflow import stages
 from neat_align.workflow.evaluation import assembly

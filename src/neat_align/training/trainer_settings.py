@@ -13,6 +13,7 @@ from typing import Any
 from neat_align.errors import InputError, RecipeError, nearest
 from neat_align.storage.paths import is_file
 from neat_align.training import trainer_fields as tables
+from neat_align.training import trainer_names
 from neat_align.training.declared import UNKNOWN, declared_fields
 from neat_align.training.trl_names import setting_advice
 
@@ -98,7 +99,7 @@ def outside(name: str, value: Any, low: float | None, high: float | None) -> Rec
 
 
 def _choices(given: Mapping[str, Any]) -> Iterator[InputError]:
-    for name, choices in tables.CHOICES.items():
+    for name, choices in trainer_names.CHOICES.items():
         for value in _names(given.get(name), name):
             if value not in choices():
                 why = "there is none of that name"
@@ -139,13 +140,13 @@ def _scheduler(values: Mapping[str, Any]) -> Iterator[InputError]:
     name, arguments = _name(values["lr_scheduler_type"]), values["lr_scheduler_kwargs"] or {}
     if isinstance(arguments, str):
         arguments = json.loads(arguments) if _is_json_object(arguments) else {}
-    known = tables.SCHEDULER_KEYS.get(name)
+    known = trainer_names.SCHEDULER_KEYS.get(name)
     for key in arguments:
         if known is not None and key not in known:
             why = f"{name} takes no such argument"
             fix = nearest(str(key), known) if known else "leave it out"
             yield RecipeError(f"lr_scheduler_kwargs.{key}", why, fix)
-    needed = tables.SCHEDULER_NEEDS.get(name, ())
+    needed = trainer_names.SCHEDULER_NEEDS.get(name, ())
     if needed and not set(needed) & set(arguments):
         fix = f"give lr_scheduler_kwargs with {' or '.join(needed)}"
         yield RecipeError(f"lr_scheduler_type={name!r}", f"it needs {' or '.join(needed)}", fix)
@@ -156,7 +157,7 @@ def _optimiser_arguments(values: Mapping[str, Any]) -> Iterator[InputError]:
     given = values["optim_args"]
     if not isinstance(given, str) or not given.strip():
         return
-    known = tables.OPTIMISER_KEYS.get(_name(values["optim"]))
+    known = trainer_names.OPTIMISER_KEYS.get(_name(values["optim"]))
     for part in given.replace(" ", "").split(","):
         key, equals, value = part.partition("=")
         if not key or not equals or not value or "=" in value:
@@ -175,15 +176,17 @@ def unknown_setting(name: str, known: Iterable[str], prefix: str = "") -> Recipe
 
 def _libraries(values: Mapping[str, Any]) -> Iterator[InputError]:
     optimiser = _name(values["optim"])
-    found = [b for b in tables.OPTIMISER_MODULES if optimiser.startswith(b)]
-    if found and optimiser in tables.CHOICES["optim"]():
-        yield from _missing("optim", optimiser, (tables.OPTIMISER_MODULES[max(found, key=len)],))
+    found = [b for b in trainer_names.OPTIMISER_MODULES if optimiser.startswith(b)]
+    if found and optimiser in trainer_names.CHOICES["optim"]():
+        yield from _missing(
+            "optim", optimiser, (trainer_names.OPTIMISER_MODULES[max(found, key=len)],)
+        )
     for name in _names(values["report_to"], "report_to"):
-        if name == "all" and not any(map(_is_there, tables.CHOICES["report_to"]()[2:])):
+        if name == "all" and not any(map(_is_there, trainer_names.CHOICES["report_to"]()[2:])):
             why = "none of the libraries that logs may go to is installed here"
             yield RecipeError("report_to='all'", why, "install one, or leave report_to out")
-        elif name in tables.CHOICES["report_to"]()[2:]:
-            yield from _missing("report_to", name, tables.REPORT_MODULES.get(name, (name,)))
+        elif name in trainer_names.CHOICES["report_to"]()[2:]:
+            yield from _missing("report_to", name, trainer_names.REPORT_MODULES.get(name, (name,)))
     if values["deepspeed"]:
         yield from _missing("deepspeed", "…", ("deepspeed",))
     if values["push_to_hub"] and os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true"):
@@ -192,7 +195,7 @@ def _libraries(values: Mapping[str, Any]) -> Iterator[InputError]:
 
 
 def _is_there(name: str) -> bool:
-    modules = tables.REPORT_MODULES.get(name, (name,))
+    modules = trainer_names.REPORT_MODULES.get(name, (name,))
     return any(importlib.util.find_spec(module) for module in modules)
 
 
@@ -210,7 +213,7 @@ def _best_model(values: Mapping[str, Any]) -> Iterator[InputError]:
         why = "it saves where a metric of the evaluation is better than ever"
         fix = "set metric_for_best_model=eval/reward and eval_strategy=steps"
         yield RecipeError("save_strategy='best'", why, fix)
-    if _name(values["lr_scheduler_type"]) in tables.PLATEAU and evaluates == "no":
+    if _name(values["lr_scheduler_type"]) in trainer_names.PLATEAU and evaluates == "no":
         given = f"lr_scheduler_type={_name(values['lr_scheduler_type'])!r}"
         why = "it looks at a metric of the evaluation, and there is none"
         yield RecipeError(given, why, "set eval_strategy=steps and metric_for_best_model")

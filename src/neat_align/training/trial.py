@@ -14,7 +14,7 @@ from transformers import Trainer
 from transformers.optimization import get_scheduler
 
 from neat_align.errors import InputError, RecipeError
-from neat_align.training.trainer_fields import LOW_RANK
+from neat_align.training.trainer_names import LOW_RANK
 
 NEED_THE_MODEL = (*LOW_RANK, "lomo", "adalomo")
 STEPS = 1000  # of a training whose length depends on its data

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.errors import InputError, RecipeError
 
 OWN_LOSS = "subclass neat_align.Objective and give it as objective"
@@ -104,9 +104,9 @@ ACCEPTED_SETTINGS = {
 
 NUM_GENERATIONS = "num_generations"
 PLAN = {
-    "positive_samples": defaults.POSITIVE_SAMPLES,
-    "negative_samples": defaults.NEGATIVE_SAMPLES,
-    "plain_samples": defaults.PLAIN_SAMPLES,
+    "positive_samples": NEATSettings.positive_samples,
+    "negative_samples": NEATSettings.negative_samples,
+    "plain_samples": NEATSettings.plain_samples,
 }
 """How a group is divided: our three settings for TRL's one."""
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
-from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.models.cpu.attention import AttentionLayout, has_our_attention
 from neat_align.models.label_logps import label_logps
 from neat_align.models.tokenized import TokenizedGroup
@@ -29,7 +29,7 @@ from neat_align.models.tokenized import TokenizedGroup
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-TOKENS = defaults.TOKENS_PER_PASS
+TOKENS = NEATSettings.max_tokens_per_pass
 """Default tokens of one forward pass."""
 
 Record = TypeVar("Record", bound="DataclassInstance")

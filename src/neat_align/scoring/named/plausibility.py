@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.scoring.base import Bound, NamedScorer, Need, OpenModel, Scorer, Scores
 from neat_align.types import Group, Response
 
@@ -58,7 +58,7 @@ class BoundPlausibility:
         reference: OpenModel,
         prompt_format: PromptFormat,
         prompts: Sequence[str],
-        max_tokens: int = defaults.TOKENS_PER_PASS,
+        max_tokens: int = NEATSettings.max_tokens_per_pass,
     ) -> None:
         self.reference, self.prompt_format = reference, prompt_format
         self.prompts, self.max_tokens = tuple(prompts) or ("",), max_tokens

@@ -1,40 +1,36 @@
-"""What can be known to be wrong with a comparison before anything is loaded."""
+"""Plan a comparison: its grid, checked as a whole before anything is loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from neat_align.errors import InputError, RecipeError
-from neat_align.recipe import Recipe, check_recipe, recipe_from
+from neat_align.errors import InputError, RecipeError, raise_all
+from neat_align.recipe import Recipe, check_recipe, own_code_problems, recipe_from
 from neat_align.recipe.load import apply_override
-from neat_align.recipe.schema import Compare, Evaluate
+from neat_align.study.grid import Grid, variants_of
 from neat_align.study.methods import PROMPT, UNTRAINED, repeated_methods, unknown_methods
-
-if TYPE_CHECKING:
-    from neat_align.study.grid import Grid
+from neat_align.study.sections import compare_section, without_sections
 
 
-def compare_section(recipe: Recipe) -> Compare:
-    """Return the section that makes a recipe a comparison.
+def plan_grid(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], tune: int) -> Grid:
+    """Lay out the grid of a recipe, checked as a whole before anything is loaded.
 
-    Raises:
-        RecipeError: there is none.
-    """
-    if recipe.compare is None:
-        raise _without(recipe)
-    return recipe.compare
-
-
-def evaluate_section(recipe: Recipe) -> Evaluate:
-    """Return the section that says what methods are compared on.
+    Args:
+        methods: names; those of the recipe's `compare` section when empty.
+        seeds: of the main part.
+        tune: settings per method; 1 tries nothing and takes the first.
 
     Raises:
-        RecipeError: there is none.
+        RecipeError, SeveralErrors: an unknown or repeated method, a repeated seed, the
+            tuning seed among the seeds, no evaluation, too many settings, a method that
+            does not get what it needs, or anything wrong with a cell's recipe.
     """
-    if recipe.evaluate is None:
-        raise _without(recipe)
-    return recipe.evaluate
+    raise_all(asked_problems(recipe, methods, seeds, tune))
+    variants = variants_of(compare_section(recipe), methods, seeds)
+    grid = Grid(recipe, tuple(v for v in variants if v.methods), tune)
+    problems = cell_problems(grid) or own_code_problems(recipe)
+    raise_all(problems or held_out_problems(grid))
+    return grid
 
 
 def asked_problems(
@@ -50,7 +46,7 @@ def asked_problems(
     variants = compare.variants.values() if compare and not methods else ()
     names = [*asked_for, *(name for variant in variants for name in variant.methods)]
     return [
-        *([] if recipe.compare and recipe.evaluate else [_without(recipe)]),
+        *([] if recipe.compare and recipe.evaluate else [without_sections(recipe)]),
         *_seed_problems(recipe, seeds, tune),
         *_task_problems(recipe),
         *repeated_methods(asked_for),
@@ -121,21 +117,6 @@ def _seed_problems(recipe: Recipe, seeds: Sequence[int], tune: int) -> Iterator[
             "there is nothing to run",
             "ask for one or more of each",
         )
-
-
-def _without(recipe: Recipe) -> RecipeError:
-    """Say what of a comparison's two sections is missing, and how it is written."""
-    written = {
-        "compare": "compare: {development: {queries: FILE}}",
-        "evaluate": "evaluate: {queries: FILE}",
-    }
-    missing = [name for name in written if getattr(recipe, name) is None]
-    return RecipeError(
-        f"a recipe without {' and '.join(f'`{name}`' for name in missing)}",
-        "a comparison chooses settings on development queries and reports on others, those of "
-        "`evaluate`",
-        f"add {' and '.join(written[name] for name in missing)}, with files of your own",
-    )
 
 
 def _no_positive(recipe: Recipe) -> InputError:
