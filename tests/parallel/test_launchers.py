@@ -16,6 +16,7 @@ from tests.conftest import make_llama
 from tests.parallel.test_ranks import SCRIPT, SOURCES, TORCHRUN
 from typer.testing import CliRunner
 
+from neat_align import cli
 from neat_align.cli import app
 from neat_align.training.launch import processes_asked
 
@@ -194,6 +195,21 @@ def test_wrong_input_is_told_once(folder):
     assert done.returncode != 0
     assert done.stderr.count("error: objective 'naet'") == 1
     assert not (folder / "runs").exists()
+
+
+def test_an_error_of_a_later_rank_alone_is_told(monkeypatch, capsys):
+    """The first rank is given time to tell the same; after that it is this one's own error."""
+    waited = []
+    monkeypatch.setattr(cli.time, "sleep", waited.append)
+    monkeypatch.setattr(sys, "argv", ["neat", "recipe", "check", "nowhere.yaml"])
+    for rank, patience in (("0", []), ("1", [cli.FIRST_TELLS])):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        waited.clear()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 2
+        assert waited == patience
+        assert "nowhere.yaml" in capsys.readouterr().err
 
 
 def test_weights_in_shards_serve_ranks_at_their_own_pace(tmp_path):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -42,10 +44,30 @@ def _refuse_renamed() -> None:
             raise RecipeError(f"option {old}", why, f"write {new}")
 
 
+FIRST_TELLS = 10.0
+"""Seconds that a rank gives the first one to tell of an error: mostly it finds the same."""
+
+
 def _tell(text: str) -> None:
-    """Print on stderr, once a machine: its ranks find the same."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
+
+
+def _is_first() -> bool:
+    """Whether this is the rank that speaks for its machine."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def _tell_error(error: NeatError) -> None:
+    """Print an error on stderr: once per machine where all of its ranks find the same.
+
+    A launcher ends the others as soon as one rank has ended. So a later rank waits for the
+    first, which would else be ended before it has told; if it is not ended itself meanwhile,
+    the error is its own, and it tells.
+    """
+    if not _is_first():
+        with contextlib.suppress(KeyboardInterrupt):
+            time.sleep(FIRST_TELLS)
+    _tell(f"error: {error}")
 
 
 def _show_any_text() -> None:
@@ -73,11 +95,12 @@ def main() -> None:
             _import_from_here()
             app()
     except NeatError as error:
-        _tell(f"error: {error}")
+        _tell_error(error)
         sys.exit(2)
     except Interrupted as stopped:
-        _tell(
-            "interrupted; what is finished stays: start the same command again to go on "
-            "(with --resume where it has that option)"
-        )
+        if _is_first():
+            _tell(
+                "interrupted; what is finished stays: start the same command again to go on "
+                "(with --resume where it has that option)"
+            )
         sys.exit(stopped.args[0])
