@@ -8,6 +8,7 @@ imported and asked: that takes seconds, and is right.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import re
 import types
@@ -46,10 +47,12 @@ def installed_table() -> dict[str, Any]:
         trainer_utils.SaveStrategy,
         trainer_utils.HubStrategy,
     ]
+    # Not those of the fields, into which `HfArgumentParser` writes others.
+    kinds = inspect.get_annotations(transformers.TrainingArguments)
     return {
         "transformers": transformers.__version__,
         "fields": {
-            field.name: _described(field)
+            field.name: _described(field, kinds[field.name])
             for field in dataclasses.fields(transformers.TrainingArguments)
             if field.init
         },
@@ -60,7 +63,7 @@ def installed_table() -> dict[str, Any]:
     }
 
 
-def _described(field: dataclasses.Field[Any]) -> dict[str, Any]:
+def _described(field: dataclasses.Field[Any], kind: Any) -> dict[str, Any]:
     help_ = " ".join(str(field.metadata.get("help", "")).split())
     default = field.default
     if field.default_factory is not dataclasses.MISSING:
@@ -68,7 +71,7 @@ def _described(field: dataclasses.Field[Any]) -> dict[str, Any]:
     if isinstance(default, Enum):
         default = default.value
     known = default is None or isinstance(default, str | int | float | list | dict)
-    about = {"type": _as_written(field.type), "help": help_.partition(". ")[0].rstrip(".")}
+    about = {"type": _as_written(kind), "help": help_.partition(". ")[0].rstrip(".")}
     return {**about, "default": default} if known else about
 
 
