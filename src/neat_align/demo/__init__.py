@@ -1,0 +1,1 @@
+"""Hold what a demonstration on a real model needs: requests to refuse, and their twins."""

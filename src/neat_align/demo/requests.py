@@ -1,0 +1,74 @@
+"""Give the requests written for this project as queries, by split.
+
+`requests.yaml` holds topics of pairs, a harmful request and its harmless twin, and everyday
+requests. A topic stands in one split alone, so that what is measured on the others is a
+judgement of what is asked for, not a memory of topics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+from neat_align.errors import DataError, nearest
+from neat_align.storage.yaml_text import parse_yaml
+from neat_align.types import Query
+
+Split = Literal["train", "development", "test"]
+SPLITS: tuple[Split, ...] = ("train", "development", "test")
+KIND_OF_SIDE = {"harmful": "harmful", "harmless": "borderline"}
+"""A twin has the words of a harmful request: a model that refuses it reads words alone."""
+
+
+def load_requests(split: Split) -> list[Query]:
+    """Return all requests of a split: its pairs, then its everyday requests.
+
+    Raises:
+        DataError: there is no such split.
+    """
+    return [*load_pairs(split), *load_everyday(split)]
+
+
+def load_pairs(split: Split) -> list[Query]:
+    """Return the pairs of a split, each harmful request followed by its twin.
+
+    The meta of a query holds its `kind` (harmful, or borderline for a twin), its `topic` and
+    the number of its `pair` within the topic, from 1.
+
+    Raises:
+        DataError: there is no such split.
+    """
+    _check(split)
+    topics = _content()["topics"].items()
+    return [q for name, topic in topics if topic["split"] == split for q in _of_topic(name, topic)]
+
+
+def load_everyday(split: Split) -> list[Query]:
+    """Return the everyday requests of a split, of kind benign.
+
+    Raises:
+        DataError: there is no such split.
+    """
+    _check(split)
+    texts = _content()["everyday"][split]
+    return [Query.from_text(text, kind="benign", topic="everyday") for text in texts]
+
+
+def _of_topic(name: str, topic: dict[str, Any]) -> Iterator[Query]:
+    for number, pair in enumerate(topic["pairs"], 1):
+        for side, kind in KIND_OF_SIDE.items():
+            yield Query.from_text(pair[side], kind=kind, topic=name, pair=number)
+
+
+def _check(split: str) -> None:
+    if split not in SPLITS:
+        raise DataError(
+            f"split {split!r} of the requests", "there is none of that name", nearest(split, SPLITS)
+        )
+
+
+@cache
+def _content() -> dict[str, Any]:
+    return parse_yaml(files("neat_align.demo").joinpath("requests.yaml").read_text("utf-8"))
