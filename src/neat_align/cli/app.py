@@ -13,6 +13,7 @@ from neat_align.cli.compare import compare
 from neat_align.cli.dataset import dataset_app
 from neat_align.cli.devices import RecipeDevice, RecipeDtype, as_overrides
 from neat_align.cli.doctor import doctor
+from neat_align.cli.model import model_app
 from neat_align.cli.options import Force, Seed
 from neat_align.cli.sample import sample
 from neat_align.cli.score import score
@@ -35,6 +36,7 @@ app.add_typer(catalogue.steering_app, name="steering")
 app.add_typer(catalogue.method_app, name="method")
 app.add_typer(catalogue.scorer_app, name="scorer")
 app.add_typer(task_app, name="task")
+app.add_typer(model_app, name="model")
 app.add_typer(dataset_app, name="dataset")
 for command in (
     doctor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from neat_align.errors import raise_all
+from neat_align.errors import InputError, raise_all
 from neat_align.models import place
+from neat_align.models.cached import fetched_models
 from neat_align.storage.runs import RunDirectory, versions
 
 console = Console(soft_wrap=True, highlight=False)
@@ -21,22 +23,26 @@ def doctor(
         Path | None, typer.Argument(help="A directory that a command wrote, to look into.")
     ] = None,
 ) -> None:
-    """Show the environment, or check that a run directory is complete and undamaged.
+    """Show the environment and the models fetched, or check that a run directory is undamaged.
 
-    Every file is read. Exit code 2 if something is damaged; what is merely not finished
+    Every file of either is read. Exit code 2 if something is damaged; what is merely not finished
     is told, and is no error.
 
     Example: neat doctor runs/hh
     """
     if directory is None:
-        console.print(_machine())
+        _tell(_machine(), fetched_models())
         return
     from neat_align.study import health as comparison
     from neat_align.workflow import health
 
-    table, errors = Table("what", "state"), []
     found = (health.findings(RunDirectory(directory)), comparison.findings(directory))
-    for what, state, wrong in (*found[0], *found[1], *health.cut_short(directory)):
+    _tell(Table("what", "state"), (*found[0], *found[1], *health.cut_short(directory)))
+
+
+def _tell(table: Table, findings: Iterable[tuple[str, str, list[InputError]]]) -> None:
+    errors: list[InputError] = []
+    for what, state, wrong in findings:
         table.add_row(what, state)
         errors += wrong
     console.print(table)

@@ -1,8 +1,8 @@
 """Load models and tokenizers, with the errors a user can act on.
 
-Only safetensors weights are read, and code that comes with a model is not run, unless the
-user asks for it by the model's name in `TRUSTED`. A model whose weights do not fit its config
-is refused: transformers would fill the gaps at random, with a warning.
+Only safetensors weights and GGUF files are read, and code that comes with a model is not run,
+unless the user asks for it by the model's name in `TRUSTED`. A model whose weights do not fit
+its config is refused: transformers would fill the gaps at random, with a warning.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from neat_align.errors import InputError, ModelError, NeatError, first_line
 from neat_align.models.device import AUTO, place
+from neat_align.models.fetch import located
+from neat_align.models.gguf.check import gguf_file
+from neat_align.models.gguf.ordinary import load_gguf
 from neat_align.models.source import (
     ADAPTER_WEIGHTS,
     adapter_base,
@@ -52,7 +55,8 @@ def load_causal_lm(
     """Load a causal language model from a directory or the hub; an adapter comes with its base.
 
     Args:
-        source: directory or hub id, of a model or of an adapter.
+        source: directory or hub id, of a model or of an adapter; a GGUF file; or a name of
+            `neat model list`, which is fetched.
         dtype: "float32", "bfloat16", "float16", or "auto" (see `models.device`).
         device: "cpu", "cuda", "cuda:0" …, or "auto".
         trainable: whether an adapter is to be trained on.
@@ -67,6 +71,7 @@ def load_causal_lm(
 
     _raise_first(check_model_source(source, "policy"))
     where = place(device, dtype)
+    source = located(source)
     base = _adapter_base(source)
     if base is not None and "revision" in options:
         why = "an adapter and its base have revisions of their own"
@@ -85,6 +90,7 @@ def load_tokenizer(source: str | Path, revision: str | None = None) -> PreTraine
     """
     from transformers import AutoConfig, AutoTokenizer
 
+    source = located(source)
     fix = "save the tokenizer beside the model with `tokenizer.save_pretrained`"
     if not looks_local(source):
         fix = CHECK
@@ -119,6 +125,7 @@ def load_weights(
     """
     import torch
 
+    source = located(source)
     if is_adapter(source):
         why = "it is an adapter, and a whole model is wanted here"
         raise ModelError(f"model {str(source)!r}", why, "merge it (train.merge_adapter: true)")
@@ -150,12 +157,15 @@ def load_part(auto_class: Any, source: str | Path, fix: str = CHECK, **options: 
             and is not named in `TRUSTED`.
     """
     _raise_first(check_model_source(source))
-    trusted = is_trusted(source)
+    source = located(source)
+    trusted, packed = is_trusted(source), gguf_file(source)
     what = "the tokenizer of model" if auto_class.__name__ == "AutoTokenizer" else "model"
 
     def load() -> Any:
         if not _settings["bars"]:
             _hide_bars()
+        if packed is not None:
+            return load_gguf(auto_class, packed, not _settings["bars"], **options)
         return auto_class.from_pretrained(os.fspath(source), trust_remote_code=trusted, **options)
 
     return _explained(load, f"{what} {str(source)!r}", source, fix)

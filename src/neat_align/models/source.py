@@ -5,36 +5,44 @@ from __future__ import annotations
 from pathlib import Path
 
 from neat_align.errors import InputError, ModelError, RewardError
-from neat_align.models.kinds import Role, kind_problems, read_config
+from neat_align.models.gguf.check import ONLY_A_POLICY, SUFFIX, gguf_problems
+from neat_align.models.kinds import Problem, Role, kind_problems, read_config
+from neat_align.models.named import is_named
 from neat_align.models.weights import weight_problems
 from neat_align.storage.paths import exists, is_dir, is_file
 
 ADAPTER = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.gguf")
-WHOLE = "give the directory that `save_pretrained` wrote (config.json, *.safetensors)"
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
+WHOLE = "give the directory that `save_pretrained` wrote (config.json, *.safetensors), or a .gguf"
 
 
 def looks_local(source: str | Path) -> bool:
-    """Tell whether `source` names a directory rather than a hub id (`owner/name`)."""
+    """Tell whether `source` names a directory or file rather than a hub id (`owner/name`)."""
     text = str(source)
-    return exists(text) or text.startswith((".", "/", "~")) or text.count("/") != 1
+    named = text.startswith((".", "/", "~")) or text.lower().endswith(SUFFIX)
+    return named or text.count("/") != 1 or exists(text)
 
 
 def check_model_source(source: str | Path, role: Role = "any") -> list[InputError]:
-    """Find what is wrong with a model directory, without loading it; hub ids are not fetched.
+    """Find what is wrong with a model, without loading it; hub ids and names are not fetched.
 
     Args:
         role: what the model is wanted for.
     """
+    given = f"model {str(source)!r}"
+    if is_named(source):
+        return [_error(given, ONLY_A_POLICY, role)] if role == "reward" else []
     if not looks_local(source):
         return []
     path = Path(source).expanduser()
-    given = f"model {str(source)!r}"
-    if not is_dir(path):
-        return [_no_directory(given, path)]
     if is_file(path / ADAPTER):
         return _adapter_problems(path, role)
+    in_gguf = gguf_problems(path, role)
+    if in_gguf is not None:
+        return [_error(given, problem, role) for problem in in_gguf]
+    if not is_dir(path):
+        return [_no_directory(given, path)]
     missing = _missing(path)
     if missing:
         return [ModelError(given, *missing)]
@@ -44,8 +52,11 @@ def check_model_source(source: str | Path, role: Role = "any") -> list[InputErro
         return [ModelError(given, str(error), "fetch it again, or save the model again")]
     kinds = kind_problems(config, role)
     wrong = [*kinds, *weight_problems(path)]
-    kind = RewardError if kinds and role == "reward" else ModelError
-    return [kind(given, *problem) for problem in wrong]
+    return [_error(given, problem, role if kinds else "any") for problem in wrong]
+
+
+def _error(given: str, problem: Problem, role: Role) -> InputError:
+    return (RewardError if role == "reward" else ModelError)(given, *problem)
 
 
 def is_adapter(source: str | Path) -> bool:
@@ -72,7 +83,7 @@ def adapter_base(directory: str | Path) -> str | None:
     if not named:
         raise ModelError(f"adapter {str(directory)!r}", "it names no model that it is for", fix)
     beside = path / str(named)
-    if is_dir(beside) and not is_dir(Path(str(named)).expanduser()):
+    if exists(beside) and not exists(Path(str(named)).expanduser()):
         return str(beside)
     return str(named)
 
@@ -87,7 +98,7 @@ def _adapter_problems(path: Path, role: Role) -> list[InputError]:
         return [error]
     assert base is not None
     problems: list[InputError] = []
-    if looks_local(base) and not is_dir(Path(base).expanduser()):
+    if looks_local(base) and not is_named(base) and not exists(Path(base).expanduser()):
         why = f"the model that it is for, {base}, is not there"
         fix = f"correct base_model_name_or_path in {path / ADAPTER}"
         problems.append(ModelError(given, why, fix))
@@ -105,11 +116,11 @@ def _adapter_problems(path: Path, role: Role) -> list[InputError]:
 
 def _no_directory(given: str, path: Path) -> InputError:
     if is_file(path):
-        return ModelError(given, "it is a file, and a model is a directory", WHOLE)
+        return ModelError(given, "it is a file, and a model is a directory or a .gguf file", WHOLE)
     return ModelError(
         given,
         "there is no such directory, and it is not a hub id of the form owner/name",
-        "give a directory with config.json and *.safetensors, or a hub id",
+        "give a directory with config.json and *.safetensors, a .gguf file, or a hub id",
     )
 
 

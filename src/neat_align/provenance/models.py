@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from neat_align.models.named import NAMED, is_named
 from neat_align.models.source import looks_local
 from neat_align.prompts.steering import STEERING_FILE
 from neat_align.provenance.files import file_content, json_content
@@ -22,8 +23,11 @@ BASE = "base_model_name_or_path"  # in an adapter's configuration
 def model_content(source: str) -> Any:
     """Return the digests of a model directory's files by name, or a hub id's cached revision.
 
-    For an adapter, the model that it adapts counts, too.
+    For an adapter, the model that it adapts counts, too. A named model is what its package
+    holds, fetched or not.
     """
+    if is_named(source):
+        return {"weights": f"sha256:{NAMED[source].member_sha256}"}
     if not looks_local(source):
         return hub_content("models", source)
     folder = Path(source).expanduser()

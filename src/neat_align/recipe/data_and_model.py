@@ -108,7 +108,8 @@ class Model(Section):
     """The model to align: `path`, or one trained from scratch.
 
     Attributes:
-        path: a directory or hub id; a text in place of the section is one.
+        path: a directory, a GGUF file, a hub id or a name of `neat model list`; a text in
+            place of the section is one.
         from_scratch: trains a small model instead.
         dtype: of the forward passes, for the rewards' models too; auto is bfloat16 on a GPU
             that has it, else float32. Weights that are trained stay in float32.

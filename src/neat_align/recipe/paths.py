@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from neat_align.errors import InputError, RecipeError
+from neat_align.models.named import is_named
+from neat_align.models.source import looks_local
 from neat_align.prompts.steering import STEERING_SUFFIXES, steering_names
 from neat_align.scoring import Takes, by_name, named_scorers
 from neat_align.storage.paths import exists, is_file
@@ -42,10 +44,10 @@ class Paths:
         return whole
 
     def model(self, value: Any, place: str) -> Any:
-        """Make a model's directory whole; a hub id stays, unless it is a directory here."""
+        """Make a model's directory or file whole; a hub id stays, unless it is something here."""
         if not isinstance(value, str):
             return value
-        if value.startswith((".", "/", "~")) or value.count("/") != 1 or exists(self.base / value):
+        if exists(self.base / value) or (looks_local(value) and not is_named(value)):
             return self.path(value, place)
         self._look_elsewhere(value, place)
         return value

@@ -69,6 +69,9 @@ def quantised_problems(model: Any) -> list[InputError]:
     """Refuse to train the whole of a quantised model."""
     if isinstance(model, PeftModel) or not getattr(model, "is_quantized", False):
         return []
+    if str(getattr(model, "quantization_method", "")).lower().endswith("gguf"):
+        fix = "give the .gguf file's path as the model: neat-align loads it to be trained"
+        return [ModelError("a model loaded from a GGUF file", "it cannot be saved", fix)]
     why = "quantised weights cannot be trained themselves"
     return [ModelError("a quantised model", why, "train an adapter: peft_config=…")]
 
@@ -84,7 +87,7 @@ def save_adapter(model: Any, folder: Path) -> None:
     """Save the active adapter, with the model that it is for by its absolute path."""
     config = model.peft_config[model.active_adapter]
     base = Path(str(config.base_model_name_or_path or "")).expanduser()
-    if str(base) != "." and base.is_dir():
+    if str(base) != "." and base.exists():  # a directory, or a GGUF file
         config.base_model_name_or_path = str(base.resolve())
     model.save_pretrained(str(folder), selected_adapters=[model.active_adapter])
 

@@ -135,7 +135,7 @@ def saved_template_problems(
 ) -> list[InputError]:
     """List what is wrong with a saved model's template, or with arguments for it; load nothing.
 
-    A model of the hub is looked at when it is loaded.
+    A model of the hub, or in a GGUF file, is looked at when it is loaded.
     """
     folder = Path(directory).expanduser()
     if not is_dir(folder):
@@ -145,6 +145,8 @@ def saved_template_problems(
         read = [template_names(source, str(directory)) for source in sources]
     except ModelError as error:
         return [error]
+    if not sources and not any(folder.glob("tokenizer*")):
+        return []
     return argument_problems(arguments, frozenset().union(*read))
 
 

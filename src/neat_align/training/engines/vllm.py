@@ -36,9 +36,11 @@ class VLLMEngine:
     def __init__(
         self, model: Any, accelerator: Any, tokenizer: Any, url: str | None, gpu_memory: float
     ) -> None:
-        if url is None and not accelerator.unwrap_model(model).name_or_path:
+        name = str(accelerator.unwrap_model(model).name_or_path or "")
+        if url is None and (not name or name.endswith(".gguf")):
+            what = "in a GGUF file" if name else "that was built in memory"
             raise TrainingError(
-                "vLLM with a model that was built in memory",
+                f"vLLM with a model {what}",
                 "vLLM loads the model by its name before it is given the policy's weights",
                 "save the model with its tokenizer, and give the directory",
             )
