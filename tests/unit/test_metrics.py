@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from neat_align.evaluation.texts import distinct_n, ngrams, repetition
+from neat_align.texts import distinct_n, ngrams, repetition
 
 
 def test_ngrams():

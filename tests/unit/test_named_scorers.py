@@ -141,9 +141,14 @@ def test_the_names_are_found_without_torch():
 
 def test_every_named_scorer_says_what_it_is():
     found = named_scorers()
-    assert set(found) == {"judge", "plausibility", "polarity", "self_contrast", "self_judge"}
+    assert set(found) == {
+        *("judge", "plausibility", "polarity", "refusal", "repetition"),
+        *("self_contrast", "self_judge"),
+    }
     assert all(kind.about and "\n" not in kind.about for kind in found.values())
-    assert [name for name in found if is_outside(name)] == ["judge", "polarity"]
+    assert [name for name in found if is_outside(name)] == [
+        *("judge", "polarity", "refusal", "repetition"),
+    ]
 
 
 @pytest.mark.parametrize(

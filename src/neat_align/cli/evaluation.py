@@ -18,7 +18,7 @@ from neat_align.evaluation import Evaluation, EvaluationSettings
 from neat_align.evaluation.assembly import Assembly, Place
 from neat_align.evaluation.registry import read_tasks
 from neat_align.evaluation.results import PROMPT
-from neat_align.evaluation.safety import checker_for
+from neat_align.evaluation.safety import check_checker, checker_for
 from neat_align.models import check_model_source
 from neat_align.models import place as placement
 from neat_align.prompts.chat.chat_template import KWARGS, saved_template_problems
@@ -147,7 +147,7 @@ def _checked(
     named, checker = list(asked.named_rewards.values()), asked.checker
     for name in named:
         errors += check_scorer_value(name)
-    errors += check_scorer_value(checker, reward=False) if checker else []
+    errors += check_checker(checker) if checker else []
     pair, problems = _steering(asked.models, asked.steering)
     raise_all([*errors, *problems])
     raise_all(

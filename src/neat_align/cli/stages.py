@@ -95,7 +95,8 @@ def evaluate(
     checker: Annotated[
         str | None,
         typer.Option(
-            help="file.py:function of (query, text) that returns a verdict; queries need a `kind`."
+            help="file.py:function of (query, text) that returns a verdict, or `reading`, which "
+            "tells refusals from help; queries need a `kind`."
         ),
     ] = None,
     task: Annotated[
@@ -124,6 +125,7 @@ def evaluate(
     from neat_align.cli.evaluation import Asked, evaluate_asked
     from neat_align.cli.told import tell_evaluation
     from neat_align.evaluation.assembly import Place
+    from neat_align.evaluation.safety import checker_place
     from neat_align.evaluation.suite import EvaluationSettings
 
     raise_all(option_problems(device, dtype))
@@ -133,7 +135,8 @@ def evaluate(
         arguments = json_object(chat_template_kwargs, "--chat-template-kwargs")
     settings = EvaluationSettings(decoding, seed, samples_per_query)
     named = {"train": reward, "heldout": heldout_reward}
-    asked = Asked(_named_paths(model), queries, steering, named, checker, task or ())
+    judge = checker and checker_place(checker)
+    asked = Asked(_named_paths(model), queries, steering, named, judge, task or ())
     place = Place(device, dtype, batch_size, arguments)
     evaluation = evaluate_asked(asked, settings, output, place, prompt)
     samples = {name: result.samples for name, result in evaluation.models.items()}

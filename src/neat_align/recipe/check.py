@@ -11,6 +11,7 @@ from neat_align.data import DataSpec, read_queries
 from neat_align.data.files import read_rows
 from neat_align.errors import InputError, RecipeError, SeveralErrors, nearest
 from neat_align.evaluation.registry import read_tasks
+from neat_align.evaluation.safety import check_checker
 from neat_align.models import check_model_source
 from neat_align.models.source import is_adapter
 from neat_align.prompts.chat.chat_template import saved_template_problems
@@ -146,8 +147,19 @@ def _evaluation_rewards(recipe: Recipe) -> list[InputError]:
         columns = query_columns(recipe.evaluate.queries)
         errors += check_scorer_value(recipe.evaluate.heldout_reward, columns)
     if recipe.evaluate.checker is not None:
-        errors += check_scorer_value(recipe.evaluate.checker, reward=False)
+        errors += check_checker(recipe.evaluate.checker)
+        errors += _trains_and_reports(recipe)
     return errors
+
+
+def _trains_and_reports(recipe: Recipe) -> list[InputError]:
+    """Refuse a checker that is a reward of the training, too: it would find its own success."""
+    checker = recipe.evaluate.checker if recipe.evaluate else None
+    if checker not in recipe.reward.names:
+        return []
+    why = "what training has pleased says nothing about its success"
+    fix = "train with a scorer of other rules, such as `refusal`, or report with another checker"
+    return [RecipeError(f"evaluate.checker {checker!r}, which is a reward, too", why, fix)]
 
 
 def _task_problems(recipe: Recipe) -> list[InputError]:

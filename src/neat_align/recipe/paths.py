@@ -66,6 +66,10 @@ class Paths:
             return self.model(value, place)
         return f"{self.path(where, place)}:{function}" if where.endswith(".py") else value
 
+    def checker(self, value: Any, place: str) -> Any:
+        """Make the path in a checker whole; one that has a name stays."""
+        return self.scorer(value, place) if isinstance(value, str) and ":" in value else value
+
     def argument(self, name: str, value: Any, place: str) -> Any:
         """Make whole what stands behind a named scorer's "=", or as the value of its key."""
         kind = named_scorers()[name]
@@ -133,7 +137,7 @@ RULES: Mapping[str, Rule] = {
     "reward.functions": Paths.scorers,
     "reward.judge.journal": Paths.path,
     "evaluate.heldout_reward": Paths.scorer,
-    "evaluate.checker": Paths.scorer,
+    "evaluate.checker": Paths.checker,
     "train.deepspeed": Paths.settings,
     "train.fsdp_config": Paths.settings,
     "train.accelerator_config": Paths.settings,

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from neat_align import defaults
 from neat_align.config import NEATSettings
+from neat_align.evaluation.safety import checker_place
 from neat_align.prompts.steering import OWN, Steering
 from neat_align.recipe.data_and_model import Data, Model
 from neat_align.recipe.reward import Reward, RewardTraining
@@ -41,7 +42,8 @@ class Evaluate(Section):
     Attributes:
         queries: none of them a training query.
         heldout_reward: a scorer that training never sees: a name, or a section that trains one.
-        checker: "file.py:function" of (query, text) with a verdict, where there is a truth.
+        checker: "file.py:function" of (query, text) with a verdict, where there is a truth; or
+            "reading", which tells refusals from help (`evaluation.reading`).
         prompt: evaluate the base under the positive prompts, too: what no training costs.
         samples_per_query: responses per query and condition.
         perplexity: texts whose perplexity is measured.
@@ -60,6 +62,11 @@ class Evaluate(Section):
     during_training: Data | None = None
     batch_size: int = Field(NEATSettings.sampling_batch_size, ge=1)
     tasks: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("checker")
+    @classmethod
+    def _placed(cls, value: str | None) -> str | None:
+        return value and checker_place(value)
 
 
 class Development(Section):

@@ -114,6 +114,7 @@ class NamedScorer:
             no outside figure, and no evaluation shows them.
         reads_source: looks at a response's source, and so cannot tell whether a prompt did
             what it says.
+        columns: of the queries that it reads.
     """
 
     name: str
@@ -126,6 +127,7 @@ class NamedScorer:
     needs_data_answers: ClassVar[bool] = False
     own_opinion: ClassVar[bool] = False
     reads_source: ClassVar[bool] = False
+    columns: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def make(cls, argument: str, device: Any, dtype: str | None) -> Scorer:

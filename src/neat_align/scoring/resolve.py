@@ -10,7 +10,7 @@ from typing import Any
 from neat_align.errors import InputError, RewardError, raise_all
 from neat_align.models import AUTO, check_model_source
 from neat_align.models.kinds import kind_problems
-from neat_align.scoring.base import Bound, Need, Scorer
+from neat_align.scoring.base import Bound, NamedScorer, Need, Scorer
 from neat_align.scoring.functions import RewardFunction
 from neat_align.scoring.registry import by_name
 from neat_align.scoring.user_code import function_problems, is_scorer, load_function, no_file
@@ -111,8 +111,21 @@ def check_scorer_value(
     """
     named = by_name(value)
     if named is not None:
-        return named.problems()
+        return [*named.problems(), *_column_problems(named.kind, columns)]
     return function_problems(value, columns, reward) if ":" in value else _model_problems(value)
+
+
+def _column_problems(kind: type[NamedScorer], columns: Collection[str] | None) -> list[InputError]:
+    """Tell which columns of the queries a named scorer reads in vain."""
+    missing = [] if columns is None else [c for c in kind.columns if c not in columns]
+    return [
+        RewardError(
+            f"reward {kind.name!r} on queries without a column `{column}`",
+            "it reads that column of every query",
+            f"add `{column}` to the rows, or name yours under queries.columns",
+        )
+        for column in missing
+    ]
 
 
 def import_problems(values: Iterable[str]) -> list[InputError]:

@@ -10,8 +10,8 @@ from statistics import fmean
 import torch
 
 from neat_align.errors import RewardError
-from neat_align.evaluation.texts import distinct_n
 from neat_align.objectives import GroupLogps, LossTerms, terms
+from neat_align.texts import distinct_n
 from neat_align.training.logged import logged_as
 from neat_align.training.running_means import Weighted
 from neat_align.types import Group, Source

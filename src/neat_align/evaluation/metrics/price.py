@@ -9,7 +9,7 @@ from statistics import fmean
 from neat_align.evaluation.metric import Metric, Sample
 from neat_align.evaluation.results import PLAIN
 from neat_align.evaluation.statistics import Interval, Z
-from neat_align.evaluation.texts import distinct_n, repetition
+from neat_align.texts import distinct_n, repetition
 
 LEFT_OUT = 10  # parts of the jackknife
 
