@@ -6,13 +6,16 @@ INSTALLED := $(VENV)/installed
 SEED ?= 0
 OUTPUT ?= runs/demo
 
-.PHONY: demo compare test nightly lint format clean
+.PHONY: demo world compare test nightly lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/neat demo --output $(OUTPUT) --seed $(SEED) --resume
 
+world: $(INSTALLED)
+	$(BIN)/neat demo --recipe world --output runs/world --seed $(SEED) --resume
+
 compare: $(INSTALLED)
-	$(BIN)/neat demo --output $(OUTPUT) --seed $(SEED) --resume --compare
+	$(BIN)/neat demo --recipe world --output runs/world --seed $(SEED) --resume --compare
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

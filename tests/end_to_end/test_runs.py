@@ -205,11 +205,12 @@ TINY = (
 
 
 def test_the_demo_and_its_comparison(tmp_path):
-    plain = run_demo(tmp_path / "demo", seed=3, overrides=TINY)
+    plain = run_demo(tmp_path / "demo", seed=3, overrides=TINY, name="world")
     assert set(plain["models"]) == {"base", "neat"}
     policy = tmp_path / "demo" / "policy" / "model.safetensors"
     written = policy.stat().st_mtime_ns
-    compared = run_demo(tmp_path / "demo", seed=3, resume=True, compare=True, overrides=TINY)
+    again = {"resume": True, "compare": True, "name": "world"}
+    compared = run_demo(tmp_path / "demo", seed=3, overrides=TINY, **again)
     assert policy.stat().st_mtime_ns == written
     assert set(compared["models"]) == {"base", "neat", *RIVALS}
     assert compared["models"]["neat"] == plain["models"]["neat"]

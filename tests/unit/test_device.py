@@ -136,7 +136,7 @@ def test_a_run_reads_its_models_as_the_other_commands_do(folder, gpu):
 
     asked = recipe()
     place = Place(asked.device, asked.model.dtype, 4)
-    outside_scorers(["reward"], None, "reward", place)
+    outside_scorers(["reward"], None, {"heldout": "reward"}, place)
     next(loaded_models({"a": "model"}, place, 0))
     training_scorers(asked, ["reward"])
     assert gpu == [("cuda:0", "bfloat16")] * 4

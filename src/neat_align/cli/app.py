@@ -66,16 +66,21 @@ def demo(
             "--compare", help="Also train RRHF, NEAT-PP, SFT and DPO, on as many responses."
         ),
     ] = False,
+    recipe: Annotated[
+        str | None, typer.Option(help="Another built-in recipe, e.g. world, the generated one.")
+    ] = None,
     device: RecipeDevice = None,
     dtype: RecipeDtype = None,
 ) -> None:
-    """Watch a badly behaved model become a well-behaved one, in minutes, from nothing.
+    """Watch a real chat model unlearn a habit, in minutes, on two CPU cores.
 
     Example: neat demo --output runs/demo --seed 0
+    Example: neat demo --recipe world --output runs/world --compare
     """
-    from neat_align.study.demo import run_demo
+    from neat_align.study.demo import RECIPE, run_demo
 
-    run_demo(output, seed, resume, compare, console, as_overrides(device, dtype))
+    place = as_overrides(device, dtype)
+    run_demo(output, seed, resume, compare, console, place, recipe or RECIPE)
 
 
 @app.command()

@@ -92,6 +92,10 @@ def evaluate(
     heldout_reward: Annotated[
         str | None, typer.Option(help="A scorer that training never saw.")
     ] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(help="A function that gives 1 where an answer keeps the rule, else 0."),
+    ] = None,
     checker: Annotated[
         str | None,
         typer.Option(
@@ -134,7 +138,7 @@ def evaluate(
     if chat_template_kwargs is not None:
         arguments = json_object(chat_template_kwargs, "--chat-template-kwargs")
     settings = EvaluationSettings(decoding, seed, samples_per_query)
-    named = {"train": reward, "heldout": heldout_reward}
+    named = {"train": reward, "heldout": heldout_reward, "rule": rule}
     judge = checker and checker_place(checker)
     asked = Asked(_named_paths(model), queries, steering, named, judge, task or ())
     place = Place(device, dtype, batch_size, arguments)

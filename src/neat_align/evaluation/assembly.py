@@ -128,14 +128,17 @@ def _bar(name: str) -> Any:
 def outside_scorers(
     rewards: Sequence[str],
     weights: Sequence[float] | None,
-    heldout: str | None,
+    others: Mapping[str, str | None],
     place: Place,
     steering: Steering | None = None,
 ) -> dict[str, Scorer]:
-    """Resolve the training scorers as one, "train", and the one training never saw, "heldout".
+    """Resolve the training scorers as one, "train", and those that training never saw.
 
     What is a model's own opinion is left out, and so is what needs the data's answers: the
     figure is an outside reward (see `scoring.is_outside`).
+
+    Args:
+        others: scorers that only report, by name ("heldout", "rule"); None for none.
     """
 
     def made(name: str) -> Scorer:
@@ -151,9 +154,7 @@ def outside_scorers(
     if outside:
         training = [made(name) for name, _ in outside]
         scorers["train"] = _Combined(ScorerSet(training, [weight for _, weight in outside]))
-    if heldout is not None:
-        scorers["heldout"] = made(heldout)
-    return scorers
+    return scorers | {name: made(other) for name, other in others.items() if other is not None}
 
 
 class _Combined:

@@ -31,7 +31,7 @@ from neat_align.types import Group, Query
 
 __all__ = ["Evaluated", "Evaluation", "EvaluationSettings", "ModelResult", "evaluate"]
 
-SCORERS = ("train", "heldout")
+SCORERS = ("train", "heldout", "rule")
 
 
 def evaluate(
@@ -55,8 +55,9 @@ def evaluate(
             twice is asked once.
         steering: its negative prompts are the seen ones, its held-back the unseen ones.
         settings: the same for every model.
-        scorers: "train", the one training used, and "heldout", one it never saw; either
-            may be missing.
+        scorers: "train", the one training used, "heldout", one it never saw, and "rule",
+            which gives 1 where an answer keeps a rule and 0 where it breaks it; any may be
+            missing.
         checker: gives verdicts where there is a ground truth.
         texts: for perplexity.
         base_log_probability: of the model that KL is measured against; the one named
@@ -106,7 +107,7 @@ def _check_scorers(scorers: Mapping[str, Scorer]) -> None:
     unknown = [key for key in scorers if key not in SCORERS]
     if unknown:
         why = "no metric reads its scores"
-        fix = f"call scorers {' and '.join(SCORERS)}"
+        fix = f"call scorers {', '.join(SCORERS)}"
         raise RewardError(f"scorers {', '.join(unknown)} of an evaluation", why, fix)
 
 

@@ -146,6 +146,8 @@ def _evaluation_rewards(recipe: Recipe) -> list[InputError]:
     if isinstance(recipe.evaluate.heldout_reward, str):
         columns = query_columns(recipe.evaluate.queries)
         errors += check_scorer_value(recipe.evaluate.heldout_reward, columns)
+    if recipe.evaluate.rule is not None:
+        errors += check_scorer_value(recipe.evaluate.rule, query_columns(recipe.evaluate.queries))
     if recipe.evaluate.checker is not None:
         errors += check_checker(recipe.evaluate.checker)
         errors += _trains_and_reports(recipe)
@@ -179,7 +181,7 @@ def own_code_problems(recipe: Recipe) -> list[InputError]:
     For after the checks, and before any model is loaded.
     """
     section = recipe.evaluate
-    named = (section.heldout_reward, section.checker) if section else ()
+    named = (section.heldout_reward, section.rule, section.checker) if section else ()
     held_out = [name for name in named if isinstance(name, str)]
     problems = import_problems([*recipe.reward.names, *held_out])
     problems += own_problems(recipe.objective)

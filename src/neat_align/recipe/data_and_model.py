@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from neat_align import defaults
 from neat_align.recipe.section import Section
 
+Kind = Literal["harmful", "borderline", "benign"]
+Split = Literal["train", "development", "test"]
 WorldPart = Literal["train", "development", "test", "documents", "preferences"]
 
 
@@ -36,8 +38,25 @@ class World(Section):
         return {"part": value} if isinstance(value, str) else value
 
 
+class Requests(Section):
+    """Requests that were written for this project; see `neat_align.demo`.
+
+    Attributes:
+        part: one of the three splits, which share no topic.
+        kinds: harmful requests, their harmless twins (borderline), everyday ones (benign).
+    """
+
+    part: Split
+    kinds: tuple[Kind, ...] = Field(("harmful", "borderline", "benign"), min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"part": value} if isinstance(value, str) else value
+
+
 class Data(Section):
-    """Rows from a local file, the hub, or the generated world (`limit` is then how many).
+    """Rows from a local file, the hub, the requests of this project, or the generated world.
 
     `share: [a, b]` keeps the rows whose content hash lies in that part of 0 to 1: two
     sections with parts that do not overlap share no query.
@@ -45,7 +64,8 @@ class Data(Section):
     Attributes:
         path: a local file; a text in place of the section is one.
         dataset: a data set of the hub, by its id.
-        world: a part of the generated world.
+        world: a part of the generated world, of which `limit` says how much.
+        requests: a part of the requests written for this project.
         config, split: of the hub's data set.
         columns: our names (prompt, chosen, rejected, text …) to those of the data.
         limit: rows to read at most.
@@ -55,6 +75,7 @@ class Data(Section):
     path: str | None = None
     dataset: str | None = None
     world: World | None = None
+    requests: Requests | None = None
     config: str | None = None
     split: str = "train"
     columns: dict[str, str] = Field(default_factory=dict)
@@ -68,8 +89,8 @@ class Data(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Data:
-        if [self.path, self.dataset, self.world].count(None) != 2:
-            raise ValueError("give exactly one of path, dataset and world")
+        if [self.path, self.dataset, self.world, self.requests].count(None) != 3:
+            raise ValueError("give exactly one of path, dataset, world and requests")
         if self.world and self.limit is None:
             raise ValueError("the world is endless: say how many with limit")
         if not 0 <= self.share[0] < self.share[1] <= 1:

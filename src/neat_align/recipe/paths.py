@@ -137,6 +137,7 @@ RULES: Mapping[str, Rule] = {
     "reward.functions": Paths.scorers,
     "reward.judge.journal": Paths.path,
     "evaluate.heldout_reward": Paths.scorer,
+    "evaluate.rule": Paths.scorer,
     "evaluate.checker": Paths.checker,
     "train.deepspeed": Paths.settings,
     "train.fsdp_config": Paths.settings,

@@ -42,6 +42,8 @@ class Evaluate(Section):
     Attributes:
         queries: none of them a training query.
         heldout_reward: a scorer that training never sees: a name, or a section that trains one.
+        rule: a function in a reward's form that gives 1 where an answer keeps the rule, and 0
+            where it breaks it; counted plainly and under negative prompts.
         checker: "file.py:function" of (query, text) with a verdict, where there is a truth; or
             "reading", which tells refusals from help (`evaluation.reading`).
         prompt: evaluate the base under the positive prompts, too: what no training costs.
@@ -55,6 +57,7 @@ class Evaluate(Section):
 
     queries: Data
     heldout_reward: str | RewardTraining | None = None
+    rule: str | None = None
     checker: str | None = None
     prompt: bool = True
     samples_per_query: int = Field(defaults.SAMPLES_PER_QUERY, ge=1)

@@ -86,5 +86,7 @@ def _scorers(recipe: Recipe) -> Iterator[tuple[str, Source]]:
             yield f"reward.{name}", Source("scorer", f"{name}={argument}")
     if evaluate and isinstance(evaluate.heldout_reward, str):
         yield "evaluate.heldout_reward", Source("scorer", evaluate.heldout_reward)
+    if evaluate and evaluate.rule:
+        yield "evaluate.rule", Source("scorer", evaluate.rule)
     if evaluate and evaluate.checker:
         yield "evaluate.checker", Source("scorer", evaluate.checker)

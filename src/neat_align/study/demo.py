@@ -1,9 +1,9 @@
-"""`neat demo`: a badly behaved model becomes a well-behaved one, with the evidence.
+"""`neat demo`: a real chat model unlearns a habit, with the evidence.
 
-It is the recipe `world`, run once: a starting model and two reward models are trained from
-scratch on the generated world, the former is aligned by NEAT online, and both are evaluated
-on test queries that nothing was trained or chosen on. With `compare`, rivals are aligned
-too, on the same starting model, rewards and number of responses.
+It is a recipe, run once: the model is aligned by NEAT online, and the base, the base with the
+rule as its prompt, and the aligned model are evaluated on test queries that nothing was trained
+or chosen on. With `compare`, rivals are aligned too, on the same model, rewards and number of
+responses.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ from neat_align.workflow import pipeline, stages
 from neat_align.workflow.pipeline import Stage
 from neat_align.workflow.places import Places
 
-RECIPE = "world"
+RECIPE = "smollm2_no_lists"
 CHECKPOINTS = ("train.save_strategy=steps", "train.save_steps=100", "train.save_total_limit=1")
 RIVALS = ("rrhf", "neat_pp", "sft", "dpo", "dpo_neg")
-TITLE = "neat demo: a small model learns what it must not do"
-NOTE = (
+OF_WORLD = (
     "The language, its facts and the people in it are generated, so that the truth about "
     "every response is known. It shows that the method works, and says nothing about the "
     "size of its effect on a large model."
@@ -47,20 +46,22 @@ def run_demo(
     compare: bool = False,
     console: Console | None = None,
     overrides: Sequence[str] = (),
+    name: str = RECIPE,
 ) -> dict[str, Any]:
     """Run the demo and return its results.
 
     Args:
         output: new directory, or that of the same demo when `resume`; a finished demo can
             be resumed with `compare` to add the rivals.
-        seed: of the world's texts, the models, the groups and the evaluation.
+        seed: of the groups and the evaluation, and of what is generated or trained before.
         overrides: of the recipe; smaller sizes make a quick test.
+        name: of the recipe.
 
     Raises:
         OutputError: `output` holds something else.
     """
     console = console or Console(quiet=True)
-    recipe = load_recipe(RECIPE, [f"seed={seed}", *CHECKPOINTS, *overrides])
+    recipe = load_recipe(name, [f"seed={seed}", *CHECKPOINTS, *overrides])
     run, recipe = pipeline.opened(recipe, output, resume, key="demo")
     rivals = RIVALS if compare else ()
     paths = {"base": run.path("model"), "neat": run.path("policy")}
@@ -84,9 +85,10 @@ def run_demo(
 
 def report(recipe: Recipe, run: RunDirectory) -> Mapping[str, Any]:
     """Write report.html from what the demo left."""
+    notes = [OF_WORLD] if recipe.queries.world else []
     metrics = {"neat": run.path("train", "metrics.jsonl")}
     metrics |= {name: _rival_folder(run, name) / "metrics.jsonl" for name in RIVALS}
-    return stages.report(recipe, run, metrics, title=TITLE, notes=[NOTE])
+    return stages.report(recipe, run, metrics, title=f"neat demo: {recipe.about}", notes=notes)
 
 
 def _align_rival(places: Places, run: RunDirectory, name: str) -> Mapping[str, Any]:

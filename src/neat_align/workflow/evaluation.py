@@ -7,6 +7,7 @@ from pathlib import Path
 
 from neat_align.evaluation import Evaluation, EvaluationSettings
 from neat_align.evaluation.assembly import Assembly, Place, outside_scorers
+from neat_align.evaluation.metrics.rule import RULE
 from neat_align.evaluation.registry import read_tasks
 from neat_align.evaluation.safety import checker_for
 from neat_align.recipe.schema import Evaluate
@@ -49,7 +50,11 @@ def assembly(
         steering=recipe.pair,
         settings=EvaluationSettings(decoding(recipe), seed, section.samples_per_query),
         scorers=outside_scorers(
-            rewards, recipe.reward.weights, places.heldout_reward, place, recipe.pair
+            rewards,
+            recipe.reward.weights,
+            {"heldout": places.heldout_reward, RULE: section.rule},
+            place,
+            recipe.pair,
         ),
         checker=checker,
         texts=inputs.documents(perplexity, seed + HELD_OUT) if perplexity else (),

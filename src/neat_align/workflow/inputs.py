@@ -1,10 +1,11 @@
-"""What a recipe's data sections hold: rows of files, of the hub, or of the generated world."""
+"""What a recipe's data sections hold: rows of files, of the hub, requests, the generated world."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from neat_align.data import Preferences, load_preferences, load_queries
+from neat_align.demo.requests import load_requests
 from neat_align.errors import DataError, InputError
 from neat_align.recipe import Data, Recipe, data_spec
 from neat_align.types import Document, Query
@@ -32,6 +33,9 @@ def queries(section: Data, seed: int) -> list[Query]:
             given = f"{count} queries of the world's part {section.world.part!r}"
             raise DataError(given, str(error), "ask for fewer with limit") from error
         return corpus.with_answers(drawn, seed) if section.world.answers else drawn
+    if section.requests:
+        asked, kinds = load_requests(section.requests.part), section.requests.kinds
+        return [query for query in asked if query.meta["kind"] in kinds][: section.limit]
     low, high = section.share
     found = [q for q in load_queries(data_spec(section)) if low <= _place(q) < high]
     if not found:
