@@ -206,23 +206,36 @@ TINY = (
 
 def test_the_demo_and_its_comparison(tmp_path):
     plain = run_demo(tmp_path / "demo", seed=3, overrides=TINY, name="world")
-    assert set(plain["models"]) == {"base", "neat"}
+    assert set(plain["models"]) == {"base", "prompt", "neat"}
     policy = tmp_path / "demo" / "policy" / "model.safetensors"
     written = policy.stat().st_mtime_ns
     again = {"resume": True, "compare": True, "name": "world"}
     compared = run_demo(tmp_path / "demo", seed=3, overrides=TINY, **again)
     assert policy.stat().st_mtime_ns == written
-    assert set(compared["models"]) == {"base", "neat", *RIVALS}
+    assert set(compared["models"]) == {"base", "prompt", "neat", *RIVALS}
     assert compared["models"]["neat"] == plain["models"]["neat"]
     wanted = {
         "harmful", "helpful", "over_refusal", "over_refusal_borderline", "wrong", "fair", "garble",
         "harmful_under_seen_negative", "harmful_under_unseen_negative", "reward_train",
         "reward_heldout", "kl", "ppl_pretrain", "distinct_2", "mean_length",
     }  # fmt: skip
-    for figures in compared["models"].values():
-        assert wanted <= set(figures)
+    for name, figures in compared["models"].items():
+        assert (wanted - {"ppl_pretrain"} if name == "prompt" else wanted) <= set(figures)
     assert compared["seed"] == 3
     assert "neat_pp" in (tmp_path / "demo" / "report.html").read_text()
+
+
+def test_the_demo_on_a_chat_model(tmp_path, model_dir):
+    small = (
+        f"model.path={model_dir}", "steering.try_queries=0", "sample.max_new_tokens=6",
+        "evaluate.queries.limit=4", "train.max_steps=1", "train.per_device_train_batch_size=2",
+        "reward.plausibility=1.0",  # a random model breaks no rule
+    )  # fmt: skip
+    found = run_demo(tmp_path / "demo", overrides=small)
+    assert set(found["models"]) == {"base", "prompt", "neat"}
+    for figures in found["models"].values():
+        assert {"breaks_rule", "breaks_rule_under_unseen_negative", "distinct_2"} <= set(figures)
+    assert "Breaks the rule" in (tmp_path / "demo" / "report.html").read_text()
 
 
 def test_a_recipe_measures_benchmarks_too(recipe, folder):

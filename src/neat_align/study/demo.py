@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neat_align.evaluation import Evaluation
+from neat_align.evaluation.results import BASE, PROMPT
 from neat_align.recipe import Recipe, load_recipe, recipe_from
 from neat_align.report.build import told
 from neat_align.report.glossary import entry, in_order, shown
@@ -64,10 +65,11 @@ def run_demo(
     recipe = load_recipe(name, [f"seed={seed}", *CHECKPOINTS, *overrides])
     run, recipe = pipeline.opened(recipe, output, resume, key="demo")
     rivals = RIVALS if compare else ()
-    paths = {"base": run.path("model"), "neat": run.path("policy")}
-    paths |= {name: run.path("methods", name) for name in rivals}
     start = time.perf_counter()
     places = Places.of(recipe, run)
+    base = Path(places.base)
+    paths = {BASE: base, PROMPT: base, "neat": places.policy}
+    paths |= {name: run.path("methods", name) for name in rivals}
     plan = [
         *pipeline.model_stages(places),
         pipeline.train_stage(places, "warns"),

@@ -14,6 +14,7 @@ from typing import Any
 
 from neat_align.errors import raise_all
 from neat_align.evaluation import Evaluation
+from neat_align.evaluation.results import BASE, PROMPT
 from neat_align.recipe import Recipe, RewardTraining
 from neat_align.recipe.data_and_model import FromScratch
 from neat_align.recipe.schema import Evaluate
@@ -133,12 +134,15 @@ def evaluate(
     """Evaluate models on the recipe's held-out queries, and save what is found in the run.
 
     Args:
-        paths: of the models by name; base, prompted base and policy when None.
+        paths: of the models by name, "prompt" for the base under the positive prompts; base,
+            prompted base and policy when None.
     """
-    recipe = places.recipe
-    prompts = recipe.pair.positive if paths is None and section.prompt else ()
+    recipe, base = places.recipe, Path(places.base)
     if paths is None:
-        paths = {"base": Path(places.base), policy_name(recipe): places.policy}
+        prompted = {PROMPT: base} if section.prompt else {}
+        paths = {BASE: base, **prompted, policy_name(recipe): places.policy}
+    prompts = recipe.pair.positive if PROMPT in paths else ()
+    paths = {name: path for name, path in paths.items() if name != PROMPT}  # comes with the base
     asked = assembly(places, section, paths, prompts)
     save_evaluation(run, asked.evaluate(progress))
     for name, path in paths.items():
