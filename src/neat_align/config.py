@@ -63,6 +63,13 @@ class NEATSettings:
         "responses per query without a steering prompt; they show the model its own misbehaviour",
         low=0,
     )
+    positive_channels: list[str] = setting(
+        list,
+        "the channels of a query's first positive response, its second …: system (a prompt), "
+        "turns (a conversation shown before the query), prefix (how the answer begins); "
+        "empty for those that the steering pair has, in turn",
+    )
+    negative_channels: list[str] = setting(list, "the same for its negative responses")
     add_data_responses: bool = setting(
         False,
         "a query's `chosen` and `rejected` join its group",

@@ -195,6 +195,8 @@ class Response:
         text: the answer, without special tokens.
         source: from the data, or sampled without a prompt or under a positive or negative one.
         steering: the steering prompt it was sampled under, "" when none.
+        turns: of another conversation, shown before the query; see `prompts.phrasing`.
+        prefix: what it was begun with, a part of `text` and `token_ids`.
         finish: "stop" when the model ended it (EOS is then part of the training
             sequence), "length" when it was cut.
         scores: each scorer's score by name; None where a scorer did not apply.
@@ -213,9 +215,11 @@ class Response:
     seed: int | None = None
     sampler: str = ""
     token_ids: tuple[int, ...] | None = None
+    turns: tuple[tuple[str, str], ...] = ()
+    prefix: str = ""
 
     def __post_init__(self) -> None:
-        for text in (self.text, self.steering, self.sampler):
+        for text in (self.text, self.steering, self.sampler, self.prefix):
             _check_unicode(text, "a response")
 
     def with_scores(self, scores: Mapping[str, float | None], score: float) -> Response:
@@ -226,7 +230,9 @@ class Response:
         record["source"] = str(self.source)
         record["scores"] = dict(self.scores)
         record["token_ids"] = None if self.token_ids is None else list(self.token_ids)
-        return record
+        record["turns"] = [list(turn) for turn in self.turns]
+        unused = [name for name in ("turns", "prefix") if not record[name]]
+        return {name: value for name, value in record.items() if name not in unused}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Response:
@@ -234,6 +240,8 @@ class Response:
         known["source"] = Source(record["source"])
         ids = record.get("token_ids")
         known["token_ids"] = None if ids is None else tuple(ids)
+        known["turns"] = tuple((user, answer) for user, answer in record.get("turns") or ())
+        known["prefix"] = record.get("prefix") or ""
         return cls(**known)
 
 

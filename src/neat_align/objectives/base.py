@@ -80,6 +80,7 @@ class GroupLogps:
             objectives whose `needs_kl` is True.
         spread: [] float, the score spread of the whole run, in reward units, that gaps are
             relative to; see `terms.score_spread`. None: each group's own, [G].
+        is_plain: [G, K] bool, sampled without steering; needed where `needs_plain` is True.
     """
 
     policy: Tensor
@@ -92,6 +93,7 @@ class GroupLogps:
     token_mask: Tensor | None = None
     kl: Tensor | None = None
     spread: Tensor | None = None
+    is_plain: Tensor | None = None
 
     def restricted_to(self, keep: Tensor) -> GroupLogps:
         """Keep the groups, and of their responses those in `keep` [G, K] bool."""
@@ -139,6 +141,11 @@ class Objective(ABC):
     @property
     def needs_negatives(self) -> bool:
         """Whether the groups must hold responses sampled under a negative prompt."""
+        return False
+
+    @property
+    def needs_plain(self) -> bool:
+        """Whether the groups must hold responses sampled without a steering prompt."""
         return False
 
     @property

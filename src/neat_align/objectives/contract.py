@@ -56,6 +56,7 @@ def example_batch(seed: int, groups: int = 3, responses: int = 4, tokens: int = 
         token_mask=token_mask,
         kl=torch.tensor(0.3, dtype=torch.float64),
         spread=torch.tensor(0.9, dtype=torch.float64),
+        is_plain=(torch.arange(responses) < (responses + 1) // 2).expand(shape).clone(),
     )
 
 

@@ -29,7 +29,10 @@ class NEAT(Objective):
     L_rank is the mean over the pairs with r_i − r_j > `min_gap` of
         "hinge":      max(0, margin + a_j − a_i)
         "logsigmoid": min((r_i − r_j) / gap_scale, 1) · softplus(−rank_beta · (d_i − d_j))
-    L_lm = −a_b.
+    L_lm = −a_b, in groups where the best response is good; 0 in others. `lm_gate` says which:
+        "threshold":   r_b > lm_threshold, in reward units
+        "above_plain": r_b − mean r of the plain responses > `min_gap`
+        "off":         all groups
     `min_gap` and `gap_scale` are in reward units; None, the default, means 0.2 and 0.8 times
     the spread of the run's scores (`GroupLogps.spread`), so that no reward is too small or too
     large to rank by. At the study's reward these are its 0.5 and 2.0.
@@ -60,6 +63,8 @@ class NEAT(Objective):
     penalty_bound: float = 5.0
     penalty_margin: float = 1.0
     gate: Literal["below_mean", "none"] = "below_mean"
+    lm_gate: Literal["threshold", "above_plain", "off"] = "off"
+    lm_threshold: float = 0.0
 
     name = "neat"
 
@@ -92,6 +97,10 @@ class NEAT(Objective):
         return ranks or (self.penalty == "npo" and self.penalty_weight != 0)
 
     @property
+    def needs_plain(self) -> bool:
+        return self.lm_gate == "above_plain" and self.lm_weight != 0
+
+    @property
     def needs_tokens(self) -> bool:
         return self.penalty == "unlikelihood" and self.penalty_weight != 0
 
@@ -107,7 +116,7 @@ class NEAT(Objective):
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         a_best = terms.pick(terms.means(logps), terms.best(logps))
-        parts = {"lm": (-a_best).where(terms.any_present(logps), 0.0)}
+        parts = {"lm": (-a_best).where(self._is_anchor(logps), 0.0)}
         if self.rank_weight:
             parts["rank"] = self._rank(logps)
         if self.needs_negatives:
@@ -120,6 +129,17 @@ class NEAT(Objective):
                 "penalty": self.penalty_weight,
             },
         )
+
+    def _is_anchor(self, logps: GroupLogps) -> Tensor:
+        """[G] bool: groups whose best response is good enough to be imitated."""
+        some, r = terms.any_present(logps), terms.scores(logps)
+        best = terms.pick(r, terms.best(logps))
+        if self.lm_gate == "threshold":
+            return some & (best > self.lm_threshold)
+        if self.lm_gate == "above_plain":
+            least = self._gaps(logps)[0].reshape(-1)
+            return some & (best - terms.masked_mean(r, terms.plain(logps)) > least)
+        return some
 
     def _rank(self, logps: GroupLogps) -> Tensor:
         """L_rank [G]."""

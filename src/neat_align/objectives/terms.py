@@ -110,6 +110,17 @@ def score_spread(logps: GroupLogps) -> Tensor:
     return deviation.where(deviation > ROUNDING * r.abs().amax(1), 0.0)
 
 
+def plain(logps: GroupLogps) -> Tensor:
+    """[G, K] bool: the present responses that were sampled without steering.
+
+    Raises:
+        ValueError: the batch does not tell.
+    """
+    if logps.is_plain is None:
+        raise ValueError("this objective looks at plain responses: GroupLogps.is_plain is None")
+    return logps.is_plain & logps.present
+
+
 def any_present(logps: GroupLogps) -> Tensor:
     """[G] bool: groups with at least one response."""
     return logps.present.any(1)

@@ -1,7 +1,7 @@
 """Steering pairs: positive and negative prompts, in plain words, as data.
 
 `steering.yaml` holds the named ones. A user's own is a mapping or a file of the same form;
-a negative prompt alone is enough. A negative prompt *orders* the behaviour that must not be:
+a negative prompt alone is enough. An entry is a prompt, or a `Phrasing` of another channel. A negative prompt *orders* the behaviour that must not be:
 "Answer with bullet points.", not "Never answer with bullet points."
 
 Nothing is steered by default: what a model is trained not to do is the user's to say.
@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from neat_align.errors import RecipeError, SteeringError, nearest, raise_all
+from neat_align.prompts.phrasing import SYSTEM, Phrasing
 from neat_align.storage.paths import is_file
 from neat_align.storage.yaml_text import parse_yaml
 
@@ -41,12 +42,15 @@ class Steering:
 
     Attributes:
         name: how it is called.
-        positive: phrasings of what is wanted; empty where the negative says it all, and
+        positive: prompts for what is wanted; empty where the negative says it all, and
             the "positive" responses are then sampled without a prompt.
-        negative: phrasings of what must not be.
+        negative: prompts for what must not be.
         held_back_positive, held_back_negative: phrasings for evaluation only.
         version: raised when a text changes.
         about: one line for lists.
+        other_positive, other_negative: phrasings of other channels than the prompt. In a
+            file they stand among the prompts, as mappings; so they may in `positive` and
+            `negative` when a pair is made.
 
     Raises:
         SteeringError: no negative prompt, an empty one, or a held-back phrasing that
@@ -60,11 +64,23 @@ class Steering:
     held_back_negative: tuple[str, ...] = ()
     version: int = 1
     about: str = ""
+    other_positive: tuple[Phrasing, ...] = ()
+    other_negative: tuple[Phrasing, ...] = ()
 
     def __post_init__(self) -> None:
-        for side in SIDES:  # in Python, too, one text or a list is as good as a tuple
+        for side in SIDES[:2]:  # in Python, too, one text or a list is as good as a tuple
+            prompts, others = _phrasings(getattr(self, side), side)
+            others += _phrasings(getattr(self, f"other_{side}"), side)[1]
+            object.__setattr__(self, side, prompts)
+            object.__setattr__(self, f"other_{side}", others)
+        for side in SIDES[2:]:
             object.__setattr__(self, side, _texts(getattr(self, side), side))
         raise_all([*_missing(self), *_contradictions(self)])
+
+    def phrasings(self, side: str) -> tuple[Phrasing, ...]:
+        """Return all phrasings of a side, "positive" or "negative": prompts, then the others."""
+        prompts = tuple(Phrasing(text) for text in getattr(self, side))
+        return prompts + getattr(self, f"other_{side}")
 
     @classmethod
     def named(cls, name: str) -> Steering:
@@ -110,7 +126,11 @@ class Steering:
         return cls.named(str(value))
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        record = asdict(self)
+        for side in SIDES[:2]:
+            others = record.pop(f"other_{side}")
+            record[side] = (*record[side], *(Phrasing(**one).to_json() for one in others))
+        return record
 
     def save(self, directory: Path) -> None:
         """Save the texts beside a model that was aligned with them."""
@@ -121,7 +141,7 @@ class Steering:
 def _missing(pair: Steering) -> Iterator[SteeringError]:
     """Yield an error for each text that a pair lacks."""
     given = f"steering {pair.name!r}"
-    if not pair.negative:
+    if not pair.phrasings("negative"):
         why = "it has no negative prompt, and the method is driven by what must not be"
         fix = "add at least one sentence under `negative` that orders it: 'Be rude.'"
         if pair.name in _built_in():
@@ -235,8 +255,8 @@ def _from_mapping(value: Mapping[str, Any]) -> Steering:
         raise SteeringError(f"steering version: {version!r}", "it is no whole number", "write 1")
     return Steering(
         name=str(value.get("name", "own")),
-        positive=_texts(value.get("positive"), "positive"),
-        negative=_texts(value.get("negative"), "negative"),
+        positive=value.get("positive"),
+        negative=value.get("negative"),
         held_back_positive=_texts(held_back.get("positive"), "held_back.positive"),
         held_back_negative=_texts(held_back.get("negative"), "held_back.negative"),
         version=version,
@@ -254,6 +274,16 @@ def _unknown(
         for key in value
         if key not in known
     ]
+
+
+def _phrasings(value: Any, key: str) -> tuple[tuple[str, ...], tuple[Phrasing, ...]]:
+    """Sort the entries of one side into prompts and phrasings of other channels."""
+    entries = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    given = f"steering {key}"
+    read = [Phrasing.from_mapping(e, given) if isinstance(e, Mapping) else e for e in entries]
+    others = [one for one in read if isinstance(one, Phrasing) and one.channel != SYSTEM]
+    texts = [one.system if isinstance(one, Phrasing) else one for one in read if one not in others]
+    return _texts(texts, key), tuple(others)
 
 
 def _texts(value: Any, key: str) -> tuple[str, ...]:

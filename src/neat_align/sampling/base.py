@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from neat_align.config import NEATSettings
-from neat_align.types import Query, Response, Source
+from neat_align.prompts.phrasing import Phrasing, Turns
+from neat_align.types import Message, Query, Response, Source
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,51 @@ class SamplingRequest:
         source: plain, positive or negative.
         steering: the steering prompt, "" for a plain response.
         seed: fixes the draw, whatever else is in the batch.
+        turns: of another conversation, shown before the query.
+        prefix: how the answer begins; the response holds it.
     """
 
     query: Query
     source: Source
     steering: str
     seed: int
+    turns: Turns = ()
+    prefix: str = ""
+
+    @classmethod
+    def under(cls, phrasing: Phrasing, query: Query, source: Source, seed: int) -> SamplingRequest:
+        """Ask for a response under a phrasing."""
+        return cls(query, source, phrasing.system, seed, phrasing.turns, phrasing.prefix)
+
+    @property
+    def phrasing(self) -> Phrasing:
+        """What steers the response."""
+        return Phrasing(self.steering, self.turns, self.prefix)
+
+    @property
+    def conversation(self) -> Query:
+        """The query behind the turns that are shown before it, and behind its system message."""
+        if not self.turns:
+            return self.query
+        first = self.query.messages[0]
+        system = (first,) if first.role == "system" else ()
+        shown = (
+            Message(role, text)
+            for turn in self.turns
+            for role, text in zip(("user", "assistant"), turn, strict=True)
+        )
+        rest = self.query.messages[len(system) :]
+        return replace(self.query, messages=(*system, *shown, *rest))
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a response to it tells of where it came from."""
+        return {
+            "source": self.source,
+            "steering": self.steering,
+            "turns": self.turns,
+            "prefix": self.prefix,
+        }
 
 
 @dataclass(frozen=True)
@@ -32,7 +72,7 @@ class Decoding:
     """Say how tokens are drawn.
 
     Attributes:
-        max_new_tokens: response tokens at most, EOS included.
+        max_new_tokens: tokens drawn at most, EOS included; a prefix is none of them.
         temperature: 0 is greedy.
         top_p, top_k, min_p: the usual truncations; 1.0, 0 and 0.0 switch them off.
         stop_strings: strings that end a response, which keeps the text before them.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from neat_align.config import NEATSettings
 from neat_align.errors import DataError, RecipeError
+from neat_align.prompts.phrasing import Phrasing
 from neat_align.prompts.steering import Steering, no_steering
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
 from neat_align.types import Group, Query, Response, Source
@@ -18,15 +19,22 @@ ANSWERS = ("chosen", "rejected")  # what a row of data may bring along
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """How many responses of each source a group holds.
+    """How many responses of each source a group holds, and through which channels.
+
+    Attributes:
+        positive_channels, negative_channels: of the first response of that side, the second
+            …, from the first again where there are more responses; empty for those that the
+            steering pair has, in turn.
 
     Raises:
-        RecipeError: fewer than two responses, or a negative count.
+        RecipeError: fewer than two responses, a negative count, or an unknown channel.
     """
 
     plain: int = NEATSettings.plain_samples
     positive: int = NEATSettings.positive_samples
     negative: int = NEATSettings.negative_samples
+    positive_channels: tuple[str, ...] = ()
+    negative_channels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.plain, self.positive, self.negative) < 0:
@@ -39,6 +47,33 @@ class GroupPlan:
                 "ask for two or more responses in all, e.g. positive 2, negative 1 and plain 1",
             )
 
+    def check_channels(self, steering: Steering) -> list[RecipeError]:
+        """Find channels that the plan names and the pair has no phrasing of."""
+        return [
+            RecipeError(
+                f"{source}_channels {name!r} with steering {steering.name!r}",
+                f"it has no {source} phrasing of that channel (its own: {', '.join(known)})",
+                f"add one to the pair, or name one of {', '.join(known)}",
+            )
+            for source, names in self.channels.items()
+            for known in [sorted({p.channel for p in steering.phrasings(source)})]
+            for name in dict.fromkeys(names)
+            if name not in known
+        ]
+
+    @property
+    def counts(self) -> dict[Source, int]:
+        """The responses per group of each side that is steered."""
+        return {Source.POSITIVE: self.positive, Source.NEGATIVE: self.negative}
+
+    @property
+    def channels(self) -> dict[Source, tuple[str, ...]]:
+        """The channels that are named for each side that is steered."""
+        return {
+            Source.POSITIVE: self.positive_channels,
+            Source.NEGATIVE: self.negative_channels,
+        }
+
     @property
     def size(self) -> int:
         """Count K, the responses per group."""
@@ -50,8 +85,8 @@ def plan_group(
 ) -> list[SamplingRequest]:
     """Plan the requests of one group: positive, negative, then plain.
 
-    Phrasings are taken in turn (round-robin) from a seeded start, so that a group of two
-    shows two phrasings. A steering pair without a positive side asks for its
+    The channels of a pair are taken in turn, unless the plan names them, and in each of them
+    its phrasings, from a seeded start: a group of two shows two phrasings. A steering pair without a positive side asks for its
     positive responses without a prompt. A query that is asked again at the same time, for the
     `repeat`-th time, gets responses of its own.
 
@@ -62,14 +97,14 @@ def plan_group(
         given = f"{plan.positive} positive and {plan.negative} negative responses per query"
         raise no_steering(given, "a steering pair")
     wanted = [
-        *_cycle(Source.POSITIVE, steering.positive if steering else (), plan.positive, query, seed),
-        *_cycle(Source.NEGATIVE, steering.negative if steering else (), plan.negative, query, seed),
-        *_cycle(Source.PLAIN, (), plan.plain, query, seed),
+        *_side(Source.POSITIVE, steering, plan, query, seed),
+        *_side(Source.NEGATIVE, steering, plan, query, seed),
+        *[(Source.PLAIN, Phrasing())] * plan.plain,
     ]
     key = f"{query.id}#{repeat}" if repeat else query.id
     return [
-        SamplingRequest(query, source, prompt, stable_seed(seed, key, slot))
-        for slot, (source, prompt) in enumerate(wanted)
+        SamplingRequest.under(phrasing, query, source, stable_seed(seed, key, slot))
+        for slot, (source, phrasing) in enumerate(wanted)
     ]
 
 
@@ -187,10 +222,27 @@ def uniform(*parts: object) -> float:
     return stable_seed(*parts) / 2**48
 
 
-def _cycle(
-    source: Source, prompts: Sequence[str], count: int, query: Query, seed: int
-) -> list[tuple[Source, str]]:
-    if not prompts:
-        return [(source, "")] * count
+def _side(
+    source: Source, steering: Steering | None, plan: GroupPlan, query: Query, seed: int
+) -> list[tuple[Source, Phrasing]]:
+    """Choose the phrasing of each positive or each negative response of a query."""
+    count = plan.counts[source]
+    known: dict[str, list[Phrasing]] = {}
+    for phrasing in steering.phrasings(source) if steering else ():
+        known.setdefault(phrasing.channel, []).append(phrasing)
+    if not known:
+        return [(source, Phrasing())] * count
     start = stable_seed("phrasing", source, seed, query.id)
-    return [(source, prompts[(start + i) % len(prompts)]) for i in range(count)]
+    channels = plan.channels[source] or _turned(list(known), start)
+    chosen = [channels[i % len(channels)] for i in range(count)]
+    places = [start + chosen[:i].count(channel) for i, channel in enumerate(chosen)]
+    return [
+        (source, known[channel][place % len(known[channel])])
+        for channel, place in zip(chosen, places, strict=True)
+    ]
+
+
+def _turned(names: Sequence[str], start: int) -> list[str]:
+    """Begin a list at another place."""
+    first = start % len(names)
+    return [*names[first:], *names[:first]]

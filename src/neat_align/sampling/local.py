@@ -58,7 +58,10 @@ class TransformersSampler:
 
     def _tokens(self, requests: Sequence[SamplingRequest], decoding: Decoding) -> list[list[int]]:
         """Draw the token ids of each request's response, in their order."""
-        prompts = [self.prompt_format.query_ids(r.query, r.steering) for r in requests]
+        prompts = [
+            self.prompt_format.query_ids(r.conversation, r.steering) + self._prefix_ids(r)
+            for r in requests
+        ]
         check_fits(
             self.model,
             (
@@ -116,6 +119,7 @@ class TransformersSampler:
 
     def _response(self, request: SamplingRequest, ids: list[int], decoding: Decoding) -> Response:
         finished = ids[-1] in self._eos_ids
+        ids = self._prefix_ids(request) + ids
         text = self.prompt_format.decode(ids[:-1] if finished else ids, request.query)
         token_ids: tuple[int, ...] | None = tuple(ids)
         cuts = [text.find(stop) for stop in self._stop_strings(decoding) if stop in text]
@@ -123,13 +127,18 @@ class TransformersSampler:
             text, token_ids, finished = text[: min(cuts)].strip(), None, True
         return Response(
             text=text,
-            source=request.source,
-            steering=request.steering,
+            **request.provenance,
             finish="stop" if finished else "length",
             seed=request.seed,
             sampler=self.name,
             token_ids=token_ids,
         )
+
+    def _prefix_ids(self, request: SamplingRequest) -> list[int]:
+        """Tokenise how the answer begins: ids that the drawn ones follow in the response."""
+        if not request.prefix:
+            return []
+        return self.prompt_format.prefix_ids(request.prefix, request.query)
 
     def _stop_strings(self, decoding: Decoding) -> tuple[str, ...]:
         return (*self.prompt_format.stop_strings, *decoding.stop_strings)

@@ -39,9 +39,7 @@ class ScriptedSampler:
                 raise InputError(given, "an answer is a text", "return a string for each request")
         else:
             text = random.Random(request.seed).choice(self._answers(request.source))
-        return Response(
-            text, request.source, request.steering, seed=request.seed, sampler=self.name
-        )
+        return Response(text, seed=request.seed, sampler=self.name, **request.provenance)
 
     def _answers(self, source: Source) -> Sequence[str]:
         assert not callable(self.script)

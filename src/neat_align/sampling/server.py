@@ -16,7 +16,7 @@ from neat_align.servers.client import Answer, ChatClient
 from neat_align.servers.journal import Journal, ask_all
 from neat_align.types import Message, Response
 
-Key = tuple[str, str]  # query id, steering prompt
+Key = tuple[str, str]  # query id, phrasing
 LARGEST_SEED = 2**31
 VERSION = 2
 """Of how questions are put: other options, or other rules of what an answer is, ask anew."""
@@ -69,7 +69,7 @@ class ServerSampler:
         """
         wanted: dict[Key, list[int]] = {}
         for i, request in enumerate(requests):
-            wanted.setdefault((request.query.id, request.steering), []).append(i)
+            wanted.setdefault((request.query.id, str(request.phrasing)), []).append(i)
         if not self.journal.is_empty:
             self.client.patience.answered()
 
@@ -154,8 +154,7 @@ class ServerSampler:
     def _response(self, request: SamplingRequest, answer: Answer) -> Response:
         return Response(
             text=answer.text.strip(),
-            source=request.source,
-            steering=request.steering,
+            **request.provenance,
             finish=answer.finish,
             sampler=f"{self.name} ({answer.note})" if answer.note else self.name,
         )
@@ -164,8 +163,8 @@ class ServerSampler:
 def _messages(request: SamplingRequest) -> list[Message]:
     """Write the steering prompt as, or before, the system message; then the conversation."""
     if not request.steering:
-        return list(request.query.messages)
-    first, *rest = request.query.messages
+        return list(request.conversation.messages)
+    first, *rest = request.conversation.messages
     if first.role == "system":
         return [Message("system", f"{request.steering}\n\n{first.content}"), *rest]
     return [Message("system", request.steering), first, *rest]

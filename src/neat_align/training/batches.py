@@ -42,6 +42,7 @@ class TrainingPass:
         is_negative: [G, K] bool, sampled under a negative prompt.
         present: [G, K] bool, False where a group has fewer than K responses.
         reference: [G, K] float64, sums under the reference model, nats.
+        is_plain: [G, K] bool, sampled without steering.
         kl: [] float, the step's estimate of KL(policy ‖ reference), nats.
         spread: [] float, the score spread of the whole run.
     """
@@ -53,6 +54,7 @@ class TrainingPass:
     score: Tensor
     is_negative: Tensor
     present: Tensor
+    is_plain: Tensor
     reference: Tensor | None = None
     kl: Tensor | None = None
     spread: Tensor | None = None
@@ -89,6 +91,7 @@ class TrainingPass:
             score=self.score,
             is_negative=self.is_negative,
             present=self.present,
+            is_plain=self.is_plain,
             reference=None if reference is None else reference.to(tokens.dtype),
             tokens=group_sums(tokens, self.sizes) if with_tokens else None,
             token_mask=group_sums(mask, self.sizes) if with_tokens else None,
@@ -184,6 +187,7 @@ def _training_pass(
         clean=torch.tensor([g.clean for g in groups]),
         score=_ragged([g.scores for g in groups], torch.float64),
         is_negative=_ragged([[s == Source.NEGATIVE for s in g.sources] for g in groups]),
+        is_plain=_ragged([[s == Source.PLAIN for s in g.sources] for g in groups]),
         present=_ragged([[True] * n for n in sizes]),
         reference=_ragged([g.reference or [] for g in groups], torch.float64) if known else None,
     )

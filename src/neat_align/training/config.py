@@ -130,7 +130,13 @@ class NEATConfig(NEATSettings, TrainingArguments):  # type: ignore[misc]
     @property
     def plan(self) -> GroupPlan:
         """The responses of one group."""
-        return GroupPlan(self.plain_samples, self.positive_samples, self.negative_samples)
+        return GroupPlan(
+            self.plain_samples,
+            self.positive_samples,
+            self.negative_samples,
+            tuple(self.positive_channels),
+            tuple(self.negative_channels),
+        )
 
     @property
     def decoding(self) -> Decoding:

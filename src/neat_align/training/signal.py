@@ -194,6 +194,7 @@ def usable_groups(objective: Objective, groups: Sequence[Group], spread: float) 
         return []
     scores = [torch.tensor(g.scores, dtype=torch.float64) for g in groups]
     negative = [torch.tensor([r.source == Source.NEGATIVE for r in g.responses]) for g in groups]
+    plain = [torch.tensor([r.source == Source.PLAIN for r in g.responses]) for g in groups]
     score = pad_sequence(scores, batch_first=True)
     told = objective.usable(
         GroupLogps(
@@ -202,6 +203,7 @@ def usable_groups(objective: Objective, groups: Sequence[Group], spread: float) 
             score=score,
             is_negative=pad_sequence(negative, batch_first=True),
             present=pad_sequence([torch.ones_like(n) for n in negative], batch_first=True),
+            is_plain=pad_sequence(plain, batch_first=True),
             spread=torch.tensor(spread, dtype=torch.float64),
         )
     ).tolist()

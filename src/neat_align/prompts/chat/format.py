@@ -125,6 +125,16 @@ class PromptFormat:
         ids = self._tokens.ids_behind(prompt, body + ends, standing)
         return [*ids, *self.end_ids] if finish == "stop" and not ends else ids
 
+    def prefix_ids(self, prefix: str, query: Conversation | None = None) -> list[int]:
+        """Tokenise how an answer begins, for the model to go on from there.
+
+        It follows the ids of the query, so no template needs to know how to continue a turn.
+        Where thoughts are open they are closed: the prefix is the answer's.
+        """
+        (whole,), standing = self._tokens.hidden([self._writer.without_markers(prefix, True)])
+        prompt, body, _ = self._writer.answer(whole, "stop", query)
+        return self._tokens.ids_behind(prompt, self.response_prefix + body, standing)
+
     def text_ids(self, text: str) -> list[int]:
         """Tokenise a text that answers nothing, with EOS."""
         (whole,), standing = self._tokens.hidden([text])

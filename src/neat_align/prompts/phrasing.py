@@ -1,0 +1,101 @@
+"""One way of steering an answer, through one of three channels.
+
+    channel   what it is                                       in a steering file
+    system    a prompt before the query                        "Be kind." or {system: "Be kind."}
+    turns     a conversation that goes the way it is wanted     {turns: [{user: …, assistant: …}]}
+    prefix    how the answer begins; the model goes on          {prefix: "I'm sorry, but"}
+
+A small model may do what its own words have begun, or what it has just been shown, where a
+prompt leaves it cold. `turns` and `prefix` may have a `system` prompt as well. The whole answer
+counts, its prefix included, in log-probs, scores and text; the prompt and the turns are no part
+of what is trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neat_align.errors import SteeringError, nearest, raise_all
+
+Turns = tuple[tuple[str, str], ...]
+"""What a user said and an assistant answered, in turn."""
+
+SYSTEM, TURNS, PREFIX = CHANNELS = ("system", "turns", "prefix")
+"""Each channel's name, which is also the key that makes a phrasing one of it."""
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """What stands before the query, and how the answer begins.
+
+    Attributes:
+        system: a steering prompt, "" for none.
+        turns: of another conversation, shown before the query.
+        prefix: the beginning of the answer.
+    """
+
+    system: str = ""
+    turns: Turns = ()
+    prefix: str = ""
+
+    @classmethod
+    def from_mapping(cls, value: Mapping[str, Any], given: str) -> Phrasing:
+        """Read a phrasing as a steering file writes it.
+
+        Args:
+            given: names it in errors.
+
+        Raises:
+            SteeringError: an unknown key, a value of another form, or nothing to steer by.
+        """
+        raise_all(list(_problems(value, given)))
+        turns = value.get(TURNS) or ()
+        return cls(
+            system=value.get(SYSTEM, "").strip(),
+            turns=tuple((t["user"].strip(), t["assistant"].strip()) for t in turns),
+            prefix=value.get(PREFIX, "").strip(),
+        )
+
+    @property
+    def channel(self) -> str:
+        """Name the channel; "" for a phrasing that says nothing."""
+        return next((name for name in reversed(CHANNELS) if getattr(self, name)), "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as a steering file does, empty parts left out."""
+        turns = [{"user": user, "assistant": assistant} for user, assistant in self.turns]
+        parts = {SYSTEM: self.system, TURNS: turns, PREFIX: self.prefix}
+        return {name: part for name, part in parts.items() if part}
+
+    def __str__(self) -> str:
+        """Write it for tables: a prompt as it is, the other channels by name."""
+        shown = [f"[{user} → {assistant}]" for user, assistant in self.turns]
+        begun = [f"[answer begins: {self.prefix}]"] if self.prefix else []
+        return " ".join([*([self.system] if self.system else []), *shown, *begun])
+
+
+def _problems(value: Mapping[str, Any], given: str) -> Iterator[SteeringError]:
+    for key in value:
+        if key not in CHANNELS:
+            yield SteeringError(f"{given}: {key!s}", "no such key", nearest(str(key), CHANNELS))
+    for name in (SYSTEM, PREFIX):
+        if not isinstance(value.get(name, ""), str):
+            yield SteeringError(f"{given}: {name}", "it is no text", "write one text")
+    turns = value.get(TURNS) or []
+    if not isinstance(turns, list | tuple) or not all(map(_is_turn, turns)):
+        why = "it is no list of what a user said and an assistant answered"
+        fix = "write turns: [{user: …, assistant: …}]"
+        yield SteeringError(f"{given}: {TURNS}", why, fix)
+    if not any(value.get(name) for name in CHANNELS):
+        fix = f"write a text, or one of {', '.join(CHANNELS)}"
+        yield SteeringError(given, "it says nothing to steer by", fix)
+
+
+def _is_turn(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and {*value} == {"user", "assistant"}
+        and all(isinstance(text, str) and text.strip() for text in value.values())
+    )
