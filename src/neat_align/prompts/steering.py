@@ -1,8 +1,9 @@
 """Steering pairs: positive and negative prompts, in plain words, as data.
 
 `steering.yaml` holds the named ones. A user's own is a mapping or a file of the same form;
-a negative prompt alone is enough. An entry is a prompt, or a `Phrasing` of another channel. A negative prompt *orders* the behaviour that must not be:
-"Answer with bullet points.", not "Never answer with bullet points."
+a negative prompt alone is enough. An entry is a prompt, or a `Phrasing` of another channel.
+A negative prompt *orders* the behaviour that must not be: "Answer with bullet points.", not
+"Never answer with bullet points."
 
 Nothing is steered by default: what a model is trained not to do is the user's to say.
 """
@@ -255,8 +256,8 @@ def _from_mapping(value: Mapping[str, Any]) -> Steering:
         raise SteeringError(f"steering version: {version!r}", "it is no whole number", "write 1")
     return Steering(
         name=str(value.get("name", "own")),
-        positive=value.get("positive"),
-        negative=value.get("negative"),
+        positive=value.get("positive", ()),
+        negative=value.get("negative", ()),
         held_back_positive=_texts(held_back.get("positive"), "held_back.positive"),
         held_back_negative=_texts(held_back.get("negative"), "held_back.negative"),
         version=version,

@@ -21,6 +21,8 @@ class Sample(Section):
     positive: int = like("positive_samples")
     negative: int = like("negative_samples")
     plain: int = like("plain_samples")
+    positive_channels: tuple[str, ...] = like("positive_channels")
+    negative_channels: tuple[str, ...] = like("negative_channels")
     max_new_tokens: int = like("max_new_tokens")
     temperature: float = like("temperature")
     top_p: float = like("top_p", gt=0)

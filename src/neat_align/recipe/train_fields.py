@@ -11,6 +11,8 @@ OWNED = {
     "positive_samples": "write `sample: {positive: …}`",
     "negative_samples": "write `sample: {negative: …}`",
     "plain_samples": "write `sample: {plain: …}`",
+    "positive_channels": "write `sample: {positive_channels: […]}`",
+    "negative_channels": "write `sample: {negative_channels: […]}`",
     "max_new_tokens": "write `sample: {max_new_tokens: …}`",
     "temperature": "write `sample: {temperature: …}`",
     "top_p": "write `sample: {top_p: …}`",

@@ -31,11 +31,6 @@ class SamplingRequest:
     turns: Turns = ()
     prefix: str = ""
 
-    @classmethod
-    def under(cls, phrasing: Phrasing, query: Query, source: Source, seed: int) -> SamplingRequest:
-        """Ask for a response under a phrasing."""
-        return cls(query, source, phrasing.system, seed, phrasing.turns, phrasing.prefix)
-
     @property
     def phrasing(self) -> Phrasing:
         """What steers the response."""

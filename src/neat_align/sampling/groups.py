@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import ChainMap, Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from neat_align.config import NEATSettings
-from neat_align.errors import DataError, RecipeError
-from neat_align.prompts.phrasing import Phrasing
+from neat_align.errors import DataError, RecipeError, nearest, raise_all
+from neat_align.prompts.phrasing import CHANNELS, Phrasing
 from neat_align.prompts.steering import Steering, no_steering
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
 from neat_align.types import Group, Query, Response, Source
@@ -46,16 +46,33 @@ class GroupPlan:
                 "a group of one has nothing to rank",
                 "ask for two or more responses in all, e.g. positive 2, negative 1 and plain 1",
             )
+        raise_all(list(self._channel_problems()))
 
-    def check_channels(self, steering: Steering) -> list[RecipeError]:
+    def _channel_problems(self) -> Iterator[RecipeError]:
+        for source, names in self.channels.items():
+            for name in dict.fromkeys(names):
+                if name not in CHANNELS:
+                    given, why = f"{source}_channels {name!r}", "there is no such channel"
+                    yield RecipeError(given, why, nearest(name, CHANNELS))
+            if len(names) > self.counts[source]:
+                yield RecipeError(
+                    f"{source}_channels {', '.join(names)}",
+                    f"{len(names)} channels for {self.counts[source]} {source} responses per "
+                    "query: the last ones would never be used",
+                    f"name as many as there are {source} responses at most, or raise their number",
+                )
+
+    def check_channels(self, steering: Steering | None) -> list[RecipeError]:
         """Find channels that the plan names and the pair has no phrasing of."""
         return [
             RecipeError(
                 f"{source}_channels {name!r} with steering {steering.name!r}",
-                f"it has no {source} phrasing of that channel (its own: {', '.join(known)})",
-                f"add one to the pair, or name one of {', '.join(known)}",
+                f"it has no {source} phrasing of that channel "
+                f"(its own: {', '.join(known) or 'none'})",
+                "add one to the pair, or name channels that it has",
             )
             for source, names in self.channels.items()
+            if steering is not None
             for known in [sorted({p.channel for p in steering.phrasings(source)})]
             for name in dict.fromkeys(names)
             if name not in known
@@ -86,9 +103,9 @@ def plan_group(
     """Plan the requests of one group: positive, negative, then plain.
 
     The channels of a pair are taken in turn, unless the plan names them, and in each of them
-    its phrasings, from a seeded start: a group of two shows two phrasings. A steering pair without a positive side asks for its
-    positive responses without a prompt. A query that is asked again at the same time, for the
-    `repeat`-th time, gets responses of its own.
+    its phrasings, from a seeded start: a group of two shows two phrasings. A steering pair
+    without a positive side asks for its positive responses without a prompt. A query that is
+    asked again at the same time, for the `repeat`-th time, gets responses of its own.
 
     Raises:
         RecipeError: no steering, and not all of the responses are plain.
@@ -103,8 +120,8 @@ def plan_group(
     ]
     key = f"{query.id}#{repeat}" if repeat else query.id
     return [
-        SamplingRequest.under(phrasing, query, source, stable_seed(seed, key, slot))
-        for slot, (source, phrasing) in enumerate(wanted)
+        SamplingRequest(query, source, p.system, stable_seed(seed, key, slot), p.turns, p.prefix)
+        for slot, (source, p) in enumerate(wanted)
     ]
 
 
@@ -233,7 +250,8 @@ def _side(
     if not known:
         return [(source, Phrasing())] * count
     start = stable_seed("phrasing", source, seed, query.id)
-    channels = plan.channels[source] or _turned(list(known), start)
+    # Other bits for the channel than for its phrasing, or some would never meet.
+    channels = plan.channels[source] or _turned(list(known), start >> 24)
     chosen = [channels[i % len(channels)] for i in range(count)]
     places = [start + chosen[:i].count(channel) for i, channel in enumerate(chosen)]
     return [
