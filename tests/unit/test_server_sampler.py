@@ -7,13 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from neat_align.errors import ServerError
-from neat_align.sampling.base import Decoding
+from neat_align.errors import RecipeError, ServerError
+from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.server import ServerSampler
 from neat_align.servers.client import ChatClient
 from neat_align.servers.transport import Reply
-from neat_align.types import Message, Query
+from neat_align.types import Message, Query, Source
 
 QUERIES = [Query.from_text(f"query {i}") for i in range(6)]
 KEY = "sk-very-secret"
@@ -226,3 +226,46 @@ def test_a_system_message_of_the_query_stays_behind_the_steering_prompt(stub, st
     contents = {b["messages"][0]["content"] for b in stub.bodies}
     assert all(c.endswith("\n\nYou sell lamps.") for c in contents)
     assert {c.partition("\n\n")[0] for c in contents} <= {*steering.positive, *steering.negative}
+
+
+def steered(query, **channels):
+    return [SamplingRequest(query, Source.NEGATIVE, "", 0, **channels)]
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+def test_a_begun_answer_is_gone_on_from_and_holds_its_beginning_once(stub, repeats):
+    stub.reply = lambda body: "No, never. " if repeats else " never. "
+    sampler = ServerSampler(client(stub), continues_turns=True)
+    turns = (("Hello.", "What now."),)
+    (found,) = sampler.sample(steered(QUERIES[0], turns=turns, prefix="No,"), Decoding(4))
+    assert (found.text, found.prefix, found.turns) == ("No, never.", "No,", turns)
+    (body,) = stub.bodies
+    assert [m["role"] for m in body["messages"]] == ["user", "assistant", "user", "assistant"]
+    assert body["messages"][-1]["content"] == "No,"
+    assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+
+
+def test_a_server_that_is_not_said_to_go_on_is_not_asked(stub):
+    with pytest.raises(RecipeError, match="begins 'No,', by a server") as caught:
+        ServerSampler(client(stub)).sample(steered(QUERIES[0], prefix="No,"), Decoding(4))
+    assert "continues_turns=True" in caught.value.fix
+    assert stub.bodies == []
+    ServerSampler(client(stub)).sample(steered(QUERIES[0], turns=(("a", "b"),)), Decoding(4))
+    assert "continue_final_message" not in stub.bodies[0]
+
+
+def test_the_journal_tells_channels_apart(stub, tmp_path):
+    stub.reply = lambda body: f" {len(body['messages'])} "
+
+    def texts():
+        sampler = ServerSampler(client(stub), journal=tmp_path / "j", continues_turns=True)
+        asked = [
+            *steered(QUERIES[0]),
+            *steered(QUERIES[0], prefix="No,"),
+            *steered(QUERIES[0], turns=(("a", "b"),)),
+        ]
+        return [r.text for r in sampler.sample(asked, Decoding(4))]
+
+    assert texts() == ["1", "No, 2", "3"]
+    assert texts() == ["1", "No, 2", "3"]
+    assert len(stub.bodies) == 3

@@ -56,6 +56,26 @@ TemplateArguments = Annotated[
 PositiveResponses = Annotated[int, setting_option("positive_samples")]
 NegativeResponses = Annotated[int, setting_option("negative_samples")]
 PlainResponses = Annotated[int, setting_option("plain_samples")]
+PositiveChannels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--positive-channels",
+        help="Channel of the first positive response, the second …: system, turns or prefix; "
+        "repeatable. Without, those that the pair has, in turn.",
+    ),
+]
+NegativeChannels = Annotated[
+    list[str] | None,
+    typer.Option("--negative-channels", help="The same for negative responses; repeatable."),
+]
+ContinuesTurns = Annotated[
+    bool,
+    typer.Option(
+        "--continues-turns",
+        help="The server goes on from an answer that is begun, as vLLM, SGLang and llama.cpp do: "
+        "needed where the pair has a prefix.",
+    ),
+]
 Batch = Annotated[int, setting_option("sampling_batch_size")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory or hub id.")]
 QueriesOption = Annotated[

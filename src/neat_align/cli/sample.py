@@ -22,12 +22,15 @@ from neat_align.cli.devices import (
 from neat_align.cli.json_option import json_object
 from neat_align.cli.options import (
     Batch,
+    ContinuesTurns,
     GroupsOutput,
     KeyVariable,
     ModelOption,
+    NegativeChannels,
     NegativeResponses,
     NumShards,
     PlainResponses,
+    PositiveChannels,
     PositiveResponses,
     QueriesOption,
     RayGpus,
@@ -61,6 +64,8 @@ def sample(
     positive: PositiveResponses = NEATSettings.positive_samples,
     negative: NegativeResponses = NEATSettings.negative_samples,
     plain: PlainResponses = NEATSettings.plain_samples,
+    positive_channels: PositiveChannels = None,
+    negative_channels: NegativeChannels = None,
     chat_template_kwargs: TemplateArguments = None,
     data_answers: Annotated[
         bool,
@@ -79,6 +84,7 @@ def sample(
     num_shards: NumShards = 1,
     shard_index: ShardIndex = 0,
     server: ServerOption = None,
+    continues_turns: ContinuesTurns = False,
     key_variable: KeyVariable = defaults.KEY_VARIABLE,
     concurrency: Annotated[
         int, typer.Option(min=1, help="Parallel requests to a server.")
@@ -105,11 +111,12 @@ def sample(
     from neat_align.sampling.job import SamplingJob
 
     given = f"{positive} positive and {negative} negative responses per query"
+    channels = (positive_channels or (), negative_channels or ())
     pair, problems = steering_pair(steering, given if positive or negative else None)
     job = SamplingJob(
         model,
         pair,
-        GroupPlan(plain, positive, negative),
+        GroupPlan(plain, positive, negative, *map(tuple, channels)),
         decoding,
         seed,
         batch_size,
@@ -123,6 +130,7 @@ def sample(
         reference,
         reference_negative_fraction,
         data_answers,
+        continues_turns,
     )
     problems += [*job.problems(), *option_problems(device, dtype, server, ray, ray_gpus)]
     raise_all(problems + ray_problems(ray, num_shards, shard_index, ray_workers, ray_gpus))

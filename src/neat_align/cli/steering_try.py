@@ -14,6 +14,7 @@ from neat_align.cli.decoding import with_decoding
 from neat_align.cli.devices import DeviceOption, DtypeOption, option_problems
 from neat_align.cli.options import (
     Batch,
+    ContinuesTurns,
     KeyVariable,
     ModelOption,
     QueriesOption,
@@ -49,6 +50,7 @@ def steering_try(
     batch_size: Batch = NEATSettings.sampling_batch_size,
     seed: Seed = 0,
     server: ServerOption = None,
+    continues_turns: ContinuesTurns = False,
     key_variable: KeyVariable = defaults.KEY_VARIABLE,
     device: DeviceOption = AUTO,
     dtype: DtypeOption = AUTO,
@@ -83,6 +85,7 @@ def steering_try(
         key_variable,
         device=device,
         dtype=dtype,
+        continues_turns=continues_turns,
     )
     raise_all([*problems, *job.problems(), *option_problems(device, dtype, server)])
     if output is not None and output.exists():

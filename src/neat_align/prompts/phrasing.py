@@ -14,16 +14,28 @@ of what is trained on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from neat_align.errors import SteeringError, nearest, raise_all
+from neat_align.types import Message, Query
 
 Turns = tuple[tuple[str, str], ...]
 """What a user said and an assistant answered, in turn."""
 
 SYSTEM, TURNS, PREFIX = CHANNELS = ("system", "turns", "prefix")
 """Each channel's name, which is also the key that makes a phrasing one of it."""
+
+
+class Steered(Protocol):
+    """What tells how it was steered: a response, or a request for one."""
+
+    @property
+    def steering(self) -> str: ...
+    @property
+    def turns(self) -> Turns: ...
+    @property
+    def prefix(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,22 @@ class Phrasing:
             prefix=value.get(PREFIX, "").strip(),
         )
 
+    @classmethod
+    def of(cls, steered: Steered) -> Phrasing:
+        """Return what steered a response, or shall steer one."""
+        return cls(steered.steering, steered.turns, steered.prefix)
+
+    def before(self, query: Query) -> Query:
+        """Put the turns before a query, behind its system message; the prompt is put later."""
+        first = query.messages[0]
+        system = (first,) if first.role == "system" else ()
+        shown = (
+            Message(role, text)
+            for turn in self.turns
+            for role, text in zip(("user", "assistant"), turn, strict=True)
+        )
+        return replace(query, messages=(*system, *shown, *query.messages[len(system) :]))
+
     @property
     def channel(self) -> str:
         """Name the channel; "" for a phrasing that says nothing."""
@@ -88,7 +116,7 @@ def _problems(value: Mapping[str, Any], given: str) -> Iterator[SteeringError]:
         why = "it is no list of what a user said and an assistant answered"
         fix = "write turns: [{user: …, assistant: …}]"
         yield SteeringError(f"{given}: {TURNS}", why, fix)
-    if not any(value.get(name) for name in CHANNELS):
+    if not any(str(value.get(name) or "").strip() for name in CHANNELS):
         fix = f"write a text, or one of {', '.join(CHANNELS)}"
         yield SteeringError(given, "it says nothing to steer by", fix)
 

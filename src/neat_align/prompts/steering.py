@@ -83,6 +83,11 @@ class Steering:
         prompts = tuple(Phrasing(text) for text in getattr(self, side))
         return prompts + getattr(self, f"other_{side}")
 
+    def written(self, side: str) -> tuple[Any, ...]:
+        """Return the entries of a side as a file has them: prompts, then the others' mappings."""
+        others = getattr(self, f"other_{side}", ())  # what is held back are prompts alone
+        return (*getattr(self, side), *(one.to_json() for one in others))
+
     @classmethod
     def named(cls, name: str) -> Steering:
         """Return one of the built-in pairs.
@@ -129,8 +134,8 @@ class Steering:
     def to_json(self) -> dict[str, Any]:
         record = asdict(self)
         for side in SIDES[:2]:
-            others = record.pop(f"other_{side}")
-            record[side] = (*record[side], *(Phrasing(**one).to_json() for one in others))
+            del record[f"other_{side}"]
+            record[side] = self.written(side)
         return record
 
     def save(self, directory: Path) -> None:
@@ -155,9 +160,9 @@ def _missing(pair: Steering) -> Iterator[SteeringError]:
 def _contradictions(pair: Steering) -> Iterator[SteeringError]:
     """Yield an error for each text that stands on two sides of a pair."""
     given, trained = f"steering {pair.name!r}", {*pair.positive, *pair.negative}
-    if both := {*pair.positive} & {*pair.negative}:
+    if both := {*pair.phrasings("positive")} & {*pair.phrasings("negative")}:
         why = "it is asked for and forbidden at once"
-        yield SteeringError(f"{given}: {min(both)!r}", why, "leave it on one side only")
+        yield SteeringError(f"{given}: {min(map(str, both))!r}", why, "leave it on one side only")
     if shared := trained & {*pair.held_back_positive, *pair.held_back_negative}:
         why = "a held-back prompt that training uses measures nothing"
         yield SteeringError(f"{given}: {min(shared)!r}", why, "take it out of one of the two lists")
@@ -207,20 +212,18 @@ def _built_in() -> dict[str, dict[str, Any]]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    given = f"steering file {path}"
     if not is_file(path):
-        raise SteeringError(f"steering file {path}", "there is no such file", "check the path")
+        raise SteeringError(given, "there is no such file", "check the path")
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"))  # JSON is YAML too
     except (OSError, UnicodeDecodeError) as error:
-        raise SteeringError(
-            f"steering file {path}", f"not readable: {error}", "save it as UTF-8"
-        ) from error
+        raise SteeringError(given, f"not readable: {error}", "save it as UTF-8") from error
     except ValueError as error:
-        raise SteeringError(f"steering file {path}", str(error), "correct the file") from error
+        raise SteeringError(given, str(error), "correct the file") from error
     if not isinstance(content, dict):
-        raise SteeringError(
-            f"steering file {path}", "it holds no mapping", "write `negative:` and a list of texts"
-        )
+        fix = "write `negative:` and a list of texts"
+        raise SteeringError(given, "it holds no mapping", fix)
     return content
 
 
@@ -268,13 +271,8 @@ def _from_mapping(value: Mapping[str, Any]) -> Steering:
 def _unknown(
     value: Mapping[str, Any], known: Collection[str], prefix: str = ""
 ) -> list[SteeringError]:
-    return [
-        SteeringError(
-            f"steering key {prefix}{key!s}", "there is no such key", nearest(str(key), known)
-        )
-        for key in value
-        if key not in known
-    ]
+    why, unknown = "there is no such key", [str(key) for key in value if key not in known]
+    return [SteeringError(f"steering key {prefix}{k}", why, nearest(k, known)) for k in unknown]
 
 
 def _phrasings(value: Any, key: str) -> tuple[tuple[str, ...], tuple[Phrasing, ...]]:

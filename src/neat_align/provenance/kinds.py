@@ -69,7 +69,7 @@ def steering_content(value: Any) -> Any:
         pair = Steering.from_value(value)
     except InputError:
         return "missing"
-    return {side: list(getattr(pair, side)) for side in SIDES}
+    return {side: list(pair.written(side)) for side in SIDES}
 
 
 def _groups(name: str) -> Any:

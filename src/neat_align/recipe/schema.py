@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from neat_align import defaults
 from neat_align.config import NEATSettings
@@ -36,6 +42,11 @@ class Sample(Section):
         if self.positive + self.negative + self.plain < 2:
             raise ValueError("a group of one has nothing to rank: ask for two responses or more")
         return self
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out channels that are not named: a run of before is the same run."""
+        return {k: v for k, v in write(self).items() if v or not k.endswith("_channels")}
 
 
 class Evaluate(Section):
@@ -182,8 +193,8 @@ class Recipe(Section):
             "name": pair.name,
             "version": pair.version,
             "about": pair.about,
-            "positive": list(pair.positive),
-            "negative": list(pair.negative),
+            "positive": list(pair.written("positive")),
+            "negative": list(pair.written("negative")),
             "held_back": {side: list(own) for side, own in held_back.items()},
         }
         return self.model_copy(update={"steering": {**texts, TRIED: self.try_queries}})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from neat_align.config import NEATSettings
 from neat_align.prompts.phrasing import Phrasing, Turns
-from neat_align.types import Message, Query, Response, Source
+from neat_align.types import Query, Response, Source
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,12 @@ class SamplingRequest:
     @property
     def phrasing(self) -> Phrasing:
         """What steers the response."""
-        return Phrasing(self.steering, self.turns, self.prefix)
+        return Phrasing.of(self)
 
     @property
     def conversation(self) -> Query:
-        """The query behind the turns that are shown before it, and behind its system message."""
-        if not self.turns:
-            return self.query
-        first = self.query.messages[0]
-        system = (first,) if first.role == "system" else ()
-        shown = (
-            Message(role, text)
-            for turn in self.turns
-            for role, text in zip(("user", "assistant"), turn, strict=True)
-        )
-        rest = self.query.messages[len(system) :]
-        return replace(self.query, messages=(*system, *shown, *rest))
+        """The query behind the turns that are shown before it."""
+        return self.phrasing.before(self.query) if self.turns else self.query
 
     @property
     def provenance(self) -> dict[str, Any]:

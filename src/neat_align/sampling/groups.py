@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from neat_align.config import NEATSettings
 from neat_align.errors import DataError, RecipeError, nearest, raise_all
@@ -77,6 +78,19 @@ class GroupPlan:
             for name in dict.fromkeys(names)
             if name not in known
         ]
+
+    def phrasings(self, steering: Steering | None) -> list[tuple[Source, Phrasing]]:
+        """List all that may steer a response, positive first."""
+        return [
+            (source, phrasing)
+            for source, count in self.counts.items()
+            for phrasing in (steering.phrasings(source) if steering and count else ())
+            if not self.channels[source] or phrasing.channel in self.channels[source]
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Write what was asked for: without channels where none are named."""
+        return {name: value for name, value in asdict(self).items() if value != ()}
 
     @property
     def counts(self) -> dict[Source, int]:

@@ -14,10 +14,10 @@ from neat_align.models import AUTO, check_model_source, load_causal_lm, load_tok
 from neat_align.models.fit import vocabulary_problems
 from neat_align.prompts.chat import PromptFormat, conversation_problems
 from neat_align.prompts.chat.chat_template import KWARGS, saved_template_problems
-from neat_align.prompts.steering import Steering
+from neat_align.prompts.steering import SIDES, Steering
 from neat_align.sampling.base import Decoding, Sampler
 from neat_align.sampling.groups import GroupMaker, GroupPlan
-from neat_align.sampling.server import ServerSampler
+from neat_align.sampling.server import ServerSampler, cannot_begin
 from neat_align.servers.client import ChatClient, client_problems
 from neat_align.types import Query
 
@@ -40,6 +40,7 @@ class SamplingJob:
         extra_body: further fields of every question to the server.
         chat_template_kwargs: further arguments of the chat template, here or on the server.
         device, dtype: of a model here; see `models.device`.
+        continues_turns: the server goes on from an answer that is begun.
     """
 
     model: str
@@ -58,18 +59,27 @@ class SamplingJob:
     reference: str | None = None
     reference_negative_fraction: float = 0.0
     data_answers: bool = False
+    continues_turns: bool = False
 
     def problems(self) -> list[InputError]:
         """Tell what is wrong with the model's name or the server's address; nothing is loaded."""
+        channels = self.plan.check_channels(self.steering)
         if self.server is not None:
             found = client_problems(self.server, self.key_variable, self._extra_body)
-            return [*found, *self._reference_problems()]
+            return [*found, *channels, *self._prefix_problems(), *self._reference_problems()]
         return [
+            *channels,
             *self._without_server(),
             *check_model_source(self.model, "policy"),
             *saved_template_problems(self.model, self.chat_template_kwargs),
             *self._reference_problems(),
         ]
+
+    def _prefix_problems(self) -> list[InputError]:
+        """Refuse a beginning of answers that the server is not said to go on from."""
+        begun = (p.prefix for _, p in self.plan.phrasings(self.steering) if p.prefix)
+        first = None if self.continues_turns else next(begun, None)
+        return [] if first is None else [cannot_begin(first)]
 
     def _reference_problems(self) -> list[InputError]:
         """Check that a reference has its share of the negatives, and the share a reference."""
@@ -91,6 +101,7 @@ class SamplingJob:
             "--extra-body": bool(self.extra_body),
             "--key-variable": self.key_variable != defaults.KEY_VARIABLE,
             "--concurrency": self.concurrency != defaults.CONCURRENCY,
+            "--continues-turns": self.continues_turns,
         }
         why, fix = "the model is here, and no server is asked", "give --server, or leave it out"
         return [RecipeError(f"{name} without --server", why, fix) for name in given if given[name]]
@@ -109,8 +120,8 @@ class SamplingJob:
             "server": self.server,
             "dtype": self.dtype,
             "steering": pair
-            and {"name": pair.name, "positive": pair.positive, "negative": pair.negative},
-            "plan": asdict(self.plan),
+            and {"name": pair.name, **{side: pair.written(side) for side in SIDES[:2]}},
+            "plan": self.plan.to_json(),
             "decoding": asdict(self.decoding),
             "seed": self.seed,
             **({"extra_body": dict(self.extra_body)} if self.extra_body else {}),
@@ -142,7 +153,10 @@ class SamplingJob:
             sampler = self._local(self.model, self.model, queries)
             return lambda journal: maker(sampler)
         client = ChatClient(self.server, self.model, self.key_variable, extra_body=self._extra_body)
-        return lambda journal: maker(ServerSampler(client, self.concurrency, journal))
+        goes_on = self.continues_turns
+        return lambda journal: maker(
+            ServerSampler(client, self.concurrency, journal, continues_turns=goes_on)
+        )
 
     def _local(self, source: str, name: str, queries: Iterable[Query] = ()) -> Sampler:
         from neat_align.sampling.local import TransformersSampler

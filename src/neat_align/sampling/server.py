@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from neat_align import defaults
-from neat_align.errors import ServerError, UnansweredError
+from neat_align.errors import RecipeError, ServerError, UnansweredError
+from neat_align.prompts.phrasing import Phrasing
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.servers.client import Answer, ChatClient
 from neat_align.servers.journal import Journal, ask_all
 from neat_align.types import Message, Response
 
-Key = tuple[str, str]  # query id, phrasing
+Key = tuple[str, Phrasing]  # query id, what steers
+GOES_ON = {"continue_final_message": True, "add_generation_prompt": False}
+"""Tells vLLM and SGLang to go on from the last message; llama.cpp does so unasked."""
 LARGEST_SEED = 2**31
 VERSION = 2
 """Of how questions are put: other options, or other rules of what an answer is, ask anew."""
@@ -35,6 +38,8 @@ class ServerSampler:
         journal: file to which answers are added as they come. Answers in it are used instead
             of asking, so a run that stopped goes on without paying twice.
         progress: called with the number of responses that came.
+        continues_turns: the server goes on from an answer that is begun, as its user says;
+            one that does not would answer it as if somebody had said it.
 
     Attributes:
         unanswered: why queries have no answer, by their id.
@@ -48,8 +53,10 @@ class ServerSampler:
         concurrency: int = defaults.CONCURRENCY,
         journal: Path | None = None,
         progress: Callable[[int], None] = lambda count: None,
+        continues_turns: bool = False,
     ) -> None:
         self.client, self.concurrency, self.progress = client, concurrency, progress
+        self.continues_turns = continues_turns
         self.name = client.model
         self.journal = Journal(journal)
         self.unanswered: dict[str, str] = {}
@@ -63,13 +70,16 @@ class ServerSampler:
         What came for a query is in the journal, even if it is not all that was asked for.
 
         Raises:
+            RecipeError: an answer shall begin in some way, and the server is not said to go on.
             ServerError: the server takes no question, or none any more, or has answered
                 nothing at all; the answers so far are in the journal, and, without one, for
                 this sampler's next call.
         """
         wanted: dict[Key, list[int]] = {}
         for i, request in enumerate(requests):
-            wanted.setdefault((request.query.id, str(request.phrasing)), []).append(i)
+            if request.prefix and not self.continues_turns:
+                raise cannot_begin(request.prefix)
+            wanted.setdefault((request.query.id, request.phrasing), []).append(i)
         if not self.journal.is_empty:
             self.client.patience.answered()
 
@@ -131,6 +141,8 @@ class ServerSampler:
         }
         if decoding.stop_strings:
             options["stop"] = list(decoding.stop_strings)
+        if request.prefix:
+            options |= GOES_ON
         own = request.query.template_columns  # before those of every query
         if "chat_template_kwargs" in own:
             every = self.client.extra_body.get("chat_template_kwargs", {})
@@ -153,18 +165,35 @@ class ServerSampler:
 
     def _response(self, request: SamplingRequest, answer: Answer) -> Response:
         return Response(
-            text=answer.text.strip(),
+            text=_whole(request.prefix, answer.text),
             **request.provenance,
             finish=answer.finish,
             sampler=f"{self.name} ({answer.note})" if answer.note else self.name,
         )
 
 
+def cannot_begin(prefix: str) -> RecipeError:
+    """Make the error for an answer's beginning that a server may not go on from."""
+    return RecipeError(
+        f"an answer that begins {prefix!r}, by a server",
+        "not every server goes on from an answer that is begun; some answer it",
+        "where yours does (vLLM, SGLang and llama.cpp do), say so: --continues-turns "
+        "(ServerSampler(continues_turns=True)); or steer through prompts or turns",
+    )
+
+
+def _whole(prefix: str, text: str) -> str:
+    """Return the answer with its beginning, which some servers repeat and others do not."""
+    return text.strip() if text.lstrip().startswith(prefix) else (prefix + text).strip()
+
+
 def _messages(request: SamplingRequest) -> list[Message]:
     """Write the steering prompt as, or before, the system message; then the conversation."""
+    begun = [Message("assistant", request.prefix)] if request.prefix else []
+    conversation = [*request.conversation.messages, *begun]
     if not request.steering:
-        return list(request.conversation.messages)
-    first, *rest = request.conversation.messages
+        return conversation
+    first, *rest = conversation
     if first.role == "system":
         return [Message("system", f"{request.steering}\n\n{first.content}"), *rest]
     return [Message("system", request.steering), first, *rest]

@@ -51,6 +51,7 @@ def training_needs(
                 "steering=…",
             )
         )
+    problems += context_needs(negative_context, steering)
     if not online and args.log_completions:
         why = "stored groups are trained on, and nothing is sampled or scored"
         problems.append(RecipeError("log_completions=True", why, "leave it out"))
@@ -66,6 +67,7 @@ def training_needs(
             )
         )
     problems += objective_needs(objective, args.plan)
+    problems += args.plan.check_channels(steering)
     return problems + answers_needed(args.add_data_responses, dataset)
 
 
@@ -91,6 +93,21 @@ def objective_needs(objective: Objective, plan: GroupPlan) -> list[InputError]:
         plan.size,
         f"{plan.positive} positive, {plan.negative} negative, {plan.plain} plain samples",
     )
+
+
+def context_needs(negative_context: float, steering: Steering | None) -> list[InputError]:
+    """Refuse to put negative prompts before queries where a pair has none."""
+    if not negative_context or steering is None or steering.negative:
+        return []
+    return [
+        RecipeError(
+            f"negative_context={negative_context:g} with steering {steering.name!r}",
+            "it puts a negative prompt before queries, and the pair has only phrasings of other "
+            "channels",
+            "give the pair a negative prompt, or set negative_context=0 (in a recipe "
+            "train.negative_context=0)",
+        )
+    ]
 
 
 def stored_needs(objective: Objective, groups: Sequence[Group]) -> list[InputError]:

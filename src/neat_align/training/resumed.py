@@ -51,7 +51,7 @@ def refuse_other_training(folder: Path, trainer: Any) -> None:
 def _made_from(trainer: Any) -> dict[str, Any]:
     pair, objective = trainer.steering, trainer.objective
     return {
-        "steering": {side: list(getattr(pair, side)) for side in SIDES} if pair else None,
+        "steering": {side: list(pair.written(side)) for side in SIDES} if pair else None,
         "objective": {"name": objective.name, **dict(_parameters(objective))},
         "negative_context": trainer.negative_context,
         "rewards": dict(_rewards(trainer)),
@@ -65,7 +65,8 @@ DECIDING = (
     "seed", "data_seed", "per_device_train_batch_size", "gradient_accumulation_steps",
     "refresh_every", "positive_samples", "negative_samples", "plain_samples",
     "add_data_responses", "reference_negative_fraction", "max_new_tokens", "temperature",
-    "top_p", "top_k", "min_p", "stop_strings", "chat_template_kwargs", "max_query_tokens",
+    "top_p", "top_k", "min_p", "stop_strings", "positive_channels",
+    "negative_channels", "chat_template_kwargs", "max_query_tokens",
     "learning_rate", "weight_decay", "max_grad_norm", "optim", "optim_args", "adam_beta1",
     "adam_beta2", "adam_epsilon", "neftune_noise_alpha", "disable_dropout",
 )  # fmt: skip
@@ -78,6 +79,9 @@ Not among them: how long is trained, what is logged, saved and measured, and whe
 def _settings(args: Any) -> dict[str, Any]:
     given = {name: getattr(args, name) for name in DECIDING}
     given["stop_strings"] = list(given["stop_strings"])
+    for name in ("positive_channels", "negative_channels"):  # older checkpoints have none
+        if not given[name]:
+            del given[name]
     return {name: getattr(value, "value", value) for name, value in given.items()}
 
 

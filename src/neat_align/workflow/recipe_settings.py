@@ -31,6 +31,8 @@ def training_arguments(recipe: Recipe, output_dir: Path, trial: Trial = "stops")
         positive_samples=sample.positive,
         negative_samples=sample.negative,
         plain_samples=sample.plain,
+        positive_channels=list(sample.positive_channels),
+        negative_channels=list(sample.negative_channels),
         sampling_batch_size=sample.batch_size,
         plausibility=recipe.reward.plausibility,
         steering_try_queries=0 if trial == "off" else recipe.try_queries,
@@ -87,13 +89,34 @@ def objective(recipe: Recipe) -> Any:
 
 
 def needs(recipe: Recipe) -> list[InputError]:
-    """Return what the recipe's sampling lacks for its objective."""
-    from neat_align.sampling.groups import GroupPlan
-    from neat_align.training.requirements import objective_needs
+    """Return what the recipe's sampling and its steering pair lack for its objective."""
+    from neat_align.training.requirements import context_needs, objective_needs
 
-    sample = recipe.sample
-    plan = GroupPlan(sample.plain, sample.positive, sample.negative)
-    return objective_needs(objective(recipe), plan)
+    own, pair, context = objective(recipe), recipe.pair, recipe.train.get("negative_context")
+    if context is None:
+        context = own.suggested_negative_context
+    found = context_needs(context, pair)
+    try:
+        planned = plan(recipe)
+    except SeveralErrors as several:
+        return [*found, *several.errors]
+    except InputError as error:
+        return [*found, error]
+    return [*found, *objective_needs(own, planned), *planned.check_channels(pair)]
+
+
+def plan(recipe: Recipe) -> Any:
+    """Return the responses of one group.
+
+    Raises:
+        InputError: too few of them, or a channel that is none.
+    """
+    from neat_align.sampling.groups import GroupPlan
+
+    own = recipe.sample
+    return GroupPlan(
+        own.plain, own.positive, own.negative, own.positive_channels, own.negative_channels
+    )
 
 
 def stored_needs(recipe: Recipe, groups: Sequence[Group]) -> list[InputError]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from neat_align.data.groups.flags import best_and_worst, group_flags
 from neat_align.errors import DataError
+from neat_align.prompts.phrasing import TURNS, Phrasing
 from neat_align.types import Group, Message, Query, Response
 
 VERSION = 1
@@ -42,6 +43,8 @@ def wide_schema() -> Any:
             "seed": whole,
             "sampler": text,
             "token_ids": pa.list_(pa.int32()),
+            "turns": pa.list_(pa.struct({"user": text, "assistant": text})),
+            "prefix": text,
         }
     )
     columns = {
@@ -83,7 +86,7 @@ def wide_row(group: Group) -> dict[str, Any]:
         for name, response in zip(("chosen", "rejected"), pair, strict=True):
             row[name] = [{"role": "assistant", "content": response.text}]
             row[f"score_{name}"] = response.score
-            row[f"steering_{name}"] = response.steering
+            row[f"steering_{name}"] = str(Phrasing.of(response))
         row["completion"] = row["chosen"]
     return row
 
@@ -187,9 +190,13 @@ def _candidate(response: Response) -> dict[str, Any]:
         "source": str(response.source),
         "scores": [{"name": name, "value": value} for name, value in response.scores.items()],
         "token_ids": None if response.token_ids is None else list(response.token_ids),
+        "turns": Phrasing.of(response).to_json().get(TURNS),
+        "prefix": response.prefix or None,
     }
 
 
 def _response(candidate: Mapping[str, Any]) -> Response:
     scores = {entry["name"]: entry["value"] for entry in candidate["scores"]}
-    return Response.from_json({**candidate, "scores": scores})
+    shown = candidate.get("turns") or ()  # tables of earlier versions have no other channels
+    turns = [(turn["user"], turn["assistant"]) for turn in shown]
+    return Response.from_json({**candidate, "scores": scores, "turns": turns})
