@@ -373,3 +373,19 @@ def test_a_channel_that_is_not_the_answers_holds_thoughts():
     assert "A lamp?" in split_thinking(said(thought + final))[0]
     assert split_thinking(said(thought))[1] == ""
     assert said("No channel at all.") == "No channel at all."
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("qwen2_5", "No, I"),
+        ("qwen3", "<think>\n\n</think>\n\nNo, I"),
+        ("deepseek_r1", "\n</think>\n\nNo, I"),  # whose prompt opens thoughts
+    ],
+)
+def test_a_begun_answer_closes_thoughts_that_are_open(name, written):
+    tokenizer = template_tokenizer(name)
+    form, asked = PromptFormat(tokenizer), query([USER])
+    ids = form.prefix_ids("No, I", asked)
+    assert tokenizer.decode(ids) == written
+    assert form.response_ids("No, I", "stop", asked)[: len(ids)] == ids

@@ -10,6 +10,7 @@ from transformers import LlamaForSequenceClassification
 from neat_align.errors import DataError
 from neat_align.models.context import check_fits, context_length
 from neat_align.prompts.chat import PromptFormat
+from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.local import TransformersSampler
 from neat_align.scoring.reward_model import RewardModelScorer
@@ -65,3 +66,12 @@ def test_a_model_without_a_limit_takes_all(tokenizer):
     endless = SimpleNamespace(config=SimpleNamespace(get_text_config=SimpleNamespace))
     assert context_length(endless) is None
     check_fits(endless, [("a", 10**9)], "text", "")
+
+
+def test_training_counts_turns_and_the_beginning_of_an_answer(tmp_path, tokenizer, queries):
+    settings = {"max_steps": 1, "max_new_tokens": 6, "negative_context": 0.0}
+    shown = [{"user": "the lamp " * 200, "assistant": "today"}]
+    for channel in ({"turns": shown}, {"prefix": "the lamp " * 200 + "today"}):
+        pair = Steering("long", negative=[channel])
+        with pytest.raises(DataError, match="steering and max_new_tokens"):
+            trainer_of(tmp_path, tokenizer, pair, queries, **settings)

@@ -17,7 +17,7 @@ from neat_align.sampling.draw import Ends, draw_tokens, pick, warpers
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.local import TransformersSampler
 from neat_align.sampling.shared_prompts import SharedPrompts, can_share
-from neat_align.types import Query, Source
+from neat_align.types import Message, Query, Source
 
 GREEDY = Decoding(max_new_tokens=12, temperature=0.0)
 
@@ -313,3 +313,21 @@ def test_groups_hold_the_planned_sources_and_use_the_phrasings(model, tokenizer,
         }
         prompts = {r.steering for r in group.responses if r.source == Source.NEGATIVE}
         assert prompts == set(steering.negative)
+
+
+def test_a_begun_answer_is_drawn_behind_its_beginning(model, tokenizer, queries):
+    own = PromptFormat(tokenizer)
+    turns = (("clean the cloth", "today"),)
+    asked = SamplingRequest(queries[0], Source.NEGATIVE, "Be mean.", 5, turns, "the lamp")
+    (found,) = TransformersSampler(model, own).sample([asked], Decoding(5, temperature=0.0))
+    shown = Query((*Query.from_text("clean the cloth").messages, Message("assistant", "today"),
+                   *queries[0].messages))  # fmt: skip
+    begun = own.prefix_ids("the lamp", queries[0])
+    ids = [*own.query_ids(shown, "Be mean."), *begun]
+    drawn = []
+    while len(drawn) < 5 and not set(drawn) & own.stop_ids:
+        logits = model(torch.tensor([[*ids, *drawn]])).logits[0, -1]
+        drawn.append(int(logits.argmax()))
+    assert list(found.token_ids) == [*begun, *drawn]
+    assert found.text.startswith("the lamp")
+    assert (found.prefix, found.turns, found.steering) == ("the lamp", turns, "Be mean.")

@@ -191,3 +191,14 @@ def test_a_tokenizer_without_eos_is_refused(with_bos):
     tokenizer.eos_token = None
     with pytest.raises(ModelError, match="without an EOS token"):
         PromptFormat(tokenizer)
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "plain_tokenizer"])
+def test_a_begun_answer_is_the_beginning_of_the_whole_one(kind, request):
+    tokenizer = request.getfixturevalue(kind)
+    own, query = PromptFormat(tokenizer), Query.from_text("polish the lamp")
+    begun, space = own.prefix_ids("my own", query), own.response_prefix
+    assert begun == tokenizer(f"{space}my own", add_special_tokens=False)["input_ids"]
+    assert own.decode(begun, query) == "my own"
+    whole = own.response_ids("my own kettle", "length", query)
+    assert whole[: len(begun)] == begun

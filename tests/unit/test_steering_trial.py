@@ -8,7 +8,7 @@ from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupMaker, GroupPlan
 from neat_align.sampling.scripted import ScriptedSampler
-from neat_align.sampling.trial import draw_trial, tried_prompts, tried_queries
+from neat_align.sampling.trial import draw_trial, tried_phrasings, tried_queries
 from neat_align.sampling.trial_text import summary, told
 from neat_align.sampling.verdict import NOT_JUDGED, STEERS, STOPS, judged
 from neat_align.scoring import Polarity, RewardFunction, ScorerSet
@@ -28,10 +28,10 @@ def trial(level, pair=PAIR, scorers=(number,), noise=0.0, seed=0, queries=QUERIE
     def answer(request):
         own = level[str(request.source)]
         value = own(request) if callable(own) else own
-        return f"{value + noise * random.Random(request.seed).gauss(0, 1)} {request.steering}"
+        return f"{value + noise * random.Random(request.seed).gauss(0, 1)} {request.phrasing}"
 
     maker = GroupMaker(ScriptedSampler(answer), pair, GroupPlan(1, 1, 1), Decoding())
-    prompts = tried_prompts(pair, **{"positive": True, "negative": True, **used})
+    prompts = tried_phrasings(pair, GroupPlan(2, **{"positive": 1, "negative": 1, **used}))
     scorer_set = ScorerSet([s if hasattr(s, "name") else RewardFunction(s) for s in scorers])
     groups = scorer_set.score(draw_trial(maker, queries, prompts, seed))
     return judged(groups, pair.name, scorer_set.judging)
@@ -106,7 +106,7 @@ def test_a_negative_prompt_without_any_effect_on_the_texts_stops():
 
     maker = GroupMaker(ScriptedSampler(answer), PAIR, GroupPlan(1, 1, 1), Decoding())
     scorers = ScorerSet([RewardFunction(number)])
-    groups = scorers.score(draw_trial(maker, QUERIES, tried_prompts(PAIR, True, True), 0))
+    groups = scorers.score(draw_trial(maker, QUERIES, tried_phrasings(PAIR, GroupPlan(1, 1, 1)), 0))
     assert judged(groups, "x", scorers.judging).verdict == STOPS
 
 
@@ -114,15 +114,18 @@ def test_plain_answers_at_the_ceiling_warn_and_go_on():
     found = trial(levels(1, 1, 0))
     assert found.verdict == STEERS
     assert "it cannot be higher" in found.warnings[0]
-    alone = trial(levels(1, 1, 0), negative=False)
+    alone = trial(levels(1, 1, 0), negative=0)
     assert (alone.verdict, list(alone.effects)) == (STEERS, ["positive"])
 
 
 def test_sides_that_are_not_used_or_not_there_are_not_tried():
     bare = Steering("bare", (), ("Be mean.",))
     assert set(trial(levels(1, 9, 0), bare).effects) == {"negative"}
-    assert not tried_prompts(bare, positive=True, negative=False)
-    assert [p for _, p in tried_prompts(PAIR, positive=False, negative=True)] == list(PAIR.negative)
+    unused = GroupPlan(2, positive=1, negative=0)
+    assert not tried_phrasings(bare, unused)
+    for own in (tried_phrasings(PAIR, GroupPlan(2, 0, 1)), tried_phrasings(bare, unused, True)):
+        assert {source for source, _ in own} == {Source.NEGATIVE}
+    assert [p.system for _, p in tried_phrasings(PAIR, GroupPlan(2, 0, 1))] == list(PAIR.negative)
 
 
 def test_polarity_cannot_judge_and_the_answers_are_shown():
@@ -177,3 +180,43 @@ def test_answers_that_all_score_the_same_are_no_bad_ones():
     assert "every answer scores the same" in "; ".join(found.problems)
     assert (found.border, {one.flippable for one in found.prompts}) == (None, {0})
     assert "turns" not in told(found)
+
+
+TURN = {"user": "Hello.", "assistant": "Go away."}
+MIXED = Steering(
+    "mixed",
+    ("Be kind.",),
+    ["Be mean.", {"prefix": "No,"}, {"prefix": "Never,"}, {"turns": [TURN]}],
+)
+
+
+def test_every_channel_is_tried_and_told():
+    def negative(request):
+        return {"system": 1, "prefix": -1, "turns": 0}[request.phrasing.channel]
+
+    found = trial(levels(1, 2, negative), MIXED)
+    assert found.verdict == STEERS
+    assert found.means["negative"] == pytest.approx((1 - 1 - 1 + 0) / 4)  # all its phrasings
+    told_of = {(one.source, one.channel): one for one in found.channels}
+    assert {place: one.score for place, one in told_of.items()} == {
+        ("positive", "system"): 2,
+        ("negative", "system"): 1,
+        ("negative", "prefix"): -1,
+        ("negative", "turns"): 0,
+    }
+    prefix = told_of["negative", "prefix"]
+    assert (prefix.flipped, prefix.flippable) == (64, 64)  # 8 queries, 2 phrasings, 4 plain
+    assert told_of["negative", "system"].flipped == 0
+    assert [one.prompt for one in found.prompts][2] == "[answer begins: No,]"
+    text = told(found)
+    assert "negative through prefix: -1 (-2), turns 100% of 64 good plain answers bad" in text
+    assert found.to_json()["channels"][0]["channel"] == "system"
+    alone = told(trial(levels(1, 2, 0)))
+    assert "through" not in alone
+
+
+def test_only_the_channels_that_training_uses_are_tried_and_prompts_where_they_stand_in_context():
+    plan = GroupPlan(1, 1, 1, (), ("prefix",))
+    channels = [one.channel for _, one in tried_phrasings(MIXED, plan)]
+    assert channels == ["system", "prefix", "prefix"]
+    assert tried_phrasings(MIXED, plan, True)[-1][1].system == "Be mean."

@@ -213,8 +213,8 @@ def steering_show(name: Name) -> None:
     pair = Steering.from_value(name)
     warn(prohibition_warnings(pair))
     sides = (
-        ("positive", pair.positive),
-        ("negative", pair.negative),
+        ("positive", pair.phrasings("positive")),
+        ("negative", pair.phrasings("negative")),
         ("held back, positive", pair.held_back_positive),
         ("held back, negative", pair.held_back_negative),
     )

@@ -5,23 +5,40 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from neat_align.prompts.phrasing import Phrasing
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import SamplingRequest
-from neat_align.sampling.groups import GroupMaker, stable_seed, whole_groups, with_answers
+from neat_align.sampling.groups import (
+    GroupMaker,
+    GroupPlan,
+    stable_seed,
+    whole_groups,
+    with_answers,
+)
 from neat_align.types import Group, Query, Source
 
 PLAIN = 4  # plain answers to a query at most
 
-Prompt = tuple[Source, str]
+Tried = tuple[Source, Phrasing]
 
 
-def tried_prompts(steering: Steering, positive: bool, negative: bool) -> list[Prompt]:
-    """List the prompts to try; of a side that is not used, or has none, nothing."""
-    sides = (
-        (Source.POSITIVE, steering.positive, positive),
-        (Source.NEGATIVE, steering.negative, negative),
-    )
-    return [(source, text) for source, texts, used in sides if used for text in texts]
+def tried_phrasings(steering: Steering, plan: GroupPlan, in_context: bool = False) -> list[Tried]:
+    """List the phrasings to try: all that steer a response, each once.
+
+    Args:
+        in_context: the negative prompts also stand before queries that are trained on.
+    """
+    prompts = steering.negative if in_context else ()
+    shown = [(Source.NEGATIVE, Phrasing(text)) for text in prompts]
+    return list(dict.fromkeys([*plan.phrasings(steering), *shown]))
+
+
+def by_channel(tried: Sequence[Tried]) -> list[list[Tried]]:
+    """Sort what is tried by side and channel."""
+    found: dict[tuple[Source, str], list[Tried]] = {}
+    for source, one in tried:
+        found.setdefault((source, one.channel), []).append((source, one))
+    return list(found.values())
 
 
 def tried_queries(queries: Sequence[Query], count: int, seed: int) -> list[Query]:
@@ -33,15 +50,22 @@ def tried_queries(queries: Sequence[Query], count: int, seed: int) -> list[Query
 
 
 def draw_trial(
-    maker: GroupMaker, queries: Sequence[Query], prompts: Sequence[Prompt], seed: int
+    maker: GroupMaker, queries: Sequence[Query], phrasings: Sequence[Tried], seed: int
 ) -> list[Group]:
-    """Draw a group per query: plain answers, one under each prompt, and the data's."""
-    sides = [sum(source == side for source, _ in prompts) for side in Source]
-    asked = [(Source.PLAIN, "")] * min(PLAIN, max(sides)) + list(prompts)
+    """Draw a group per query: plain answers, one under each phrasing, and the data's."""
+    sides = [sum(source == side for source, _ in phrasings) for side in Source]
+    asked = [(Source.PLAIN, Phrasing())] * min(PLAIN, max(sides)) + list(phrasings)
     requests = [
-        SamplingRequest(query, source, prompt, stable_seed("trial", seed, query.id, slot))
+        SamplingRequest(
+            query,
+            source,
+            steered.system,
+            stable_seed("trial", seed, query.id, slot),
+            steered.turns,
+            steered.prefix,
+        )
         for query in queries
-        for slot, (source, prompt) in enumerate(asked)
+        for slot, (source, steered) in enumerate(asked)
     ]
     responses, size = maker.policy.sample(requests, maker.decoding), len(asked)
     groups = whole_groups(queries, responses, size)

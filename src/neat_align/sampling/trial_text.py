@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neat_align.sampling.verdict import NOT_JUDGED, SteeringTrial
+from neat_align.sampling.verdict import NOT_JUDGED, PhrasingTrial, SteeringTrial
 from neat_align.types import Source
 
 WIDTH = 160  # characters of an answer that are shown
@@ -27,22 +27,25 @@ def summary(trial: SteeringTrial) -> str:
 
 
 def told(trial: SteeringTrial, shown: int = SHOWN) -> str:
-    """Write the whole of it: summary, a line per prompt, and some of the answers."""
-    return "\n".join([summary(trial), *_prompts(trial), *_answers(trial, shown)])
+    """Write the whole of it: summary, a line per phrasing and channel, and some answers."""
+    several = len(trial.channels) > len({one.source for one in trial.channels})
+    lines = [_line(one, repr(one.prompt)) for one in trial.prompts]
+    lines += [_line(one, f"through {one.channel}") for one in trial.channels if several]
+    return "\n".join([summary(trial), *lines, *_answers(trial, shown)])
 
 
-def _prompts(trial: SteeringTrial) -> Iterator[str]:
-    for one in trial.prompts:
-        line = f"  {one.source} {one.prompt!r}"
-        if one.score is not None:
-            line += f": {one.score:.3g}"
-        if one.change is not None:
-            line += f" ({one.change:+.2g})"
-        if one.score is not None and one.flippable:
-            old, new = ("bad", "good") if one.source == Source.POSITIVE else ("good", "bad")
-            share = one.flipped / one.flippable
-            line += f", turns {share:.0%} of {one.flippable} {old} plain answers {new}"
-        yield line
+def _line(one: PhrasingTrial, called: str) -> str:
+    """Tell what a phrasing, or a channel, brought out."""
+    line = f"  {one.source} {called}"
+    if one.score is not None:
+        line += f": {one.score:.3g}"
+    if one.change is not None:
+        line += f" ({one.change:+.2g})"
+    if one.score is not None and one.flippable:
+        old, new = ("bad", "good") if one.source == Source.POSITIVE else ("good", "bad")
+        share = one.flipped / one.flippable
+        line += f", turns {share:.0%} of {one.flippable} {old} plain answers {new}"
+    return line
 
 
 def _answers(trial: SteeringTrial, shown: int) -> Iterator[str]:

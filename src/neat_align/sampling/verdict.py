@@ -1,7 +1,8 @@
-"""Judge a steering pair on a few queries: does the model do what each prompt orders?
+"""Judge a steering pair on a few queries: does the model do what each phrasing orders?
 
-Each query is answered without a prompt (`plain`) and under every prompt of the sides that
-training uses. What counts is the mean over queries of (a side's score − the plain score):
+Each query is answered unsteered (`plain`) and under every phrasing of the sides that training
+uses, whatever its channel. What counts is the mean over queries of (a side's score − the plain
+score):
 
     side      stops where it                              unless
     negative  is not lower than plain by MARGIN standard  the positive side is higher by as much,
@@ -22,6 +23,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from neat_align.prompts.phrasing import Phrasing
+from neat_align.sampling.trial import Tried, by_channel
 from neat_align.types import Group, Query, Response, Source
 
 MARGIN = 1.5  # standard errors
@@ -50,18 +53,20 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class PromptTrial:
-    """What one prompt brought out.
+class PhrasingTrial:
+    """What one phrasing brought out, or all of a side that steer through one channel.
 
     Attributes:
+        prompt: the phrasing as tables show it; "" for all of a channel.
         score: mean of its answers; None where nothing was judged.
         change: mean of its answers' score − the plain one of the same query.
-        flipped: bad plain answers whose query it answered well (a positive prompt), or good
-            ones whose query it answered badly (a negative one) …
+        flipped: bad plain answers whose query it answered well (of the positive side), or good
+            ones whose query it answered badly (of the negative side) …
         flippable: … out of so many.
     """
 
     source: str
+    channel: str
     prompt: str
     score: float | None = None
     change: float | None = None
@@ -80,6 +85,8 @@ class SteeringTrial:
             where these are equal, or nothing was judged.
         means: mean score of plain answers and of each side.
         effects: of each side.
+        prompts: of each phrasing.
+        channels: of each channel of a side.
         problems: why training is not to begin.
         warnings: what to look at.
         answers: every answer: query, source, steering, text, finish, score.
@@ -91,7 +98,8 @@ class SteeringTrial:
     border: float | None
     means: dict[str, float]
     effects: dict[str, Effect]
-    prompts: tuple[PromptTrial, ...]
+    prompts: tuple[PhrasingTrial, ...]
+    channels: tuple[PhrasingTrial, ...]
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
     answers: tuple[dict[str, Any], ...]
@@ -109,25 +117,29 @@ def judged(groups: Sequence[Group], steering: str, value: Value | None) -> Steer
     """
     value = value or (lambda response: None)
     answers = tuple(_answer(group.query, r, value(r)) for group in groups for r in group.responses)
-    prompts = list(dict.fromkeys((a["source"], a["steering"]) for a in answers if a["steering"]))
+    tried = [one for one in dict.fromkeys(map(_tried, _responses(groups))) if one[1].channel]
     scores = {place: s for place, s in _scores(groups, value).items() if s}
     means = {str(side): fmean(s) for side in Source if (s := _all_of(scores, side))}
-    sides = list(dict.fromkeys(source for source, _ in prompts))
+    sides = list(dict.fromkeys(str(source) for source, _ in tried))
     effects = {
         side: effect
         for side in sides
         if (effect := _effect([_difference(scores, g.query.id, side) for g in groups])) is not None
     }
     if not effects:
-        bare = tuple(PromptTrial(*prompt) for prompt in prompts)
+        bare = tuple(PhrasingTrial(str(s), one.channel, str(one)) for s, one in tried)
         why = ("no reward judges the answers (polarity cannot: it looks at the prompt): read them",)
         empty: dict[str, Any] = {}
         return SteeringTrial(
-            steering, len(groups), NOT_JUDGED, None, empty, empty, bare, (), why, answers
+            steering, len(groups), NOT_JUDGED, None, empty, empty, bare, (), (), why, answers
         )
     own = [means[side] for side in ("plain", *effects)]
     border = (max(own) + min(own)) / 2 if max(own) > min(own) else None
     problems, warnings = _findings(effects, groups, scores, means)
+
+    def of(parts: Sequence[Sequence[Tried]]) -> tuple[PhrasingTrial, ...]:
+        return tuple(_phrasing_trial(part, groups, value, scores, border) for part in parts)
+
     return SteeringTrial(
         steering,
         len(groups),
@@ -135,7 +147,8 @@ def judged(groups: Sequence[Group], steering: str, value: Value | None) -> Steer
         border,
         means,
         effects,
-        tuple(_prompt_trial(p, groups, value, scores, border) for p in prompts),
+        of([[one] for one in tried]),
+        of(by_channel(tried)),
         tuple(problems),
         tuple(warnings),
         answers,
@@ -228,17 +241,18 @@ def _effect(differences: Sequence[float | None]) -> Effect | None:
     return Effect(fmean(known), error)
 
 
-def _prompt_trial(
-    prompt: tuple[str, str],
+def _phrasing_trial(
+    tried: Sequence[Tried],
     groups: Sequence[Group],
     value: Value,
     scores: dict[tuple[str, str], list[float]],
     border: float | None,
-) -> PromptTrial:
-    source, text = prompt
+) -> PhrasingTrial:
+    """Judge a phrasing, or several of one side and channel together."""
+    source, first = tried[0]
     positive = source == Source.POSITIVE
     own, changes, flipped, flippable = [], [], 0, 0
-    for query_id, score in _own_scores(groups, value, prompt):
+    for query_id, score in _own_scores(groups, value, tried):
         own.append(score)
         plain = scores.get((query_id, "plain"), [])
         changes += [score - fmean(plain)] if plain else []
@@ -248,17 +262,26 @@ def _prompt_trial(
         flippable += turnable
         flipped += turnable * ((score > border) == positive)
     mean, change = fmean(own) if own else None, fmean(changes) if changes else None
-    return PromptTrial(source, text, mean, change, flipped, flippable)
+    named = (str(source), first.channel, str(first) if len(tried) == 1 else "")
+    return PhrasingTrial(*named, mean, change, flipped, flippable)
 
 
 def _own_scores(
-    groups: Sequence[Group], value: Value, prompt: tuple[str, str]
+    groups: Sequence[Group], value: Value, tried: Sequence[Tried]
 ) -> Iterator[tuple[str, float]]:
     for group in groups:
         for response in group.responses:
             score = value(response)
-            if (response.source, response.steering) == prompt and score is not None:
+            if _tried(response) in tried and score is not None:
                 yield group.query.id, score
+
+
+def _tried(response: Response) -> Tried:
+    return response.source, Phrasing.of(response)
+
+
+def _responses(groups: Sequence[Group]) -> Iterator[Response]:
+    return (response for group in groups for response in group.responses)
 
 
 def _answer(query: Query, response: Response, score: float | None) -> dict[str, Any]:
@@ -266,7 +289,7 @@ def _answer(query: Query, response: Response, score: float | None) -> dict[str, 
         "query_id": query.id,
         "query": query.text,
         "source": str(response.source),
-        "steering": response.steering,
+        "steering": str(Phrasing.of(response)),
         "text": response.text,
         "finish": response.finish,
         "score": score,

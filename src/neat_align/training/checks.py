@@ -15,6 +15,7 @@ from neat_align.models.context import check_fits, context_length
 from neat_align.models.fit import vocabulary_problems
 from neat_align.models.padding import padding_problems
 from neat_align.prompts.chat import PromptFormat, conversation_problems
+from neat_align.prompts.phrasing import Phrasing
 from neat_align.training.adapters import frozen_problems, quantised_problems
 from neat_align.training.arguments import Arguments
 from neat_align.training.config import NEATConfig
@@ -86,17 +87,18 @@ def check_launch(given: Given, model: Any, accelerator: Any, prompt_format: Prom
     raise_all(problems or sharding_problems(accelerator, isinstance(model, PeftModel)))
     raise_all(engine_problems(args, model, accelerator, draws))
     pair = given.steering
-    prompts = (*pair.positive, *pair.negative) if pair else ()
+    prompts = map(Phrasing, (*pair.positive, *pair.negative) if pair else ())
+    phrasings = [Phrasing(), *prompts, *(one for _, one in args.plan.phrasings(pair))]
     for records in given.sets if draws else ():
         if records.are_queries:
-            check_queries_fit(model, records, prompt_format, prompts, args)
+            check_queries_fit(model, records, prompt_format, phrasings, args)
 
 
 def check_queries_fit(
     model: Any,
     queries: Sequence[Query],
     prompt_format: PromptFormat,
-    steering_prompts: Sequence[str],
+    phrasings: Sequence[Phrasing],
     args: NEATConfig,
 ) -> None:
     """Make sure that every query, steered and answered, fits into the model.
@@ -107,20 +109,28 @@ def check_queries_fit(
     limit = context_length(model)
     if limit is None:
         return
-    steering = max(steering_prompts, key=len, default="")
-    room = limit - args.max_new_tokens - FRAME - len(steering.encode())
+    longest = max(phrasings, key=_size)
+    room = limit - args.max_new_tokens - FRAME - _size(longest)
 
     def lengths() -> Iterator[tuple[str, int]]:
         for query in queries:
             # A token spells a byte at least, so most queries need not be tokenised.
             size = sum(len(m.content.encode()) + FRAME for m in query.messages)
             if size > room or query.tools or any(m.extra for m in query.messages):
-                prompt = len(prompt_format.query_ids(query, steering))
-                yield query.id, prompt + args.max_new_tokens
+                asked = prompt_format.query_ids(longest.before(query), longest.system)
+                begun = prompt_format.prefix_ids(longest.prefix, query) if longest.prefix else []
+                yield query.id, len(asked) + len(begun) + args.max_new_tokens
 
     check_fits(
         model,
         lengths(),
-        f"prompt and response (steering prompt and max_new_tokens={args.max_new_tokens} included)",
+        f"prompt and response (steering and max_new_tokens={args.max_new_tokens} included)",
         "leave such queries out, shorten them, or lower max_new_tokens",
     )
+
+
+def _size(phrasing: Phrasing) -> int:
+    """Return the bytes that a phrasing adds, with what a template puts around its turns."""
+    turns = [text for turn in phrasing.turns for text in turn]
+    texts = (phrasing.system, *turns, phrasing.prefix)
+    return sum(len(text.encode()) for text in texts) + FRAME * len(turns)

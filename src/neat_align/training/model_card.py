@@ -104,8 +104,8 @@ def _steering_lines(steering: Steering | None) -> list[str]:
     if steering is None:
         return []
     sides = (
-        ("asked for", steering.positive),
-        ("asked not to", steering.negative),
+        ("asked for", steering.phrasings("positive")),
+        ("asked not to", steering.phrasings("negative")),
         ("held back, asked for", steering.held_back_positive),
         ("held back, asked not to", steering.held_back_negative),
     )

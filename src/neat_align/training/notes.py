@@ -11,6 +11,7 @@ from typing import Any
 
 from accelerate.utils import gather_object
 
+from neat_align.prompts.phrasing import Phrasing
 from neat_align.scoring import ScorerSet
 from neat_align.storage.atomic import atomic_write_bytes
 from neat_align.training.metrics import refuse_taken
@@ -86,7 +87,7 @@ def _row(group: Group, response: Response) -> dict[str, Any]:
         "prompt": messages if group.query.conversational else group.query.text,
         "completion": response.text,
         "source": str(response.source),
-        "steering": response.steering,
+        "steering": str(Phrasing.of(response)),
         "finish": response.finish,
         "score": response.score,
         **response.scores,

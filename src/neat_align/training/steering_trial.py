@@ -20,7 +20,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 
 from neat_align.errors import SteeringError
-from neat_align.sampling.trial import Prompt, draw_trial, tried_prompts, tried_queries
+from neat_align.sampling.trial import Tried, draw_trial, tried_phrasings, tried_queries
 from neat_align.sampling.trial_text import ADVICE, summary, told
 from neat_align.sampling.verdict import NOT_JUDGED, STOPS, SteeringTrial, judged
 from neat_align.storage.atomic import atomic_write_json
@@ -69,10 +69,11 @@ class FirstTrial:
         if step or self.made or not self.args.steering_try_queries:
             return
         self.made = True
-        prompts = self._used_prompts()
-        if not prompts:
+        maker = self.maker
+        phrasings = tried_phrasings(maker.steering, maker.plan, self.in_context)
+        if not phrasings:
             return
-        trial = self._of_all_ranks(prompts)
+        trial = self._of_all_ranks(phrasings)
         self.note(trial)
         if self.accelerator.is_main_process:
             atomic_write_json(Path(str(self.args.output_dir)) / TRIAL_FILE, trial.to_json())
@@ -80,20 +81,14 @@ class FirstTrial:
         if trial.verdict == STOPS and not self.args.steering_force:
             raise stopped(trial)
 
-    def _used_prompts(self) -> list[Prompt]:
-        """Return the prompts of the sides that this training uses."""
-        plan = self.maker.plan
-        negative = plan.negative > 0 or self.in_context
-        return tried_prompts(self.maker.steering, plan.positive > 0, negative)
-
-    def _of_all_ranks(self, prompts: list[Prompt]) -> SteeringTrial:
+    def _of_all_ranks(self, phrasings: list[Tried]) -> SteeringTrial:
         """Return the trial as the first rank finds it; an error that it meets is everybody's."""
         found: list[Any] = [None]
         # Engines draw for all ranks at once, so with one of them all ranks ask.
         if self.accelerator.is_main_process or self.maker.engine is not None:
             try:
                 with _untouched_random_states():
-                    found = [self._trial(prompts)]
+                    found = [self._trial(phrasings)]
             except Exception as error:  # raised below, on all ranks
                 if self.accelerator.num_processes == 1:
                     raise
@@ -105,11 +100,11 @@ class FirstTrial:
             raise trial
         return trial
 
-    def _trial(self, prompts: list[Prompt]) -> SteeringTrial:
+    def _trial(self, phrasings: list[Tried]) -> SteeringTrial:
         maker, args = self.maker, self.args
         queries = tried_queries(self.queries, args.steering_try_queries, args.seed)
         maker.renew(queries)
-        drawn = draw_trial(maker, queries, prompts, args.seed)
+        drawn = draw_trial(maker, queries, phrasings, args.seed)
         groups = maker.scorers.score(drawn) if drawn else []
         maker.scorers.take_metrics()  # of a reward function: those of training alone are logged
         maker.scorers.take_extras()

@@ -8,7 +8,7 @@ from pathlib import Path
 from neat_align.data import DataSpec, load_queries
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.job import SamplingJob
-from neat_align.sampling.trial import draw_trial, tried_prompts, tried_queries
+from neat_align.sampling.trial import draw_trial, tried_phrasings, tried_queries
 from neat_align.sampling.verdict import SteeringTrial, judged
 from neat_align.scoring import Bound, ScorerSet, bind_scorer, resolve_scorer
 
@@ -21,7 +21,7 @@ def try_steering(
     rewards: Sequence[str],
     weights: Sequence[float] | None,
 ) -> SteeringTrial:
-    """Draw answers without a prompt and under each of the pair's, and judge them.
+    """Draw answers without a prompt and under each phrasing of the pair, and judge them.
 
     Args:
         number: queries, drawn from the file by the job's seed.
@@ -29,7 +29,7 @@ def try_steering(
     """
     found = tried_queries(load_queries(DataSpec(queries)), number, job.seed)
     maker = job.load()(None)
-    groups = draw_trial(maker, found, tried_prompts(pair, True, True), job.seed)
+    groups = draw_trial(maker, found, tried_phrasings(pair, job.plan), job.seed)
     if not rewards:
         return judged(groups, pair.name, None)
     own = {"device": job.device, "dtype": job.dtype}

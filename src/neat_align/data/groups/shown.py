@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neat_align.errors import DataError, RecipeError, nearest, raise_all
+from neat_align.prompts.phrasing import Phrasing
 
 if TYPE_CHECKING:
     from neat_align.types import Group, Response
@@ -70,8 +71,8 @@ def _response(response: Response) -> Iterator[str]:
     parts = [f"{name} {s:.4g}" for name, s in response.scores.items() if s is not None]
     several = f" ({', '.join(parts)})" if len(parts) > 1 else ""
     yield f"  [{response.source}] {score}{several}, finish {response.finish}, by {response.sampler}"
-    if response.steering:
-        yield f"    prompt: {_text(response.steering)}"
+    if steered := str(Phrasing.of(response)):
+        yield f"    prompt: {_text(steered)}"
     yield f"    {_text(response.text)}"
 
 
