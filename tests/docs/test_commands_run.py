@@ -15,6 +15,7 @@ import yaml
 from tests.conftest import CHAT_TEMPLATE, make_llama, make_tokenizer
 from tests.docs.test_commands import blocks, examples, lines
 from tests.docs.test_readme import SMALL, block, run_python, section
+from tests.gguf_file import write_gguf
 from tests.invariants.test_reward_model import reward_model
 from tests.unit.test_server_sampler import Stub
 from typer.testing import CliRunner
@@ -168,10 +169,13 @@ def test_a_command_is_run_as_it_is_written(words, prepared, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("text", list(scripts()))
-def test_python_of_a_page_is_run(text, prepared, tmp_path, monkeypatch):
+def test_python_of_a_page_is_run(text, prepared, tokenizer, tmp_path, monkeypatch):
     folder = tmp_path / "folder"
     shutil.copytree(prepared, folder)
     monkeypatch.chdir(folder)
+    if "x.gguf" in text:
+        small = {"hidden_size": 64, "intermediate_size": 96, "tie_word_embeddings": True}
+        write_gguf(folder / "x.gguf", make_llama(tokenizer, **small), tokenizer)
     monkeypatch.syspath_prepend(folder)
     run_python(text, "./model")
 
