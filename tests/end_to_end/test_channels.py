@@ -1,6 +1,7 @@
 """A steering file of all three channels, through the command line, on a tiny random model."""
 
 import json
+import shutil
 
 import pytest
 import yaml
@@ -62,9 +63,8 @@ def test_groups_are_drawn_through_all_channels_and_scored(folder, model_dir, suf
         assert {bool(r.prefix) + 2 * bool(r.turns) for r in negative} == {0, 1, 2}
         for response in group.responses:
             assert response.text.startswith(response.prefix)
-            assert len(response.token_ids) > (6 if response.finish == "length" else 0) or (
-                not response.prefix
-            )
+            if response.prefix and response.finish == "length":
+                assert len(response.token_ids) > 6  # the beginning, and what was drawn
     neat("score", out, "-r", "rewards.py:brief", "-o", f"scored.{suffix}")
     scored = load_groups(folder / f"scored.{suffix}")
     assert [r.prefix for r in scored[0].responses] == [r.prefix for r in groups[0].responses]
@@ -89,10 +89,10 @@ def test_a_pair_is_shown_and_tried_in_all_channels(folder, model_dir):
 
 def test_a_run_trains_on_channels_and_ends_alike_when_it_is_resumed(folder):
     neat("recipe", "check", "r.yaml")
+    with pytest.raises(NeatError, match="no positive phrasing of that channel"):
+        neat("recipe", "check", "r.yaml", "sample.positive_channels=[turns]")
     neat("run", "r.yaml", "-o", "whole", "--force")
     neat("run", "r.yaml", "-o", "halves", "--force", "train.max_steps=2")
-    import shutil
-
     (weights,) = (folder / "whole").rglob("policy/model.safetensors")
     policy = weights.parent.relative_to(folder / "whole")
     again = folder / "halves"
@@ -104,6 +104,8 @@ def test_a_run_trains_on_channels_and_ends_alike_when_it_is_resumed(folder):
     neat("run", "r.yaml", "-o", "halves", "--force", "train.max_steps=2", "--resume")
     own, other = (load_file(at / policy / "model.safetensors") for at in (folder / "whole", again))
     assert all((own[name] == other[name]).all() for name in own)
+    page = next((folder / "whole").rglob("report.html")).read_text()
+    assert "[answer begins: break]" in page
     card = (weights.parent / "README.md").read_text()
     assert "asked not to: [answer begins: break]" in card
     trial = json.loads(next((folder / "whole").rglob("steering_trial.json")).read_text())

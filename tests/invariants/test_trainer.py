@@ -16,6 +16,7 @@ from neat_align.errors import NonFiniteLossError, OutputError, RecipeError
 from neat_align.models.layout.packable import prepare_for_packing
 from neat_align.objectives import D2O, DPO, KTO, NEAT, NEATPP, ORPO, PRO, RRHF, LossTerms
 from neat_align.prompts.chat import PromptFormat
+from neat_align.prompts.phrasing import Phrasing
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.groups import GroupPlan, sample_groups
 from neat_align.sampling.local import TransformersSampler
@@ -26,6 +27,8 @@ from neat_align.training.config import NEATConfig
 from neat_align.training.stopwatch import shares
 from neat_align.training.trainer import NEATTrainer
 from neat_align.types import Query, Source
+
+BEGUN = Phrasing(prefix="No,")
 
 
 def length_reward(completions, **kwargs):
@@ -300,6 +303,8 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, tokenizer, steeri
 
     changes = (
         ({"steering": replace(steering, negative=("Be vague.",))}, "steering.negative"),
+        ({"steering": replace(steering, other_negative=(BEGUN,))}, "steering.negative"),
+        ({"negative_channels": ["system"]}, "settings.negative_channels"),
         ({"objective": NEAT(lm_weight=3.0)}, "objective.lm_weight"),
         ({"reward_funcs": shorter}, "rewards.shorter"),
         ({"dataset": queries[1:]}, "data (queries:"),

@@ -79,10 +79,10 @@ def recipe_check(
 
     Example: neat recipe check mine.yaml train.learning_rate=5e-7
     """
-    from neat_align.workflow.inputs import held_out_problems
+    from neat_align.workflow.inputs import channel_problems, held_out_problems
 
     loaded = load_recipe(recipe, overrides or ())
-    raise_all(check_recipe(loaded) or held_out_problems(loaded))
+    raise_all(check_recipe(loaded) or [*channel_problems(loaded), *held_out_problems(loaded)])
     warnings = recipe_warnings(loaded)
     warn(warnings)
     told = f"{len(warnings)} to look at again" if warnings else "no problem found"

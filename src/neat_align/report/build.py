@@ -8,13 +8,15 @@ forbids itself scripts and requests, so that what slipped through could not run.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from neat_align.evaluation.metric import PARTS, Metric, Shown
+from neat_align.prompts.phrasing import Phrasing
+from neat_align.prompts.steering import SIDES
 from neat_align.report.charts import COLOURS, Mark, scatter_chart, strip
 from neat_align.report.curves import compared_charts, run_charts
 from neat_align.report.escaping import template
@@ -86,7 +88,7 @@ def _context(data: ReportData) -> dict[str, Any]:
     colours = _colours(list(models), data.aligned)
     found = pairs(data.samples, data.aligned)
     return {
-        "data": data,
+        "data": replace(data, steering=_in_words(data.steering)),
         "names": list(models),
         "colours": colours,
         "summary": [_headline(data, m) for m in told(metrics, "summary")[:3]],
@@ -104,6 +106,17 @@ def _context(data: ReportData) -> dict[str, Any]:
         "settings": list(_flattened(data.settings)),
         "duration": _duration(data.results.get("seconds")),
     }
+
+
+def _in_words(steering: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the phrasings of other channels than the prompt as texts."""
+    given = "the report's steering"
+    sides = {
+        side: [Phrasing.from_mapping(e, given) if isinstance(e, Mapping) else e for e in entries]
+        for side, entries in steering.items()
+        if side in SIDES
+    }
+    return {**steering, **{side: list(map(str, entries)) for side, entries in sides.items()}}
 
 
 def _metrics(models: Mapping[str, Any]) -> list[str]:

@@ -6,14 +6,36 @@ from collections.abc import Collection, Sequence
 
 from neat_align.data import Preferences, load_preferences, load_queries
 from neat_align.demo.requests import load_requests
-from neat_align.errors import DataError, InputError
+from neat_align.errors import DataError, InputError, SeveralErrors
 from neat_align.recipe import Data, Recipe, data_spec
+from neat_align.sampling.groups import GroupPlan
 from neat_align.types import Document, Query
 from neat_align.world import corpus
 from neat_align.world.lexicon import Split
 
 HELD_OUT = 1_000_000
 """Added to the recipe's seed for what only the evaluation sees, so that it is drawn apart."""
+
+
+def plan(recipe: Recipe) -> GroupPlan:
+    """Return the responses of one group.
+
+    Raises:
+        InputError: too few of them, or a channel that is none.
+    """
+    own = recipe.sample
+    channels = (own.positive_channels, own.negative_channels)
+    return GroupPlan(own.plain, own.positive, own.negative, *channels)
+
+
+def channel_problems(recipe: Recipe) -> list[InputError]:
+    """Find channels that are none, or that the steering pair has no phrasing of."""
+    try:
+        return list(plan(recipe).check_channels(recipe.pair))
+    except SeveralErrors as several:
+        return list(several.errors)
+    except InputError as error:
+        return [error]
 
 
 def queries(section: Data, seed: int) -> list[Query]:

@@ -91,32 +91,13 @@ def objective(recipe: Recipe) -> Any:
 def needs(recipe: Recipe) -> list[InputError]:
     """Return what the recipe's sampling and its steering pair lack for its objective."""
     from neat_align.training.requirements import context_needs, objective_needs
+    from neat_align.workflow.inputs import channel_problems, plan
 
-    own, pair, context = objective(recipe), recipe.pair, recipe.train.get("negative_context")
+    own, context = objective(recipe), recipe.train.get("negative_context")
     if context is None:
         context = own.suggested_negative_context
-    found = context_needs(context, pair)
-    try:
-        planned = plan(recipe)
-    except SeveralErrors as several:
-        return [*found, *several.errors]
-    except InputError as error:
-        return [*found, error]
-    return [*found, *objective_needs(own, planned), *planned.check_channels(pair)]
-
-
-def plan(recipe: Recipe) -> Any:
-    """Return the responses of one group.
-
-    Raises:
-        InputError: too few of them, or a channel that is none.
-    """
-    from neat_align.sampling.groups import GroupPlan
-
-    own = recipe.sample
-    return GroupPlan(
-        own.plain, own.positive, own.negative, own.positive_channels, own.negative_channels
-    )
+    found = [*context_needs(context, recipe.pair), *channel_problems(recipe)]
+    return found or objective_needs(own, plan(recipe))
 
 
 def stored_needs(recipe: Recipe, groups: Sequence[Group]) -> list[InputError]:
