@@ -109,6 +109,8 @@ ELSEWHERE = {
     "disable_dropout": "tests of dropout",
     "merge_adapter": "tests of adapters: what is saved of a run",
     "chat_template_kwargs": "tests of templates",
+    "positive_channels": "tests/unit/test_channels.py: the fixed pair has prompts alone",
+    "negative_channels": "tests/unit/test_channels.py, tests/end_to_end/test_channels.py",
     "model_init_kwargs": "tests/unit/test_trl_names.py: of a model that is named",
     "steering_try_queries": "tests of the steering trial",
     "steering_force": "tests of the steering trial",

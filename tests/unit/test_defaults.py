@@ -42,8 +42,9 @@ def record(cls):
 def command(name):
     parameters = inspect.signature(COMMANDS[name]).parameters.values()
     given = {p.name: p.default for p in parameters if p.default is not p.empty}
-    if given.get("stop_strings", ()) is None:  # a repeatable option that was not given
-        given["stop_strings"] = ()
+    for option in ("stop_strings", "positive_channels", "negative_channels"):
+        if given.get(option, ()) is None:  # a repeatable option that was not given
+            given[option] = ()
     return given
 
 
