@@ -33,6 +33,7 @@ TERMS = {
     "d2o": "−log σ of the others' mean log-ratio against each negative's; 0.69 at the start.",
     "sppo": "squared distance of the log-ratios from the win probabilities over β: large numbers "
     "at a small β are normal.",
+    "lm/open": 'share of the groups whose best response is imitated; 1 with `lm_gate="off"`.',
     "kto/z": "the estimate of KL(policy ‖ reference) from mismatched pairs, cut off at 0, nats.",
 }
 PAIRWISE = (
@@ -115,6 +116,8 @@ def _needs(objective: Objective) -> str:
     asked = {
         "the reference's log-probs": objective.needs_reference,
         "responses sampled under a negative prompt": objective.needs_negatives,
+        "responses sampled without a prompt": objective.needs_plain,
+        "the border between good and bad answers": objective.needs_border,
         "token log-probs": objective.needs_tokens,
         "mismatched pairs, which the trainer makes": objective.needs_kl,
     }

@@ -176,6 +176,24 @@ class NEATSettings:
         "average, each time it has been given new weights; beyond it the run stops",
         low=0,
     )
+    good_above: float | None = setting(
+        None,
+        "the score above which an answer is good; None for the border that the trial of the "
+        "steering finds between what the two sides bring out. Groups without a good or without "
+        "a bad answer are counted by it",
+        finite=True,
+    )
+    resample_groups: int = setting(
+        0,
+        "times that a group without a good answer has its positive responses drawn again, and "
+        "one without a bad answer its negative ones: with new seeds, each time through the next "
+        "channel and phrasing",
+        low=0,
+    )
+    drop_unsplit: bool = setting(
+        False,
+        "leave groups that still have no good or no bad answer out of training",
+    )
     log_completions: bool = setting(
         False,
         "keep every sampled response with its scores, and with what reward functions gave "

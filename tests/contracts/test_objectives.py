@@ -17,6 +17,11 @@ from neat_align.objectives import (
 VARIANTS = [
     NEAT.paper(),
     *(
+        NEAT(lm_gate=gate, lm_threshold=threshold, rank_weight=weight)
+        for gate, threshold in (("threshold", None), ("threshold", 0.2), ("above_plain", None))
+        for weight in (0.0, 12.0)
+    ),
+    *(
         NEAT(rank=rank, penalty=penalty, penalty_weight=0.3, gate=gate)
         for rank, penalty, gate in itertools.product(
             ("hinge", "logsigmoid"),

@@ -24,12 +24,14 @@ def test_the_page_is_what_the_code_says():
 
 def test_a_run_logs_what_is_on_the_page(tmp_path, tokenizer, steering, queries):
     stored = stored_groups(tokenizer, queries, steering)
-    for name, data, objective in (
-        ("online", queries, NEAT()),
-        ("offline", stored, NEAT(penalty="npo", penalty_weight=0.1)),
-        ("kto", queries, KTO()),
+    splitting = {"good_above": 1.0, "resample_groups": 1, "drop_unsplit": True}
+    for name, data, objective, settings in (
+        ("online", queries, NEAT(), splitting),
+        ("offline", stored, NEAT(penalty="npo", penalty_weight=0.1), {}),
+        ("kto", queries, KTO(), {}),
     ):
-        trainer_of(tmp_path / name, tokenizer, steering, data, objective, max_steps=2).train()
+        settings = {"max_steps": 2, **settings}
+        trainer_of(tmp_path / name, tokenizer, steering, data, objective, **settings).train()
     names = {n for run in ("online", "offline", "kto") for row in rows(tmp_path / run) for n in row}
     assert [name for name in names if logged_as(name) is None] == []
     entries = {entry for section in LOGGED.values() for entry in section}

@@ -39,6 +39,7 @@ class Response:
         self.d = self.s - batch.reference[g, i].item()
         self.r = batch.score[g, i].item()
         self.negative = batch.is_negative[g, i].item()
+        self.plain = batch.is_plain[g, i].item()
         self.p = [exp(x) for x in batch.tokens[g, i][batch.token_mask[g, i]].tolist()]
 
 
@@ -212,9 +213,15 @@ def neat(o, group):
         "hinge": lambda x: max(0, x.a - best(group).a + o.penalty_margin),
         "unlikelihood": lambda x: mean([-log(1 - p) for p in x.p]),
     }[o.penalty]
+    plain = [x.r for x in group if x.plain]
+    is_open = {
+        "threshold": best(group).r > (0.4 if o.lm_threshold is None else o.lm_threshold),
+        "above_plain": bool(plain) and best(group).r - mean(plain) > min_gap,
+        "off": True,
+    }[o.lm_gate]  # 0.4 is `example_batch`'s border
     return (
         o.rank_weight * rank
-        - o.lm_weight * best(group).a
+        - o.lm_weight * is_open * best(group).a
         + o.penalty_weight * mean([penalty(x) for x in penalised])
     )
 
@@ -256,6 +263,9 @@ CASES = [
     (NEAT(min_gap=0.5), neat),
     (NEAT(min_gap=0.5, gap_scale=2.0), neat),
     (NEAT.paper(), neat),
+    *((NEAT(lm_gate="threshold", lm_threshold=t), neat) for t in (None, 0.0, 1.2, 9.0)),
+    *((NEAT(lm_gate="above_plain", min_gap=gap), neat) for gap in (None, 0.0, 1.2)),
+    (NEATPP(lm_gate="above_plain"), neat_pp),
     *((NEAT(penalty=p, penalty_weight=0.4), neat) for p in ("npo", "linear", "hinge")),
     (NEAT(penalty="unlikelihood", penalty_weight=0.4, gate="none", rank="hinge"), neat),
 ]

@@ -95,6 +95,9 @@ CHANGES = {
     "packed": (False, {}),
     "max_tokens_per_pass": (1, {}),
     "log_completions": (True, {}),
+    "good_above": (0.1, {}),
+    "resample_groups": (1, {"good_above": 99.0}),
+    "drop_unsplit": (True, {"good_above": 99.0}),
     "stop_kl": (-100.0, {}),
     "stop_distinct_2": (1.1, {}),
 }

@@ -28,6 +28,8 @@ from neat_align.types import Query
 HELD_OUT = ["where is the lamp?", "who mends it?", "why?"]  # no equal share for two ranks
 STEERING = Steering("test", ("Be kind.", "Be good."), ("Be mean.", "Be bad."))
 
+SPLIT = {"good_above": 1.3, "resample_groups": 2, "drop_unsplit": True}
+
 
 def length_reward(completions, **kwargs):
     return [float(len(c)) / 10 for c in completions]
@@ -60,6 +62,7 @@ def main(directory, kind, groups_a_rank, max_tokens):
         save_strategy="no",
         steering_try_queries=2 if kind == "online" else 0,
         steering_force=kind == "online",  # no verdict on a random model
+        **(SPLIT if kind == "online" else {}),
         **({"eval_strategy": "steps", "eval_steps": 3} if kind == "online" else {}),
         processes=int(os.environ.get("NEAT_TEST_PROCESSES", "0")) or None,
         use_cpu=True,

@@ -81,6 +81,8 @@ class GroupLogps:
         spread: [] float, the score spread of the whole run, in reward units, that gaps are
             relative to; see `terms.score_spread`. None: each group's own, [G].
         is_plain: [G, K] bool, sampled without steering; needed where `needs_plain` is True.
+        border: [] float, the score above which a response is good, in reward units: what was
+            given, or what the trial of the steering found; needed where `needs_border` is True.
     """
 
     policy: Tensor
@@ -94,6 +96,7 @@ class GroupLogps:
     kl: Tensor | None = None
     spread: Tensor | None = None
     is_plain: Tensor | None = None
+    border: Tensor | None = None
 
     def restricted_to(self, keep: Tensor) -> GroupLogps:
         """Keep the groups, and of their responses those in `keep` [G, K] bool."""
@@ -107,7 +110,7 @@ class LossTerms:
     Attributes:
         terms: [G] each, nats; 0 where a group has nothing to do in that term.
         weights: factor of each term in the loss; 1 when not named.
-        metrics: detached scalars worth logging.
+        metrics: detached, worth logging: scalars, or [G], whose mean over groups is logged.
     """
 
     terms: dict[str, Tensor]
@@ -146,6 +149,11 @@ class Objective(ABC):
     @property
     def needs_plain(self) -> bool:
         """Whether the groups must hold responses sampled without a steering prompt."""
+        return False
+
+    @property
+    def needs_border(self) -> bool:
+        """Whether `GroupLogps.border` must be there."""
         return False
 
     @property

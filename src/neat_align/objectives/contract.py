@@ -57,6 +57,7 @@ def example_batch(seed: int, groups: int = 3, responses: int = 4, tokens: int = 
         kl=torch.tensor(0.3, dtype=torch.float64),
         spread=torch.tensor(0.9, dtype=torch.float64),
         is_plain=(torch.arange(responses) < (responses + 1) // 2).expand(shape).clone(),
+        border=torch.tensor(0.4, dtype=torch.float64),
     )
 
 
@@ -184,7 +185,7 @@ def _check_usable(objective: Objective, batch: GroupLogps) -> None:
 
 def _map(batch: GroupLogps, change: object) -> GroupLogps:
     values = {item.name: getattr(batch, item.name) for item in fields(batch)}
-    of_run = {name: values.pop(name) for name in ("kl", "spread")}
+    of_run = {name: values.pop(name) for name in ("kl", "spread", "border")}
     return GroupLogps(**{k: change(v) for k, v in values.items()}, **of_run)  # type: ignore[operator]
 
 

@@ -29,9 +29,11 @@ class NEAT(Objective):
     L_rank is the mean over the pairs with r_i − r_j > `min_gap` of
         "hinge":      max(0, margin + a_j − a_i)
         "logsigmoid": min((r_i − r_j) / gap_scale, 1) · softplus(−rank_beta · (d_i − d_j))
-    L_lm = −a_b, in groups where the best response is good; 0 in others. `lm_gate` says which:
-        "threshold":   r_b > lm_threshold, in reward units
-        "above_plain": r_b − mean r of the plain responses > `min_gap`
+    L_lm = −a_b in groups whose best response is good, 0 in the others. `lm_gate` says which:
+        "threshold":   r_b > lm_threshold, in reward units; None, the default, means the border
+                       of the run (`GroupLogps.border`)
+        "above_plain": r_b − mean r of the group's plain responses > `min_gap`; no group
+                       without a plain response
         "off":         all groups
     `min_gap` and `gap_scale` are in reward units; None, the default, means 0.2 and 0.8 times
     the spread of the run's scores (`GroupLogps.spread`), so that no reward is too small or too
@@ -64,7 +66,7 @@ class NEAT(Objective):
     penalty_margin: float = 1.0
     gate: Literal["below_mean", "none"] = "below_mean"
     lm_gate: Literal["threshold", "above_plain", "off"] = "off"
-    lm_threshold: float = 0.0
+    lm_threshold: float | None = None
 
     name = "neat"
 
@@ -80,6 +82,7 @@ class NEAT(Objective):
             penalty="npo",
             penalty_weight=0.5,
             gate="none",
+            lm_gate="off",
         )
 
     @property
@@ -101,6 +104,10 @@ class NEAT(Objective):
         return self.lm_gate == "above_plain" and self.lm_weight != 0
 
     @property
+    def needs_border(self) -> bool:
+        return self.lm_gate == "threshold" and self.lm_threshold is None and self.lm_weight != 0
+
+    @property
     def needs_tokens(self) -> bool:
         return self.penalty == "unlikelihood" and self.penalty_weight != 0
 
@@ -109,14 +116,21 @@ class NEAT(Objective):
         return self.penalty == "hinge" and self.penalty_weight != 0
 
     def usable(self, logps: GroupLogps) -> Tensor:
-        """[G] bool: groups with a pair to rank; where nothing is ranked, with a best response."""
-        if not self.rank_weight:
-            return super().usable(logps)
-        return (terms.pair_gaps(logps) > self._gaps(logps)[0]).any(2).any(1)
+        """[G] bool: groups with a pair to rank.
+
+        Where nothing is ranked, those with a best response, to be imitated or penalised beside.
+        """
+        if self.rank_weight:
+            return (terms.pair_gaps(logps) > self._gaps(logps)[0]).any(2).any(1)
+        acts = self._is_open(logps)
+        if self.needs_negatives:
+            acts = acts | self._gated(logps).any(1)
+        return super().usable(logps) & acts
 
     def __call__(self, logps: GroupLogps) -> LossTerms:
         a_best = terms.pick(terms.means(logps), terms.best(logps))
-        parts = {"lm": (-a_best).where(self._is_anchor(logps), 0.0)}
+        is_open = self._is_open(logps)
+        parts = {"lm": (-a_best).where(is_open, 0.0)}
         if self.rank_weight:
             parts["rank"] = self._rank(logps)
         if self.needs_negatives:
@@ -128,18 +142,21 @@ class NEAT(Objective):
                 "rank": self.rank_weight,
                 "penalty": self.penalty_weight,
             },
+            metrics={"lm/open": is_open.to(a_best.dtype)},
         )
 
-    def _is_anchor(self, logps: GroupLogps) -> Tensor:
-        """[G] bool: groups whose best response is good enough to be imitated."""
+    def _is_open(self, logps: GroupLogps) -> Tensor:
+        """[G] bool: groups whose best response is imitated."""
         some, r = terms.any_present(logps), terms.scores(logps)
+        if self.lm_gate == "off" or not self.lm_weight:
+            return some
         best = terms.pick(r, terms.best(logps))
         if self.lm_gate == "threshold":
-            return some & (best > self.lm_threshold)
-        if self.lm_gate == "above_plain":
-            least = self._gaps(logps)[0].reshape(-1)
-            return some & (best - terms.masked_mean(r, terms.plain(logps)) > least)
-        return some
+            own = self.lm_threshold
+            return some & (best > (terms.border(logps) if own is None else own))
+        plain = terms.plain(logps)
+        lead = best - terms.masked_mean(r, plain)
+        return plain.any(1) & (lead > self._gaps(logps)[0].reshape(-1))
 
     def _rank(self, logps: GroupLogps) -> Tensor:
         """L_rank [G]."""

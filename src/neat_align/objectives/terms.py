@@ -121,6 +121,17 @@ def plain(logps: GroupLogps) -> Tensor:
     return logps.is_plain & logps.present
 
 
+def border(logps: GroupLogps) -> Tensor:
+    """[]: the score above which a response is good, in reward units.
+
+    Raises:
+        ValueError: the batch does not tell.
+    """
+    if logps.border is None:
+        raise ValueError("this objective asks which responses are good: GroupLogps.border is None")
+    return logps.border.to(logps.policy)
+
+
 def any_present(logps: GroupLogps) -> Tensor:
     """[G] bool: groups with at least one response."""
     return logps.present.any(1)

@@ -112,14 +112,21 @@ class GroupPlan:
 
 
 def plan_group(
-    query: Query, steering: Steering | None, plan: GroupPlan, seed: int, repeat: int = 0
+    query: Query,
+    steering: Steering | None,
+    plan: GroupPlan,
+    seed: int,
+    repeat: int = 0,
+    turn: int = 0,
 ) -> list[SamplingRequest]:
     """Plan the requests of one group: positive, negative, then plain.
 
     The channels of a pair are taken in turn, unless the plan names them, and in each of them
     its phrasings, from a seeded start: a group of two shows two phrasings. A steering pair
     without a positive side asks for its positive responses without a prompt. A query that is
-    asked again at the same time, for the `repeat`-th time, gets responses of its own.
+    asked again at the same time, for the `repeat`-th time, gets responses of its own. What is
+    drawn again, for the `turn`-th time, begins as many channels and phrasings later, with seeds
+    of its own.
 
     Raises:
         RecipeError: no steering, and not all of the responses are plain.
@@ -128,13 +135,16 @@ def plan_group(
         given = f"{plan.positive} positive and {plan.negative} negative responses per query"
         raise no_steering(given, "a steering pair")
     wanted = [
-        *_side(Source.POSITIVE, steering, plan, query, seed),
-        *_side(Source.NEGATIVE, steering, plan, query, seed),
+        *_side(Source.POSITIVE, steering, plan, query, seed, turn),
+        *_side(Source.NEGATIVE, steering, plan, query, seed, turn),
         *[(Source.PLAIN, Phrasing())] * plan.plain,
     ]
     key = f"{query.id}#{repeat}" if repeat else query.id
+    again = (turn,) if turn else ()
     return [
-        SamplingRequest(query, source, p.system, stable_seed(seed, key, slot), p.turns, p.prefix)
+        SamplingRequest(
+            query, source, p.system, stable_seed(seed, key, slot, *again), p.turns, p.prefix
+        )
         for slot, (source, p) in enumerate(wanted)
     ]
 
@@ -173,6 +183,29 @@ class GroupMaker:
         groups = whole_groups(queries, self._sample(requests), self.plan.size)
         return [with_answers(group) for group in groups] if self.add_data_answers else groups
 
+    def redrawn(
+        self, groups: Sequence[Group], sides: Sequence[Source], seed: int, turn: int
+    ) -> list[Group | None]:
+        """Draw one side of each group again, in place of what it holds of that side.
+
+        Args:
+            sides: positive or negative, one per group.
+            turn: counts how often that is done, from 1.
+
+        Returns:
+            The groups, unscored; None where a response did not come.
+        """
+        requests: list[list[SamplingRequest]] = []
+        seen: Counter[str] = Counter()
+        for group, side in zip(groups, sides, strict=True):
+            query = group.query
+            whole = plan_group(query, self.steering, self.plan, seed, seen[query.id], turn)
+            requests.append([request for request in whole if request.source == side])
+            seen[query.id] += 1
+        drawn = iter(self._sample([request for part in requests for request in part]))
+        came = [[next(drawn) for _ in part] for part in requests]
+        return [_with_side(*own) for own in zip(groups, sides, came, strict=True)]
+
     @property
     def unanswered(self) -> Mapping[str, str]:
         """Tell why queries have no group, by their id; a view of what is known by now."""
@@ -185,7 +218,8 @@ class GroupMaker:
         drawn: dict[int, Response | None] = {}
         for sampler, chosen in ((self.policy, False), (self.reference, True)):
             part = [i for i, flag in enumerate(from_reference) if flag is chosen]
-            if part and sampler is not None:
+            asked = part or getattr(sampler, "draws_together", False)
+            if asked and sampler is not None:
                 responses = sampler.sample([requests[i] for i in part], self.decoding)
                 if len(responses) != len(part):
                     why = f"it gave {len(responses)} responses for {len(part)} requests"
@@ -237,6 +271,21 @@ def with_answers(group: Group) -> Group:
     return Group(group.query, group.responses + own)
 
 
+def _with_side(group: Group, side: Source, own: Sequence[Response | None]) -> Group | None:
+    """Put responses in the place of those of one side; None where one is missing."""
+    came = [response for response in own if response is not None]
+    if len(came) < len(own):
+        return None
+    left = iter(came)
+    return Group(
+        group.query,
+        tuple(
+            next(left) if r.source == side else replace(r, score=None, scores={})
+            for r in group.responses
+        ),
+    )
+
+
 def draw_seed(seed: int, step: int = 0) -> int:
     """Make the seed of the groups of an optimiser step; stored groups are those of step 0."""
     return stable_seed(seed, step)
@@ -254,7 +303,7 @@ def uniform(*parts: object) -> float:
 
 
 def _side(
-    source: Source, steering: Steering | None, plan: GroupPlan, query: Query, seed: int
+    source: Source, steering: Steering | None, plan: GroupPlan, query: Query, seed: int, turn: int
 ) -> list[tuple[Source, Phrasing]]:
     """Choose the phrasing of each positive or each negative response of a query."""
     count = plan.counts[source]
@@ -263,11 +312,11 @@ def _side(
         known.setdefault(phrasing.channel, []).append(phrasing)
     if not known:
         return [(source, Phrasing())] * count
-    start = stable_seed("phrasing", source, seed, query.id)
+    start, named = stable_seed("phrasing", source, seed, query.id), plan.channels[source]
     # Other bits for the channel than for its phrasing, or some would never meet.
-    channels = plan.channels[source] or _turned(list(known), start >> 24)
+    channels = _turned(named or list(known), turn if named else (start >> 24) + turn)
     chosen = [channels[i % len(channels)] for i in range(count)]
-    places = [start + chosen[:i].count(channel) for i, channel in enumerate(chosen)]
+    places = [start + turn + chosen[:i].count(channel) for i, channel in enumerate(chosen)]
     return [
         (source, known[channel][place % len(known[channel])])
         for channel, place in zip(chosen, places, strict=True)

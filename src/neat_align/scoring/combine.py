@@ -112,6 +112,11 @@ class ScorerSet:
         return columns
 
     @property
+    def reads_source(self) -> bool:
+        """Whether a part of the scores comes from how a response was asked for."""
+        return any(getattr(scorer, "reads_source", False) for scorer in self.scorers)
+
+    @property
     def judging(self) -> Callable[[Response], float | None] | None:
         """Return the function that scores by what does not look at a response's source.
 

@@ -77,7 +77,7 @@ def cell_problems(grid: Grid) -> list[InputError]:
             if method.name == PROMPT and not problems and not cell.recipe.pair.positive:
                 problems = [_no_positive(cell.recipe)]
             if method.name not in UNTRAINED:
-                problems = problems or needs(cell.recipe)
+                problems = problems or needs(cell.recipe, "off")
             for problem in problems:
                 found.setdefault(str(problem), problem)
     return list(found.values())

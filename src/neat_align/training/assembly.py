@@ -71,7 +71,7 @@ def assembled(given: Given, policy: Callable[[], Any]) -> Parts:
     trained = _trained(given)
     reference = _reference(given, trained)
     log = CompletionsLog(Path(str(given.args.output_dir)), given.args.log_completions)
-    notes = Notes(ScoreSignal(given.objective), log)
+    notes = Notes(ScoreSignal(given.objective, given.args.good_above), log)
     entries = Entries(
         given.trained,
         given.args,

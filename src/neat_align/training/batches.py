@@ -45,6 +45,7 @@ class TrainingPass:
         is_plain: [G, K] bool, sampled without steering.
         kl: [] float, the step's estimate of KL(policy ‖ reference), nats.
         spread: [] float, the score spread of the whole run.
+        border: [] float64, the score above which a response is good; None where that is unknown.
     """
 
     rows: tuple[Rows, ...]
@@ -58,6 +59,7 @@ class TrainingPass:
     reference: Tensor | None = None
     kl: Tensor | None = None
     spread: Tensor | None = None
+    border: Tensor | None = None
 
     def to(self, device: Any) -> TrainingPass:
         """Move the tensors to a device; no dtype changes."""
@@ -97,6 +99,7 @@ class TrainingPass:
             token_mask=group_sums(mask, self.sizes) if with_tokens else None,
             kl=self.kl,
             spread=self.spread,
+            border=self.border,
         )
 
 
@@ -113,16 +116,18 @@ def training_passes(
     spread: Tensor,
     kl: Tensor | None = None,
     may_split: bool = True,
+    border: float | None = None,
 ) -> list[TrainingPass]:
     """Cut groups into passes within the budget, those of similar queries together.
 
     Args:
-        spread, kl: see `TrainingPass`.
+        spread, kl, border: see `TrainingPass`.
         may_split: a single group beyond the budget is split by its responses.
     """
     by_length = sorted(groups, key=lambda g: len(g.query_ids))
+    known = None if border is None else torch.tensor(border, dtype=torch.float64)
     return [
-        replace(_training_pass(layout, part, may_split), spread=spread, kl=kl)
+        replace(_training_pass(layout, part, may_split), spread=spread, kl=kl, border=known)
         for part in layout.passes(by_length)
     ]
 
@@ -136,7 +141,7 @@ def loss_terms(objective: Objective, logps: GroupLogps) -> LossTerms:
     try:
         terms = objective(logps)
     except Exception as error:  # whatever a user's code raises
-        why = f"{told(error)}; reference, tokens and kl are there where needs_… says so"
+        why = f"{told(error)}; reference, tokens, kl and border are there where needs_… says so"
         raise TrainingError(f"objective {objective.name!r}", why, CONTRACT) from error
     for why in terms_problems(terms, len(logps.policy)):
         raise TrainingError(f"objective {objective.name!r}", why, CONTRACT)

@@ -38,6 +38,7 @@ from neat_align.training.run_signal import ScoreSignal
 from neat_align.training.running_means import RunningMeans
 from neat_align.training.sharding import whole_weights
 from neat_align.training.signal import group_spread, run_spread, signal_of
+from neat_align.training.split_groups import no_border
 from neat_align.training.stopwatch import Stopwatch
 from neat_align.types import Group
 
@@ -68,6 +69,8 @@ class EvaluatingTrainer(SealedCheckpoints):
         if eval_dataset is None and self.eval_dataset is None:
             why = "there are no held-out queries or groups"
             raise DataError("evaluate()", why, "give eval_dataset, to it or to the trainer")
+        if self.objective.needs_border and self.signal.border is None:
+            raise no_border("evaluate()", "the steering is tried when training begins")
         if isinstance(eval_dataset, str) and isinstance(self.eval_dataset, dict):
             self._check_name(eval_dataset)
         else:
@@ -144,7 +147,7 @@ class EvaluatingTrainer(SealedCheckpoints):
             spread = self.signal.spread or run_spread(group_spread(g.scores) for g in of_all)
             self._measure(groups, spread, figures)
         metrics = figures.take(self.accelerator.num_processes)
-        told = signal_of(self.objective, of_all, spread).shares
+        told = signal_of(self.objective, of_all, spread, self.signal.border).shares
         metrics |= {name: told[name] for name in MEASURED if name in told}
         metrics |= {n: v for n, (v, _) in group_metrics(of_all).items()} if sampled else {}
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
@@ -197,7 +200,10 @@ class EvaluatingTrainer(SealedCheckpoints):
         figures.add({"empty": empty / responses} if responses else {}, responses)
         entries = self.source.entries.referenced(self.source.entries.of(answered, -1))
         model, kl = self.accelerator.unwrap_model(self.model), self._kl(entries)
-        for part in training_passes(self._layout, entries, torch.tensor(spread), kl):
+        passes = training_passes(
+            self._layout, entries, torch.tensor(spread), kl, border=self.signal.border
+        )
+        for part in passes:
             part = part.to(self.accelerator.device)
             with self.accelerator.autocast():
                 logps = part.logps(model, model, self.objective.needs_tokens)

@@ -10,7 +10,7 @@ from neat_align.sampling.groups import GroupMaker
 from neat_align.scoring import ScorerSet
 from neat_align.training.engines.sampler import EngineSampler
 from neat_align.training.stopwatch import Stopwatch
-from neat_align.types import Group, Query
+from neat_align.types import Group, Query, Response, Source
 
 
 @dataclass
@@ -35,12 +35,30 @@ class ScoredGroupMaker(GroupMaker):
         with self.stopwatch.time("sampling"):
             groups = self.drawn(queries, seed)
         drawn = [r for group in groups for r in group.responses[: self.plan.size]]
+        return [group for group in self._scored(groups, drawn) if group is not None]
+
+    def again(
+        self, groups: Sequence[Group], sides: Sequence[Source], seed: int, turn: int
+    ) -> list[Group | None]:
+        """Return the groups with one side of each drawn again, and scored anew as a whole.
+
+        None where a response or a score did not come; see `redrawn`.
+        """
+        with self.stopwatch.time("sampling"):
+            found = self.redrawn(groups, sides, seed, turn)
+        came = [(i, group) for i, group in enumerate(found) if group is not None]
+        drawn = [r for i, group in came for r in group.responses if r.source == sides[i]]
+        for (i, _), group in zip(came, self._scored([g for _, g in came], drawn), strict=True):
+            found[i] = group
+        return found
+
+    def _scored(self, groups: Sequence[Group], drawn: Sequence[Response]) -> list[Group | None]:
+        """Score groups, and count the responses in them that have just been drawn."""
         self.responses += len(drawn)
-        tokens = sum(len(r.token_ids or ()) for r in drawn)
         with self.stopwatch.time("scoring"):
-            scored = self.scorers.score(groups) if groups else []
+            scored = self.scorers.score_each(groups) if groups else []
         for phase in ("sampling", "scoring"):
-            self.stopwatch.count(phase, tokens)
+            self.stopwatch.count(phase, sum(len(r.token_ids or ()) for r in drawn))
         return scored
 
     @property

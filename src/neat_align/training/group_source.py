@@ -20,6 +20,7 @@ from neat_align.training.metrics import group_metrics
 from neat_align.training.notes import Notes
 from neat_align.training.refresh import METRIC, left_out_share, load_pending, save_pending
 from neat_align.training.run_signal import ScoreSignal
+from neat_align.training.split_groups import Splitter
 from neat_align.training.steering_trial import FirstTrial
 from neat_align.types import Group, Query
 
@@ -72,6 +73,9 @@ class Online:
     pending: list[list[Group]] = field(default_factory=list)
     resumed: int = 0
 
+    def __post_init__(self) -> None:
+        self.splitter = Splitter(self.maker, self.entries.args, self.notes, self.accelerator)
+
     def begin(self) -> None:
         self.pending, self.resumed = [], 0
 
@@ -80,6 +84,7 @@ class Online:
             next(records)
         self.resumed = 0
         self.trial.run_before(step)
+        self.splitter.check_border()
         if not self.pending:
             several = count * self.entries.args.refresh_every
             self.pending = self._refresh(list(islice(records, several)), step)
@@ -90,14 +95,17 @@ class Online:
         """Sample and score the queries of several batches together, and split them again."""
         queries, means = list(chain.from_iterable(batches)), self.notes.means
         means.add(self.maker.renew(queries), len(queries))
-        made = self.maker.make(queries, draw_seed(self.entries.args.seed, step))
+        seed = draw_seed(self.entries.args.seed, step)
+        made = self.maker.make(queries, seed)
         self.notes.add_scored(made, self.maker.scorers)
         share = left_out_share(self.accelerator, made, queries, self.maker.unanswered)
         means.add({METRIC: share} if share else {}, len(queries))
-        groups = trainable(made, warnings.warn)
-        self.notes.signal.add(groups, self.accelerator.num_processes).note(means)
+        groups = trainable(self.splitter.completed(made, seed), warnings.warn)
         means.add_weighted(group_metrics(groups))
-        return dealt(groups, [len(batch) for batch in batches])
+        kept = self.splitter.kept(groups)
+        processes, left_out = self.accelerator.num_processes, len(groups) - len(kept)
+        self.notes.signal.add(kept, processes, left_out).note(means)
+        return dealt(kept, [len(batch) for batch in batches])
 
     def save(self, folder: Path, rank: int) -> None:
         save_pending(folder, rank, self.pending)

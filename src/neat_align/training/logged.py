@@ -24,6 +24,8 @@ LOGGED: dict[str, dict[str, str]] = {
         "context. The terms, times their weights, add up to `loss`.",
         "kto/z": "KTO: the estimate of KL(policy ‖ reference) from mismatched pairs, cut off at "
         "0, nats.",
+        "lm/open": "NEAT: share of the groups whose best response is imitated; below 1 where "
+        "`lm_gate` finds it good in some groups only.",
         "grad_norm": "Norm of the gradient before it is clipped.",
         "learning_rate": "In force at this step.",
         "stopped_early": "Why the run ended before its last step; there once, if at all.",
@@ -50,6 +52,15 @@ LOGGED: dict[str, dict[str, str]] = {
         "process's groups, and the mean of these shares; a steep fall warns of collapse.",
         "sampling/unanswered": "Share of the queries that were left out because no answer, or "
         "no grade, came for them; logged where there are any.",
+        "groups/no_good": "Share of the groups without an answer that scores above the border "
+        "between good and bad ones (`good_above`, or else what the trial of the steering found), "
+        "after any were drawn again; logged where a border is known. High: no prompt brings out "
+        "what is wanted.",
+        "groups/no_bad": "The same without an answer at or below the border. It rises as the "
+        "policy learns.",
+        "groups/drawn_again": "With `resample_groups`: responses drawn again, per group.",
+        "groups/left_out": "With `drop_unsplit`: share of the groups left out for want of a good "
+        "or a bad answer.",
         "engine/logp_difference": "With an engine: nats per token by which its log-probs differ "
         "from the policy's, on average.",
     },

@@ -45,11 +45,8 @@ def loss_metrics(found: LossTerms, weight: torch.Tensor, groups: float) -> Weigh
     """
     share = weight / weight.sum()
     part = float(weight.sum()) / groups
-    metrics = {
-        f"loss/{name}": (float((value.detach() * share).sum()), part)
-        for name, value in found.terms.items()
-    }
-    return metrics | {name: (float(value), part) for name, value in found.metrics.items()}
+    named = {f"loss/{name}": value for name, value in found.terms.items()} | found.metrics
+    return {name: (_of_groups(value, share), part) for name, value in named.items()}
 
 
 def logp_metrics(logps: GroupLogps, clean: torch.Tensor) -> Weighted:
@@ -102,6 +99,12 @@ def refuse_taken(metrics: Mapping[str, float]) -> Mapping[str, float]:
                 f"give it another one, for example {'my_' + name.replace('/', '_')!r}",
             )
     return metrics
+
+
+def _of_groups(value: torch.Tensor | float, share: torch.Tensor) -> float:
+    """Return the weighted mean of what is [G], and a single number as it is."""
+    values = torch.as_tensor(value).detach()
+    return float(values) if values.numel() == 1 else float((values * share).sum())
 
 
 def _masked(values: torch.Tensor, mask: torch.Tensor) -> tuple[float, float]:

@@ -15,10 +15,18 @@ SETTINGS = (
     "learning_rate", "lr_scheduler_type", "optim", "weight_decay", "num_train_epochs",
     "per_device_train_batch_size", "gradient_accumulation_steps", "refresh_every",
     "positive_samples", "negative_samples", "plain_samples", "reference_negative_fraction",
+    "good_above", "resample_groups", "drop_unsplit",
     "plausibility", "max_new_tokens", "temperature", "top_p", "top_k", "min_p", "bf16", "fp16",
     "seed",
 )  # fmt: skip
 FIGURES = "Figures"
+RELATIVE = "relative to the spread of scores"
+LEFT_OPEN = {
+    "min_gap": RELATIVE,
+    "gap_scale": RELATIVE,
+    "lm_threshold": "the border between good and bad answers",
+}
+"""What None means for a parameter of an objective."""
 
 
 def model_card(trainer: Any, sources: Sources | None = None) -> str:
@@ -61,7 +69,7 @@ def _section(title: str, values: Any) -> Iterator[str]:
 
 def _objective(objective: Any) -> Iterator[tuple[str, Any]]:
     for name, value in asdict(objective).items():
-        yield name, "relative to the spread of scores" if value is None else value
+        yield name, LEFT_OPEN.get(name, "left open") if value is None else value
 
 
 def _in_force(trainer: Any) -> Iterator[tuple[str, Any]]:

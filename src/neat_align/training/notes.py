@@ -18,7 +18,7 @@ from neat_align.training.metrics import refuse_taken
 from neat_align.training.run_signal import ScoreSignal
 from neat_align.training.running_means import RunningMeans
 from neat_align.training.stopwatch import Stopwatch
-from neat_align.types import Group, Response
+from neat_align.types import Group, Response, Source
 
 
 @dataclass
@@ -30,11 +30,17 @@ class Notes:
     means: RunningMeans = field(default_factory=RunningMeans)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
-    def add_scored(self, groups: Sequence[Group], scorers: ScorerSet) -> None:
-        """Keep freshly scored groups, and what the reward functions told beside their scores."""
+    def add_scored(
+        self, groups: Sequence[Group], scorers: ScorerSet, sides: Sequence[Source] = ()
+    ) -> None:
+        """Keep freshly scored groups, and what the reward functions told beside their scores.
+
+        Args:
+            sides: what has been drawn anew of each group, where that is not all.
+        """
         told = refuse_taken(scorers.take_metrics())
         self.means.add(told if groups else {}, len(groups))
-        self.completions.add(groups, scorers.take_extras())
+        self.completions.add(groups, scorers.take_extras(), sides)
 
     def take(self, step: int, accelerator: Any) -> dict[str, float]:
         """Return the figures since the last log, and begin anew; all ranks call it together."""
@@ -60,12 +66,24 @@ class CompletionsLog:
         self.directory, self.wanted = directory / "completions", wanted
         self.rows: list[dict[str, Any]] = []
 
-    def add(self, groups: Sequence[Group], extras: Mapping[str, Sequence[Any]]) -> None:
-        """Keep scored groups; `extras` hold one value per response, in their order."""
+    def add(
+        self,
+        groups: Sequence[Group],
+        extras: Mapping[str, Sequence[Any]],
+        sides: Sequence[Source] = (),
+    ) -> None:
+        """Keep scored groups; `extras` hold one value per response, in their order.
+
+        Args:
+            sides: of each group, the source whose responses alone are kept; none for all.
+        """
         if not self.wanted:
             return
-        pairs = [(group, response) for group in groups for response in group.responses]
-        for index, (group, response) in enumerate(pairs):
+        only: Sequence[Source | None] = sides or [None] * len(groups)
+        pairs = [(g, r, side) for g, side in zip(groups, only) for r in g.responses]
+        for index, (group, response, side) in enumerate(pairs):
+            if side not in (None, response.source):
+                continue
             row = _row(group, response)
             told = {name: values[index] for name, values in extras.items()}
             self.rows.append(row | {f"extra/{n}" if n in row else n: v for n, v in told.items()})

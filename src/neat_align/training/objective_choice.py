@@ -114,7 +114,9 @@ def objective_arguments(kind: type[Objective], section: Mapping[str, Any]) -> di
     """Turn a section's parameters into what the class wants: "1e-2" is a number."""
     hints = objective_parameters(kind)
     return {
-        key: float(value) if value is not None and _is_number(hints.get(key)) else value
+        key: float(value)
+        if value is not None and _is_number(hints.get(key))
+        else _word(value, hints.get(key))
         for key, value in section.items()
         if key != "name"
     }
@@ -139,7 +141,7 @@ def argument_problems(kind: type[Objective], section: Mapping[str, Any]) -> list
         if key not in known:
             why = f"{kind.name} has no such parameter"
             errors.append(RecipeError(place, why, nearest(str(key), [*known, "name"])))
-        elif problem := _type_problem(value, known[key]):
+        elif problem := _type_problem(_word(value, known[key]), known[key]):
             errors.append(RecipeError(f"{place}: {value!r}", problem, "correct the value"))
     return errors or parameter_problems(kind, objective_arguments(kind, section))
 
@@ -170,6 +172,11 @@ def _own_class(value: str) -> type[Objective]:
         why = f"{name} has no `name`, which logs and pages show"
         raise RecipeError(given, why, f'write name = "{name.lower()}" in the class')
     return found
+
+
+def _word(value: Any, hint: Any) -> Any:
+    """Take false for "off" where that is a choice: YAML reads the bare word so."""
+    return "off" if value is False and "off" in get_args(hint) else value
 
 
 def _is_number(hint: Any) -> bool:

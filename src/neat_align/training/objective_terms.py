@@ -36,7 +36,8 @@ def _wrong_terms(terms: LossTerms, groups: int) -> Iterator[str]:
         if shape != (groups,):
             yield f"its term {name!r} is {shape}, and not one value for each of {groups} groups"
     for name, value in terms.metrics.items():
-        if isinstance(value, torch.Tensor) and value.numel() != 1:
-            yield f"its metric {name!r} has {value.numel()} values, and not one"
+        if isinstance(value, torch.Tensor) and value.numel() != 1 and value.shape != (groups,):
+            shape = tuple(value.shape)
+            yield f"its metric {name!r} is {shape}, and not one value, or one for each group"
     if torch.is_grad_enabled() and not any(t.requires_grad for t in terms.terms.values()):
         yield "no term of it depends on the policy: nothing would be learned"

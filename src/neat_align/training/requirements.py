@@ -56,7 +56,8 @@ def training_needs(
         why = "stored groups are trained on, and nothing is sampled or scored"
         problems.append(RecipeError("log_completions=True", why, "leave it out"))
     if not online:
-        return problems + stored_needs(objective, dataset)
+        problems += border_needs(objective, vars(args), 0, online=False)
+        return problems + stored_needs(objective, dataset, args.good_above)
     if not has_rewards and not args.plausibility:
         problems.append(
             RecipeError(
@@ -66,6 +67,7 @@ def training_needs(
                 "config, trains without any",
             )
         )
+    problems += border_needs(objective, vars(args), args.steering_try_queries, online=True)
     problems += objective_needs(objective, args.plan)
     problems += args.plan.check_channels(steering)
     return problems + answers_needed(args.add_data_responses, dataset)
@@ -89,7 +91,7 @@ def objective_needs(objective: Objective, plan: GroupPlan) -> list[InputError]:
     """Find what a plan of sampling lacks for an objective."""
     return _problems(
         objective,
-        plan.negative > 0,
+        {source for source, count in (*plan.counts.items(), (Source.PLAIN, plan.plain)) if count},
         plan.size,
         f"{plan.positive} positive, {plan.negative} negative, {plan.plain} plain samples",
     )
@@ -110,16 +112,61 @@ def context_needs(negative_context: float, steering: Steering | None) -> list[In
     ]
 
 
-def stored_needs(objective: Objective, groups: Sequence[Group]) -> list[InputError]:
-    """Find what stored groups lack: responses to act on, or scores that tell anything."""
+def border_needs(
+    objective: Objective, settings: Mapping[str, Any], tried: int, online: bool
+) -> list[InputError]:
+    """Refuse to ask which answers are good where nothing will tell, or nothing is drawn.
+
+    Args:
+        settings: good_above and those that ask by it; what is not there has its default.
+        tried: queries that the steering is tried on before the first step.
+        online: whether queries are sampled, or groups are stored.
+    """
+    border = settings.get("good_above")
+    drawing = {n: v for n in ("resample_groups", "drop_unsplit") if (v := settings.get(n))}
+    asked = [f"objective {objective.name!r}"] if objective.needs_border else []
+    found: list[InputError] = []
+    if online:
+        asked += [f"{name}={value}" for name, value in drawing.items()]
+    elif drawing:
+        given = " and ".join(f"{name}={value}" for name, value in drawing.items())
+        why = "they are trained on as they are: none is drawn again, and none left out"
+        fix = "leave it out; `neat score --min-gap` leaves groups out"
+        found.append(RecipeError(f"{given} with stored groups", why, fix))
+    if not online and border is not None and not asked:
+        why = f"objective {objective.name!r} does not ask which answers are good"
+        found.append(RecipeError(f"good_above={border} with stored groups", why, "leave it out"))
+    if asked and border is None and (not tried or settings.get("eval_on_start")):
+        when = "is evaluated before it is tried" if tried else "is not tried"
+        found.append(
+            RecipeError(
+                f"{' and '.join(asked)} without good_above",
+                f"it asks which answers are good; nothing says so, since the steering {when}",
+                "set good_above, the score above which an answer is good (for NEAT's gate "
+                "lm_threshold will do), or have the steering tried: steering.try_queries, in "
+                "Python steering_try_queries",
+            )
+        )
+    return found
+
+
+def stored_needs(
+    objective: Objective, groups: Sequence[Group], border: float | None = None
+) -> list[InputError]:
+    """Find what stored groups lack: responses to act on, or scores that tell anything.
+
+    Args:
+        border: the score above which a response is good, where that is known by now.
+    """
     unscored = next((g for g in groups if not g.is_scored), None)
     if unscored is not None:
         given = f"an unscored group (query {unscored.query.id})"
         return [DataError(given, "training needs a score for every response", "run `neat score`")]
-    negatives = any(r.source == Source.NEGATIVE for g in groups for r in g.responses)
+    sources = {r.source for g in groups for r in g.responses}
     size = max(len(g.responses) for g in groups)
-    problems = _problems(objective, negatives, size, f"{len(groups)} stored groups")
-    return problems or stored_problems(objective, groups)
+    problems = _problems(objective, sources, size, f"{len(groups)} stored groups")
+    unknown = objective.needs_border and border is None
+    return problems if problems or unknown else stored_problems(objective, groups, border)
 
 
 def answers_needed(wanted: bool, queries: Sequence[Query]) -> list[InputError]:
@@ -135,14 +182,24 @@ def answers_needed(wanted: bool, queries: Sequence[Query]) -> list[InputError]:
     ]
 
 
-def _problems(objective: Objective, negatives: bool, size: int, given: str) -> list[InputError]:
+def _problems(
+    objective: Objective, sources: set[Source], size: int, given: str
+) -> list[InputError]:
     errors: list[InputError] = []
-    if objective.needs_negatives and not negatives:
+    if objective.needs_negatives and Source.NEGATIVE not in sources:
         errors.append(
             RecipeError(
                 f"objective {objective.name!r} with {given}",
                 "it acts on responses sampled under a negative prompt, and there are none",
                 "sample negative: 1 or more per query",
+            )
+        )
+    if objective.needs_plain and Source.PLAIN not in sources:
+        errors.append(
+            RecipeError(
+                f"objective {objective.name!r} with {given}",
+                "it compares with responses sampled without a prompt, and there are none",
+                "sample plain: 1 or more per query, or choose another lm_gate",
             )
         )
     if size < objective.min_responses:
@@ -178,7 +235,7 @@ def evaluation_needs(
         problems.append(RecipeError("eval_dataset without reward_funcs", why, fix))
     for records in sets.values():
         if not records.are_queries:
-            problems += stored_needs(objective, records)
+            problems += stored_needs(objective, records, args.good_above)
     return problems
 
 

@@ -64,7 +64,8 @@ def _made_from(trainer: Any) -> dict[str, Any]:
 DECIDING = (
     "seed", "data_seed", "per_device_train_batch_size", "gradient_accumulation_steps",
     "refresh_every", "positive_samples", "negative_samples", "plain_samples",
-    "add_data_responses", "reference_negative_fraction", "max_new_tokens", "temperature",
+    "add_data_responses", "reference_negative_fraction", "good_above", "resample_groups",
+    "drop_unsplit", "max_new_tokens", "temperature",
     "top_p", "top_k", "min_p", "stop_strings", "positive_channels",
     "negative_channels", "chat_template_kwargs", "max_query_tokens",
     "learning_rate", "weight_decay", "max_grad_norm", "optim", "optim_args", "adam_beta1",

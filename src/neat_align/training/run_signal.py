@@ -30,7 +30,7 @@ is left of their differences is mostly noise.
 """
 PATIENCE = 64
 """Groups without a usable one after which a run ends; the first ones are judged by then, too."""
-COUNTED = ("groups", "usable", "negatives", "below", "spread")
+COUNTED = ("groups", "usable", "negatives", "below", "spread", "left_out")
 
 
 class ScoreSignal:
@@ -38,10 +38,11 @@ class ScoreSignal:
 
     Args:
         objective: says which groups are usable.
+        border: the score above which a response is good; None until one is found, if ever.
     """
 
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
+    def __init__(self, objective: Objective, border: float | None = None) -> None:
+        self.objective, self.border = objective, border
         self.spreads: list[float] = []
         self.total = Signal()
         self.silent = 0  # groups since the last usable one
@@ -54,14 +55,17 @@ class ScoreSignal:
 
     def calibrate(self, groups: Sequence[Group]) -> None:
         """Fix the spread by stored groups, all of them, and tell what they give cause to."""
-        found = stored_signal(self.objective, lambda: groups)
+        found = stored_signal(self.objective, lambda: groups, self.border)
         self.total = Signal(spread=found.spread)
         self.spreads = [found.spread] * CALIBRATION
         self.judged = True
         _tell(found.doubts(self.objective))
 
-    def add(self, groups: Sequence[Group], processes: int = 1) -> Signal:
+    def add(self, groups: Sequence[Group], processes: int = 1, left_out: int = 0) -> Signal:
         """Count this rank's groups of one refresh in; all ranks call it together.
+
+        Args:
+            left_out: further groups of the refresh, which count as telling nothing.
 
         Raises:
             NoSignalError: `PATIENCE` groups in a row, and no usable one before them.
@@ -70,13 +74,13 @@ class ScoreSignal:
             own = [s for g in groups if (s := group_spread(g.scores)) > 0]
             self.spreads = sorted(self.spreads + _gathered(own, processes))
             self.total = replace(self.total, spread=run_spread(self.spreads))
-        found = self.figures(groups)
+        found = self.figures(groups) + Signal(groups=left_out, left_out=left_out)
         self._count(sum(_gathered([replace(found, sources={})], processes), Signal()))
         return found
 
     def figures(self, groups: Sequence[Group]) -> Signal:
         """Return the signal of some groups by the run's spread; nothing is counted."""
-        return signal_of(self.objective, groups, self.spread)
+        return signal_of(self.objective, groups, self.spread, self.border)
 
     def _count(self, found: Signal) -> None:
         self.total += found
@@ -91,7 +95,8 @@ class ScoreSignal:
             NoSignalError: no group so far was usable.
         """
         if self.total.groups and not self.total.usable:
-            given = f"{self.total.groups} groups of this run"
+            left_out = f", {self.total.left_out} of them left out" if self.total.left_out else ""
+            given = f"{self.total.groups} groups of this run{left_out}"
             raise NoSignalError(given, why_refused(self.objective), REMEDY)
         if not self.judged:
             self.judged = True
@@ -110,12 +115,13 @@ class ScoreSignal:
     def state(self) -> dict[str, Any]:
         """Return all of it as JSON."""
         total = {name: getattr(self.total, name) for name in COUNTED}
-        return {"spreads": self.spreads, "silent": self.silent, "judged": self.judged, **total}
+        kept = ("spreads", "silent", "judged", "border")
+        return {name: getattr(self, name) for name in kept} | total
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.spreads, self.silent = list(state["spreads"]), state["silent"]
-        self.judged = state["judged"]
+        self.judged, self.border = state["judged"], state["border"]
         self.total = Signal(**{name: state[name] for name in COUNTED})
 
 

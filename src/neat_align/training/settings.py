@@ -41,6 +41,10 @@ def _unread(values: Mapping[str, Any]) -> Iterator[InputError]:
     fields = declared_fields()
     unread = {
         "reference_negative_fraction": (values.get("negative_samples") == 0, "negative_samples"),
+        "resample_groups": (
+            values.get("positive_samples") == values.get("negative_samples") == 0,
+            "positive_samples or negative_samples",
+        ),
         "engine_gpu_memory": (values.get("engine") != "vllm", 'engine="vllm"'),
         "engine_tolerance": (values.get("engine") is None, "engine"),
     }

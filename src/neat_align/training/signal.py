@@ -44,6 +44,7 @@ class Signal:
         negatives, below: negative responses beside plain ones; those that score below them.
         spread: what gaps are relative to, in reward units.
         sources: where the scores of each source lie.
+        left_out: of the groups, those that were not trained on, as was asked for.
     """
 
     groups: int = 0
@@ -52,6 +53,7 @@ class Signal:
     below: int = 0
     spread: float = 0.0
     sources: Mapping[str, Moments] = field(default_factory=dict)
+    left_out: int = 0
 
     def __add__(self, other: Signal) -> Signal:
         """Join the counts of both parts' groups, relative to one spread."""
@@ -64,6 +66,7 @@ class Signal:
             self.below + other.below,
             self.spread,
             {n: self.sources.get(n, none) + other.sources.get(n, none) for n in names},
+            self.left_out + other.left_out,
         )
 
     @property
@@ -115,16 +118,18 @@ class Signal:
         return told
 
 
-def signal_of(objective: Objective, groups: Sequence[Group], spread: float) -> Signal:
+def signal_of(
+    objective: Objective, groups: Sequence[Group], spread: float, border: float | None = None
+) -> Signal:
     """Count what the scores of some groups tell the objective.
 
     Args:
-        spread: of the run that they are a part of.
+        spread, border: of the run that they are a part of.
     """
     negatives = below_plain(groups)
     return Signal(
         groups=len(groups),
-        usable=sum(usable_groups(objective, groups, spread)),
+        usable=sum(usable_groups(objective, groups, spread, border)),
         negatives=len(negatives),
         below=sum(negatives),
         spread=spread,
@@ -132,22 +137,27 @@ def signal_of(objective: Objective, groups: Sequence[Group], spread: float) -> S
     )
 
 
-def stored_signal(objective: Objective, read: Callable[[], Iterable[Group]]) -> Signal:
+def stored_signal(
+    objective: Objective, read: Callable[[], Iterable[Group]], border: float | None = None
+) -> Signal:
     """Count what the scores of stored groups tell the objective.
 
     Args:
         read: gives the groups from the first on, each time it is called: they are read twice.
+        border: of the run.
     """
     spread = run_spread(group_spread(group.scores) for group in read())
     found, rest = Signal(spread=spread), iter(read())
     while block := list(islice(rest, BLOCK)):
-        found += signal_of(objective, block, spread)
+        found += signal_of(objective, block, spread, border)
     return found
 
 
-def stored_problems(objective: Objective, groups: Sequence[Group]) -> list[InputError]:
+def stored_problems(
+    objective: Objective, groups: Sequence[Group], border: float | None = None
+) -> list[InputError]:
     """Refuse stored groups of which none tells the objective anything."""
-    found = stored_signal(objective, lambda: groups)
+    found = stored_signal(objective, lambda: groups, border)
     if found.usable or not found.groups:
         return []
     return [DataError(f"{found.groups} stored groups", why_refused(objective), REMEDY)]
@@ -184,7 +194,9 @@ def run_spread(spreads: Iterable[float]) -> float:
     return known[math.floor(QUANTILE * (len(known) - 1))] if known else 0.0
 
 
-def usable_groups(objective: Objective, groups: Sequence[Group], spread: float) -> list[bool]:
+def usable_groups(
+    objective: Objective, groups: Sequence[Group], spread: float, border: float | None = None
+) -> list[bool]:
     """Tell of each group whether its scores tell the objective something.
 
     Responses that read alike word for word tell nothing, whatever they score: the same text
@@ -205,6 +217,7 @@ def usable_groups(objective: Objective, groups: Sequence[Group], spread: float) 
             present=pad_sequence([torch.ones_like(n) for n in negative], batch_first=True),
             is_plain=pad_sequence(plain, batch_first=True),
             spread=torch.tensor(spread, dtype=torch.float64),
+            border=None if border is None else torch.tensor(border, dtype=torch.float64),
         )
     ).tolist()
     return [own and _differ(group) for own, group in zip(told, groups, strict=True)]

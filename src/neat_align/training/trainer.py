@@ -171,6 +171,8 @@ class NEATTrainer(EvaluatingTrainer):
 
     def _note_trial(self, trial: SteeringTrial) -> None:
         self.steering_trial = trial
+        if self.signal.border is None and not self.maker.scorers.reads_source:
+            self.signal.border = trial.border
         self.log(figures(trial))
 
     @contextlib.contextmanager
@@ -215,9 +217,9 @@ class NEATTrainer(EvaluatingTrainer):
 
     def _micro_batch(self, entries: list[TokenizedGroup], kl: torch.Tensor | None) -> MicroBatch:
         """Cut a micro-batch into passes, as many as the other ranks have where that matters."""
-        sharded = shards_weights(self.accelerator)
+        border, sharded = self.signal.border, shards_weights(self.accelerator)
         spread = torch.tensor(self.signal.spread, device=self.accelerator.device)
-        passes = training_passes(self._layout, entries, spread, kl, may_split=not sharded)
+        passes = training_passes(self._layout, entries, spread, kl, not sharded, border)
         return MicroBatch(with_idle_passes(self.accelerator, passes) if sharded else passes)
 
     def _prepare_inputs(self, inputs: TrainingPass) -> TrainingPass:  # type: ignore[override]

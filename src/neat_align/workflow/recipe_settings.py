@@ -88,23 +88,28 @@ def objective(recipe: Recipe) -> Any:
     return make_objective(recipe.objective)
 
 
-def needs(recipe: Recipe) -> list[InputError]:
+def needs(recipe: Recipe, trial: Trial = "stops") -> list[InputError]:
     """Return what the recipe's sampling and its steering pair lack for its objective."""
-    from neat_align.training.requirements import context_needs, objective_needs
+    from neat_align.training.requirements import border_needs, context_needs, objective_needs
     from neat_align.workflow.inputs import channel_problems, plan
 
     own, context = objective(recipe), recipe.train.get("negative_context")
     if context is None:
         context = own.suggested_negative_context
     found = [*context_needs(context, recipe.pair), *channel_problems(recipe)]
-    return found or objective_needs(own, plan(recipe))
+    tried = 0 if trial == "off" else recipe.try_queries
+    found = found or objective_needs(own, plan(recipe))
+    return [*found, *border_needs(own, recipe.train, tried, online=True)]
 
 
 def stored_needs(recipe: Recipe, groups: Sequence[Group]) -> list[InputError]:
     """Return what stored groups lack for the recipe's objective."""
+    from neat_align.training.requirements import border_needs
     from neat_align.training.requirements import stored_needs as lacking
 
-    return lacking(objective(recipe), groups)
+    made, settings = objective(recipe), recipe.train
+    problems = border_needs(made, settings, 0, online=False)
+    return problems + lacking(made, groups, settings.get("good_above"))
 
 
 def training_scorers(recipe: Recipe, rewards: Sequence[str]) -> list[Any]:

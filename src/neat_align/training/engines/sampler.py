@@ -34,7 +34,8 @@ PROBE_DECODING = Decoding(max_new_tokens=16, temperature=1.0)
 class EngineSampler(TransformersSampler):
     """Draws the policy's responses from an engine.
 
-    `unanswered` holds why queries have no response, by their id.
+    `unanswered` holds why queries have no response, by their id. All ranks draw together, so
+    it is also asked where there is nothing to draw (`draws_together`).
 
     Args:
         engine: draws the tokens.
@@ -43,6 +44,8 @@ class EngineSampler(TransformersSampler):
         tolerance: nats per token by which the engine's log-probs may differ from the
             policy's on average. Other kernels and number formats differ by hundredths.
     """
+
+    draws_together = True
 
     def __init__(
         self, engine: Engine, model: Any, prompt_format: PromptFormat, tolerance: float
