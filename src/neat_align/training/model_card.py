@@ -25,8 +25,9 @@ LEFT_OPEN = {
     "min_gap": RELATIVE,
     "gap_scale": RELATIVE,
     "lm_threshold": "the border between good and bad answers",
+    "good_above": "the border that the steering trial finds",
 }
-"""What None means for a parameter of an objective."""
+"""What None means for a parameter of an objective, or a setting."""
 
 
 def model_card(trainer: Any, sources: Sources | None = None) -> str:
@@ -69,7 +70,11 @@ def _section(title: str, values: Any) -> Iterator[str]:
 
 def _objective(objective: Any) -> Iterator[tuple[str, Any]]:
     for name, value in asdict(objective).items():
-        yield name, LEFT_OPEN.get(name, "left open") if value is None else value
+        yield name, _told(name, value)
+
+
+def _told(name: str, value: Any) -> Any:
+    return LEFT_OPEN.get(name, "left open") if value is None else value
 
 
 def _in_force(trainer: Any) -> Iterator[tuple[str, Any]]:
@@ -81,7 +86,7 @@ def _in_force(trainer: Any) -> Iterator[tuple[str, Any]]:
     yield "steps", trainer.state.global_step
     yield "negative_context", trainer.negative_context
     for name in SETTINGS:
-        yield name, getattr(args, name)
+        yield name, _told(name, getattr(args, name))
     if trainer.maker is not None:
         scorers = trainer.maker.scorers
         names = [scorer.name for scorer in scorers.scorers]
