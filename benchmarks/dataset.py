@@ -81,7 +81,8 @@ def prepared(step: str, size: int, folder: Path) -> Any:
     from neat_align.data.groups.stats import group_stats
     from neat_align.prompts.steering import Steering
     from neat_align.sampling.base import Decoding
-    from neat_align.sampling.groups import GroupPlan, sample_groups
+    from neat_align.sampling.groups import sample_groups
+    from neat_align.sampling.plan import GroupPlan
     from neat_align.sampling.scripted import ScriptedSampler
     from neat_align.scoring import RewardFunction, ScorerSet
     from neat_align.types import Query

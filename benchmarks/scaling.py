@@ -87,7 +87,7 @@ def data_path(size: int) -> dict[str, float]:
 
     from neat_align.prompts.chat import PromptFormat
     from neat_align.sampling.base import Decoding
-    from neat_align.sampling.groups import GroupPlan
+    from neat_align.sampling.plan import GroupPlan
     from neat_align.sampling.scripted import ScriptedSampler
     from neat_align.scoring import RewardFunction, ScorerSet
     from neat_align.study.memory import PeakMemory

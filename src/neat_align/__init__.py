@@ -61,9 +61,9 @@ if TYPE_CHECKING:
     from neat_align.sampling.base import Sampler as Sampler
     from neat_align.sampling.base import SamplingRequest as SamplingRequest
     from neat_align.sampling.groups import GroupMaker as GroupMaker
-    from neat_align.sampling.groups import GroupPlan as GroupPlan
     from neat_align.sampling.groups import sample_groups as sample_groups
     from neat_align.sampling.local import TransformersSampler as TransformersSampler
+    from neat_align.sampling.plan import GroupPlan as GroupPlan
     from neat_align.sampling.scripted import ScriptedSampler as ScriptedSampler
     from neat_align.scoring import RewardFunction as RewardFunction
     from neat_align.scoring import Scorer as Scorer
@@ -95,7 +95,8 @@ _NAMES = {
     "models.layout.base": "token_logps",
     "models.logprobs": "response_logps",
     "sampling.base": "Decoding Sampler SamplingRequest",
-    "sampling.groups": "GroupMaker GroupPlan sample_groups",
+    "sampling.groups": "GroupMaker sample_groups",
+    "sampling.plan": "GroupPlan",
     "sampling.local": "TransformersSampler",
     "sampling.scripted": "ScriptedSampler",
     "scoring": "RewardFunction Scorer ScorerSet resolve_scorer",

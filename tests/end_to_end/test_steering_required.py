@@ -13,7 +13,8 @@ from neat_align.errors import NeatError, RecipeError, SteeringError
 from neat_align.prompts.steering import Steering, steering_names
 from neat_align.recipe import load_recipe
 from neat_align.sampling.base import Decoding
-from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.groups import sample_groups
+from neat_align.sampling.plan import GroupPlan
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.storage.runs import RunDirectory
 

@@ -14,8 +14,9 @@ from neat_align.sampling import local
 from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.sampling.copied_prompts import CopiedPrompts
 from neat_align.sampling.draw import Ends, draw_tokens, pick, warpers
-from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.groups import sample_groups
 from neat_align.sampling.local import TransformersSampler
+from neat_align.sampling.plan import GroupPlan
 from neat_align.sampling.shared_prompts import SharedPrompts, can_share
 from neat_align.types import Message, Query, Source
 

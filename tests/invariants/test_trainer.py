@@ -18,8 +18,9 @@ from neat_align.objectives import D2O, DPO, KTO, NEAT, NEATPP, ORPO, PRO, RRHF, 
 from neat_align.prompts.chat import PromptFormat
 from neat_align.prompts.phrasing import Phrasing
 from neat_align.sampling.base import Decoding
-from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.groups import sample_groups
 from neat_align.sampling.local import TransformersSampler
+from neat_align.sampling.plan import GroupPlan
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.scoring import RewardFunction, ScorerSet
 from neat_align.scoring.named.self_judge import SelfJudge

@@ -23,7 +23,8 @@ from neat_align.errors import TrainingError
 from neat_align.models import load_causal_lm
 from neat_align.objectives import NEAT
 from neat_align.sampling.base import Decoding
-from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.groups import sample_groups
+from neat_align.sampling.plan import GroupPlan
 from neat_align.sampling.server import ServerSampler
 from neat_align.servers.client import ChatClient
 from neat_align.training.trainer import NEATTrainer

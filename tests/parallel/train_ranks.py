@@ -18,8 +18,9 @@ from neat_align.objectives import NEAT
 from neat_align.prompts.chat import PromptFormat
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Decoding
-from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.groups import sample_groups
 from neat_align.sampling.local import TransformersSampler
+from neat_align.sampling.plan import GroupPlan
 from neat_align.scoring import RewardFunction, ScorerSet
 from neat_align.training.config import NEATConfig
 from neat_align.training.trainer import NEATTrainer

@@ -13,8 +13,9 @@ from neat_align.prompts.steering import Steering, saved_steering
 from neat_align.provenance.kinds import steering_content
 from neat_align.recipe import Recipe
 from neat_align.sampling.base import Decoding
-from neat_align.sampling.groups import GroupPlan, plan_group
+from neat_align.sampling.groups import plan_group
 from neat_align.sampling.job import SamplingJob
+from neat_align.sampling.plan import GroupPlan
 from neat_align.storage.identity import identity
 from neat_align.training.requirements import context_needs, training_needs
 from neat_align.types import Group, Message, Query, Response, Source

@@ -20,8 +20,8 @@ from neat_align.recipe.data_and_model import FromScratch
 from neat_align.recipe.reward import RewardTraining
 from neat_align.recipe.schema import Evaluate, Sample
 from neat_align.sampling.base import Decoding
-from neat_align.sampling.groups import GroupPlan
 from neat_align.sampling.job import SamplingJob
+from neat_align.sampling.plan import GroupPlan
 from neat_align.training.config import NEATConfig
 
 COMMANDS = {"sample": sample, "evaluate": evaluate, "reward": reward}

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.test_server_sampler import QUERIES, client, draw, stub  # noqa: F401
 
 from neat_align.errors import ServerError, UnansweredError
-from neat_align.sampling.groups import GroupPlan
+from neat_align.sampling.plan import GroupPlan
 from neat_align.servers.answers import TABLE, Answer, read_choice, read_completion, without_thoughts
 from neat_align.servers.client import ChatClient
 from neat_align.servers.refusals import fix_of, is_of_one_question

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.test_server_sampler import QUERIES, client, draw, stub  # noqa: F401
 
 from neat_align.errors import ServerError, UnansweredError
-from neat_align.sampling.groups import GroupPlan
+from neat_align.sampling.plan import GroupPlan
 from neat_align.servers.client import ChatClient
 from neat_align.servers.dialect import Form, what_it_says
 from neat_align.servers.transport import Reply

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.test_server_sampler import QUERIES, client, draw, stub  # noqa: F401
 
 from neat_align.errors import InputError, NeatError, RecipeError, ServerError
-from neat_align.sampling.groups import GroupPlan
+from neat_align.sampling.plan import GroupPlan
 from neat_align.servers.client import ChatClient
 from neat_align.servers.secrets import strike
 from neat_align.types import Message

@@ -9,7 +9,8 @@ import pytest
 
 from neat_align.errors import RecipeError, ServerError
 from neat_align.sampling.base import Decoding, SamplingRequest
-from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.groups import sample_groups
+from neat_align.sampling.plan import GroupPlan
 from neat_align.sampling.server import ServerSampler
 from neat_align.servers.client import ChatClient
 from neat_align.servers.transport import Reply

@@ -13,7 +13,8 @@ from neat_align.objectives.contract import example_batch
 from neat_align.objectives.neat import GAP_SCALE, MIN_GAP
 from neat_align.recipe import load_recipe
 from neat_align.sampling.base import Decoding
-from neat_align.sampling.groups import GroupPlan, sample_groups
+from neat_align.sampling.groups import sample_groups
+from neat_align.sampling.plan import GroupPlan
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.study.methods import with_method
 from neat_align.training.objective_choice import make_objective, objective_problems

@@ -6,7 +6,8 @@ import pytest
 
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import Decoding
-from neat_align.sampling.groups import GroupMaker, GroupPlan
+from neat_align.sampling.groups import GroupMaker
+from neat_align.sampling.plan import GroupPlan
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.sampling.trial import draw_trial, tried_phrasings, tried_queries
 from neat_align.sampling.trial_text import summary, told

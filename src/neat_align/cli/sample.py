@@ -107,8 +107,8 @@ def sample(
     Example: neat sample -m ./model -q queries.jsonl -o plain/ --positive 0 --negative 0 --plain 4
     """
     from neat_align.data.groups.shards import Shard
-    from neat_align.sampling.groups import GroupPlan
     from neat_align.sampling.job import SamplingJob
+    from neat_align.sampling.plan import GroupPlan
 
     given = f"{positive} positive and {negative} negative responses per query"
     channels = (positive_channels or (), negative_channels or ())

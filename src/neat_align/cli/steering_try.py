@@ -66,8 +66,8 @@ def steering_try(
 
     Example: neat steering try -m ./model -q queries.jsonl -s own.yaml -r rewards.py:score
     """
-    from neat_align.sampling.groups import GroupPlan
     from neat_align.sampling.job import SamplingJob
+    from neat_align.sampling.plan import GroupPlan
     from neat_align.scoring import Need, import_problems, unmet_problems
     from neat_align.workflow.tried_steering import try_steering
 

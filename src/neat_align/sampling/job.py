@@ -16,7 +16,8 @@ from neat_align.prompts.chat import PromptFormat, conversation_problems
 from neat_align.prompts.chat.chat_template import KWARGS, saved_template_problems
 from neat_align.prompts.steering import SIDES, Steering
 from neat_align.sampling.base import Decoding, Sampler
-from neat_align.sampling.groups import GroupMaker, GroupPlan
+from neat_align.sampling.groups import GroupMaker
+from neat_align.sampling.plan import GroupPlan
 from neat_align.sampling.server import ServerSampler, cannot_begin
 from neat_align.servers.client import ChatClient, client_problems
 from neat_align.types import Query

@@ -14,7 +14,7 @@ from transformers.trainer_pt_utils import AcceleratorConfig
 from neat_align.config import NEATSettings
 from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.sampling.base import Decoding
-from neat_align.sampling.groups import GroupPlan
+from neat_align.sampling.plan import GroupPlan
 from neat_align.training.declared import declared_fields
 from neat_align.training.measured import lower_is_better
 from neat_align.training.settings import setting_problems

@@ -8,7 +8,7 @@ from typing import Any
 from neat_align.errors import DataError, InputError, RecipeError
 from neat_align.objectives import Objective
 from neat_align.prompts.steering import Steering, no_steering
-from neat_align.sampling.groups import GroupPlan
+from neat_align.sampling.plan import GroupPlan
 from neat_align.training.config import NEATConfig
 from neat_align.training.measured import metric_problems
 from neat_align.training.objective_choice import parameter_problems

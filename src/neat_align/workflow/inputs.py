@@ -8,7 +8,7 @@ from neat_align.data import Preferences, load_preferences, load_queries
 from neat_align.demo.requests import load_requests
 from neat_align.errors import DataError, InputError, SeveralErrors
 from neat_align.recipe import Data, Recipe, data_spec
-from neat_align.sampling.groups import GroupPlan
+from neat_align.sampling.plan import GroupPlan
 from neat_align.types import Document, Query
 from neat_align.world import corpus
 from neat_align.world.lexicon import Split
