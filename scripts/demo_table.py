@@ -13,8 +13,7 @@ from neat_align.report.card import figure_lines
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- demo-table:begin -->", "<!-- demo-table:end -->"
 SHOWN = (
-    "breaks_rule breaks_rule_under_seen_negative breaks_rule_under_unseen_negative "
-    "kl distinct_2"
+    "breaks_rule breaks_rule_under_seen_negative breaks_rule_under_unseen_negative kl distinct_2"
 )
 
 
