@@ -230,12 +230,15 @@ def test_the_demo_on_a_chat_model(tmp_path, model_dir):
         f"model.path={model_dir}", "steering.try_queries=0", "sample.max_new_tokens=6",
         "evaluate.queries.limit=4", "train.max_steps=1", "train.per_device_train_batch_size=2",
         "reward.plausibility=1.0",  # a random model breaks no rule
+        "evaluate.max_new_tokens=9",
     )  # fmt: skip
     found = run_demo(tmp_path / "demo", overrides=small)
     assert set(found["models"]) == {"base", "prompt", "neat"}
     for figures in found["models"].values():
         assert {"breaks_rule", "breaks_rule_under_unseen_negative", "distinct_2"} <= set(figures)
     assert "Breaks the rule" in (tmp_path / "demo" / "report.html").read_text()
+    evaluated = json.loads((tmp_path / "demo" / "evaluation.json").read_text())
+    assert evaluated["decoding"]["max_new_tokens"] == 9
 
 
 def test_a_recipe_measures_benchmarks_too(recipe, folder):

@@ -6,6 +6,7 @@ from neat_align.demo.no_lists import no_lists
 from neat_align.evaluation.metrics import rule
 from neat_align.recipe import recipe_from
 from neat_align.workflow import inputs
+from neat_align.workflow.recipe_settings import decoding, evaluated_decoding
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,18 @@ def test_a_recipe_asks_requests_of_the_kinds_it_names():
     assert {q.meta["kind"] for q in train} == {"borderline", "benign"}
     assert len(inputs.queries(recipe.evaluate.queries, 0)) == 5
     assert not inputs.held_out_problems(recipe)
+
+
+@pytest.mark.parametrize(("own", "length"), [({"max_new_tokens": 200}, 200), ({}, 48)])
+def test_an_evaluation_may_have_a_length_of_its_own(own, length):
+    content = {
+        "model": "m", "queries": "q.txt", "steering": {"negative": "Use lists."},
+        "sample": {"max_new_tokens": 48, "temperature": 0.5}, "reward": {"polarity": True},
+        "evaluate": {"queries": "t.txt", **own},
+    }  # fmt: skip
+    recipe = recipe_from(content)
+    found = evaluated_decoding(recipe, recipe.evaluate)
+    assert (found.max_new_tokens, found.temperature) == (length, 0.5)
+    assert decoding(recipe).max_new_tokens == 48
+    written = recipe.model_dump(mode="json")["evaluate"]
+    assert ("max_new_tokens" in written) == bool(own)  # the run of a recipe without is the same

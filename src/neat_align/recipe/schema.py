@@ -61,6 +61,7 @@ class Evaluate(Section):
             "reading", which tells refusals from help (`evaluation.reading`).
         prompt: evaluate the base under the positive prompts, too: what no training costs.
         samples_per_query: responses per query and condition.
+        max_new_tokens: of an answer, where it is not the sample's.
         perplexity: texts whose perplexity is measured.
         during_training: other queries, which are measured every train.eval_steps; what is
             best by them is kept with train.load_best_model_at_end.
@@ -74,6 +75,7 @@ class Evaluate(Section):
     checker: str | None = None
     prompt: bool = True
     samples_per_query: int = Field(defaults.SAMPLES_PER_QUERY, ge=1)
+    max_new_tokens: int | None = Field(None, ge=1)
     perplexity: Data | None = None
     during_training: Data | None = None
     batch_size: int = Field(NEATSettings.sampling_batch_size, ge=1)
@@ -83,6 +85,11 @@ class Evaluate(Section):
     @classmethod
     def _placed(cls, value: str | None) -> str | None:
         return value and checker_place(value)
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a length that is not named: a run of before is the same run."""
+        return {k: v for k, v in write(self).items() if v is not None or k != "max_new_tokens"}
 
 
 class Development(Section):

@@ -17,7 +17,7 @@ from neat_align.storage.runs import RunDirectory
 from neat_align.workflow import inputs
 from neat_align.workflow.inputs import HELD_OUT
 from neat_align.workflow.places import Places
-from neat_align.workflow.recipe_settings import decoding
+from neat_align.workflow.recipe_settings import evaluated_decoding
 
 
 def assembly(
@@ -48,7 +48,9 @@ def assembly(
         models=models,
         queries=held_out,
         steering=recipe.pair,
-        settings=EvaluationSettings(decoding(recipe), seed, section.samples_per_query),
+        settings=EvaluationSettings(
+            evaluated_decoding(recipe, section), seed, section.samples_per_query
+        ),
         scorers=outside_scorers(
             rewards,
             recipe.reward.weights,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from neat_align import defaults
 from neat_align.errors import InputError, SeveralErrors
 from neat_align.recipe import Recipe
+from neat_align.recipe.schema import Evaluate
 from neat_align.sampling.base import Decoding
 from neat_align.training.objective_choice import DEFAULT, make_objective
 from neat_align.types import Group
@@ -57,8 +58,14 @@ def refused_settings(recipe: Recipe) -> list[InputError]:
 
 
 def decoding(recipe: Recipe) -> Decoding:
-    """Return the recipe's decoding, the same in training and evaluation."""
+    """Return the decoding of the recipe's training."""
     return Decoding(**recipe.sample.model_dump(include=set(Decoding.__dataclass_fields__)))
+
+
+def evaluated_decoding(recipe: Recipe, section: Evaluate) -> Decoding:
+    """Return the decoding of the evaluation: the training's, but for a length of its own."""
+    own = decoding(recipe)
+    return replace(own, max_new_tokens=section.max_new_tokens or own.max_new_tokens)
 
 
 def precision(recipe: Recipe) -> Any:
