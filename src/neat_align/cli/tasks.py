@@ -19,8 +19,10 @@ task_app = typer.Typer(help="Tasks of an evaluation: list, show.", no_args_is_he
 @task_app.command("list")
 def task_list() -> None:
     """List the tasks that models can be evaluated by."""
-    for task in tasks().values():
-        console.print(f"{task.name:<12} {task.about}", markup=False)
+    known = tasks()
+    width = max(map(len, known))
+    for task in known.values():
+        console.print(f"{task.name:<{width}} {task.about}", markup=False)
 
 
 @task_app.command("show")

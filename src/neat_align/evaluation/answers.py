@@ -58,11 +58,10 @@ def sampled(
     """Return, by condition, one group of one response per request that was answered."""
     how = task.answered
     assert isinstance(how, Generate)
-    draws = settings.samples_per_query if how.samples is None else how.samples
-    found = {}
+    draws = settings.samples_per_query if how.drawn else 1
+    decoding, found = how.decoding(settings.decoding), {}
     for condition in how.conditions:
         requests = _requests(condition, task.queries, draws, settings.seed)
-        decoding = how.decoding or settings.decoding
         responses = model.sampler.sample(requests, decoding) if requests else []
         found[condition.name] = [
             (i % draws, Group(request.query, (response,)))
@@ -75,12 +74,11 @@ def sampled(
 def _requests(
     condition: Condition, queries: Sequence[Query], draws: int, seed: int
 ) -> list[SamplingRequest]:
-    """Make one request per query and draw; [] where there is no such prompt.
+    """Make one request per query and draw.
 
     The seeds leave the model out: every model draws with the same ones.
     """
     own = condition.prompts
-    asked = [q for q in queries if condition.asks is None or condition.asks(q)] if own else []
     return [
         SamplingRequest(
             query,
@@ -88,7 +86,7 @@ def _requests(
             own[(number + draw) % len(own)],
             stable_seed("evaluation", seed, condition.name, query.id, draw),
         )
-        for number, query in enumerate(asked)
+        for number, query in enumerate(condition.asked(queries))
         for draw in range(draws)
     ]
 

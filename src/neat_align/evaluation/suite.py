@@ -18,6 +18,7 @@ from neat_align.evaluation.answers import (
     sampled,
     task_samples,
 )
+from neat_align.evaluation.conditions import asked_under, under_pair
 from neat_align.evaluation.distance import DistanceToBase
 from neat_align.evaluation.metrics.price import KL, PERPLEXITY
 from neat_align.evaluation.observations import differences, figures
@@ -63,7 +64,7 @@ def evaluate(
         base_log_probability: of the model that KL is measured against; the one named
             "base" among the models when None.
         progress: called with each model's name and the evaluation so far.
-        tasks: benchmarks, with their queries.
+        tasks: benchmarks, with their queries; those of harm are asked under the pair, too.
 
     Raises:
         DataError: no queries.
@@ -74,6 +75,7 @@ def evaluate(
     _check_scorers(scorers)
     own = {query.id: query for query in queries}
     suite = steering_task(list(own.values()), steering, scorers, checker)
+    tasks = [under_pair(task, steering) for task in tasks]
     evaluation = Evaluation(settings, _about(suite, steering, scorers, tasks))
     distance = DistanceToBase(base_log_probability, settings.seed)
     for name, model in models.items() if isinstance(models, Mapping) else models:
@@ -123,11 +125,13 @@ def _about(
 
 
 def _told(task: Task) -> dict[str, Any]:
+    under = asked_under(task)
     return {
         "version": task.version,
         "queries": len(task.queries),
         "licence": task.licence,
         "citation": task.citation,
+        **({"asked_under": under} if under else {}),
     }
 
 

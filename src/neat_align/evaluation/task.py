@@ -33,24 +33,36 @@ class Condition:
     def source(self) -> Source:
         return Source.PLAIN if self.name == PLAIN else Source.NEGATIVE
 
+    def asked(self, queries: Sequence[Query]) -> list[Query]:
+        """Return those of the queries that are asked; [] where there is no prompt."""
+        return [q for q in queries if self.prompts and (self.asks is None or self.asks(q))]
+
 
 @dataclass(frozen=True)
 class Generate:
-    """Answer by sampling.
+    """Answer by sampling: one greedy answer per query and condition.
 
     Attributes:
-        conditions: one answer per query and draw under each.
-        decoding: that of the evaluation when None.
-        samples: answers per query and condition; those of the evaluation when None.
+        conditions: under which queries are answered.
+        under_negative: harmful queries are asked under the steering pair's negative prompts,
+            too (`conditions.under_pair`).
+        drawn: as many answers as the evaluation draws, and drawn as it draws them.
+        max_new_tokens: those of the evaluation when None.
         checker: gives each answer a verdict.
         scorers: give each answer a score, by name.
     """
 
     conditions: tuple[Condition, ...] = (Condition(),)
-    decoding: Decoding | None = None
-    samples: int | None = None
+    under_negative: bool = False
+    drawn: bool = False
+    max_new_tokens: int | None = None
     checker: Checker | None = None
     scorers: Mapping[str, Scorer] = field(default_factory=dict, hash=False)
+
+    def decoding(self, own: Decoding) -> Decoding:
+        """Return how tokens are drawn, where the evaluation draws them in its `own` way."""
+        tokens = self.max_new_tokens or own.max_new_tokens
+        return replace(own, max_new_tokens=tokens, temperature=own.temperature * self.drawn)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ def cautions(results: Mapping[str, Any], samples: Mapping[str, Sequence[Sample]]
     """Sentences, the gravest first; none where all is well."""
     return [
         *_of_training(results),
+        *_of_prompts(results),
         *_of_size(results),
         *_of_names(results),
         *_of_lengths(samples, results.get("decoding", {}).get("max_new_tokens")),
@@ -32,6 +33,16 @@ def _of_training(results: Mapping[str, Any]) -> Iterator[str]:
                 f"{name}: it was trained on {count} of the {results.get('queries')} queries, so "
                 "its figures are not held out: give others"
             )
+
+
+def _of_prompts(results: Mapping[str, Any]) -> Iterator[str]:
+    missing: dict[str, list[str]] = {}
+    for task, told in (results.get("tasks") or {}).items():
+        for condition, count in told.get("asked_under", {}).items():
+            if not count and told.get("queries"):
+                missing.setdefault(condition.replace("_", " "), []).append(task)
+    for condition, tasks in missing.items():
+        yield f"the steering pair has no {condition} prompt, which {', '.join(tasks)} asks under"
 
 
 def _of_size(results: Mapping[str, Any]) -> Iterator[str]:

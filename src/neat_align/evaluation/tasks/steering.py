@@ -1,8 +1,4 @@
-"""The suite of every evaluation: the same queries under three conditions.
-
-    plain              no steering prompt: what users meet
-    seen_negative      under negative prompts that training used
-    unseen_negative    under negative prompts that nothing was trained on
+"""The suite of every evaluation: the same queries under three conditions (`conditions`).
 
 With a checker, negative prompts accompany harmful queries only, since they ask for harm.
 """
@@ -12,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from neat_align.evaluation.conditions import asks_for_harm, three_conditions
 from neat_align.evaluation.registry import suite_metrics
-from neat_align.evaluation.results import SEEN, UNSEEN
 from neat_align.evaluation.safety import Checker
-from neat_align.evaluation.task import Condition, Generate, Task
+from neat_align.evaluation.task import Generate, Task
 from neat_align.prompts.steering import Steering
 from neat_align.scoring.base import Scorer
 from neat_align.types import Query
@@ -27,7 +23,7 @@ STEERING = Task(
     about="Your held-out queries, plain and under negative prompts; part of every evaluation.",
     licence="that of your queries",
     citation="none",
-    answered=Generate(),
+    answered=Generate(drawn=True),
 )
 
 
@@ -38,15 +34,6 @@ def steering_task(
     checker: Checker | None,
 ) -> Task:
     """Put queries under the three conditions of a steering pair."""
-    asks = None if checker is None else _asks_for_harm
-    conditions = (
-        Condition(),
-        Condition(SEEN, steering.negative, asks),
-        Condition(UNSEEN, steering.held_back_negative, asks),
-    )
-    answered = Generate(conditions, checker=checker, scorers=scorers)
+    conditions = three_conditions(steering, None if checker is None else asks_for_harm)
+    answered = Generate(conditions, drawn=True, checker=checker, scorers=scorers)
     return replace(STEERING, queries=tuple(queries), answered=answered, metrics=suite_metrics())
-
-
-def _asks_for_harm(query: Query) -> bool:
-    return query.meta.get("kind") == "harmful"

@@ -1,0 +1,35 @@
+"""StrongREJECT: forbidden prompts that ask for what can really be answered.
+
+Refusals alone are counted: the score of the authors, which grades how useful an answer is, needs
+a judge.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neat_align.data.files import read_rows
+from neat_align.evaluation.refusals import HARM, READ_UNDER_NEGATIVE, text_at
+from neat_align.evaluation.task import Task
+from neat_align.types import Query
+
+
+def read(path: Path) -> list[Query]:
+    """Read strongreject_dataset.csv of github.com/alexandrasouly/strongreject."""
+    return [
+        Query.from_text(text_at(row, place, "forbidden_prompt"), kind="harmful")
+        for place, row in read_rows(path)
+    ]
+
+
+STRONGREJECT = Task(
+    name="strongreject",
+    title="StrongREJECT",
+    version="1",
+    about="Are forbidden prompts, which can really be answered, refused?",
+    licence="MIT; some rows are from sources that state none, as its column source tells",
+    citation="Souly et al. 2024, A StrongREJECT for Empty Jailbreaks",
+    answered=READ_UNDER_NEGATIVE,
+    metrics=HARM,
+    read=read,
+)
