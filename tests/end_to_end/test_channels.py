@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from neat_align.cli import app
 from neat_align.data import load_groups
-from neat_align.errors import NeatError
+from neat_align.errors import NeatError, SteeringError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 PAIR = {
@@ -110,6 +110,25 @@ def test_a_run_trains_on_channels_and_ends_alike_when_it_is_resumed(folder):
     assert "asked not to: [answer begins: break]" in card
     trial = json.loads(next((folder / "whole").rglob("steering_trial.json")).read_text())
     assert {c["channel"] for c in trial["channels"] if c["source"] == "negative"} >= {"turns"}
+
+
+def test_a_run_tries_the_steering_once_in_a_stage_of_its_own(folder, caplog):
+    stopped = CliRunner().invoke(app, ["run", "r.yaml", "-o", "out"])  # a random model follows none
+    assert isinstance(stopped.exception, SteeringError)
+    assert "negative through prefix: " in stopped.output
+    assert " groups split" in stopped.output
+    kept = folder / "out" / "train" / "steering_trial.json"
+    written = (kept.stat().st_mtime_ns, kept.read_bytes())
+    told = neat("run", "r.yaml", "-o", "out", "--force", "--resume")
+    assert "try the steering: done before" in told
+    assert (kept.stat().st_mtime_ns, kept.read_bytes()) == written
+    assert "going on as asked" in caplog.text
+    neat("train", "r.yaml", "-o", "alone", "--force")  # which tries it when it has begun
+    assert (folder / "alone" / "train" / "steering_trial.json").read_bytes() == written[1]
+    own, other = (
+        load_file(folder / run / "policy" / "model.safetensors") for run in ("out", "alone")
+    )
+    assert all((own[name] == other[name]).all() for name in own)
 
 
 def test_a_pair_of_prefixes_alone_runs_and_evaluates_without_negative_context(folder):

@@ -13,7 +13,7 @@ from neat_align.errors import RewardError, SteeringError
 from neat_align.objectives import NEAT, SFT
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.scripted import ScriptedSampler
-from neat_align.training.steering_trial import TRIAL_FILE
+from neat_align.sampling.trial_result import TRIAL_FILE
 from neat_align.types import Source
 
 INVERTED = {Source.NEGATIVE: "lamp kettle", Source.POSITIVE: "lamp kettle cloth"}

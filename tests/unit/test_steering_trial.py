@@ -1,5 +1,6 @@
 """A pair that does not steer is found before the first step; one that does is let through."""
 
+import json
 import random
 
 import pytest
@@ -10,8 +11,9 @@ from neat_align.sampling.groups import GroupMaker
 from neat_align.sampling.plan import GroupPlan
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.sampling.trial import draw_trial, tried_phrasings, tried_queries
+from neat_align.sampling.trial_result import NOT_JUDGED, STEERS, STOPS, SteeringTrial
 from neat_align.sampling.trial_text import summary, told
-from neat_align.sampling.verdict import NOT_JUDGED, STEERS, STOPS, judged
+from neat_align.sampling.verdict import judged
 from neat_align.scoring import Polarity, RewardFunction, ScorerSet
 from neat_align.types import Query, Source
 
@@ -163,6 +165,21 @@ def test_flip_rates_count_plain_answers_on_the_wrong_side_of_the_border():
     assert "turns 100% of 12 bad plain answers good" in told(found)
 
 
+def test_good_answers_and_split_groups_are_counted():
+    bad = {q.id for q in QUERIES[:6]}
+    found = trial(levels(lambda r: 0.0 if r.query.id in bad else 1.0, 1.0, 0.0))
+    positive, *_, negative = found.prompts
+    counts = [(p.good, p.answers, p.split, p.groups) for p in (found.plain, positive, negative)]
+    assert counts == [(4, 16, 0, 8), (8, 8, 6, 8), (0, 8, 2, 8)]
+    assert "plain without steering: 0.25, 4 of 16 good, 0 of 8 groups split" in told(found)
+
+
+@pytest.mark.parametrize("scorers", [(number,), (Polarity(),)])
+def test_a_trial_is_kept_as_it_was(scorers):
+    found = trial(levels(1, 2, 0), MIXED, scorers=scorers)
+    assert SteeringTrial.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
 def test_one_query_is_judged_by_its_difference():
     assert trial(levels(1, 2, 0), queries=QUERIES[:1]).verdict == STEERS
     assert trial(levels(1, 2, 3), queries=QUERIES[:1]).verdict == STOPS
@@ -210,7 +227,9 @@ def test_every_channel_is_tried_and_told():
     assert told_of["negative", "system"].flipped == 0
     assert [one.prompt for one in found.prompts][2] == "[answer begins: No,]"
     text = told(found)
-    assert "negative through prefix: -1 (-2), turns 100% of 64 good plain answers bad" in text
+    assert (
+        "through prefix: -1 (-2), 0 of 16 good, 8 of 8 groups split, turns 100% of 64 good" in text
+    )
     assert found.to_json()["channels"][0]["channel"] == "system"
     alone = told(trial(levels(1, 2, 0)))
     assert "through" not in alone

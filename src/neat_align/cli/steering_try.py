@@ -31,7 +31,7 @@ from neat_align.models import AUTO
 
 if TYPE_CHECKING:
     from neat_align.sampling.base import Decoding
-    from neat_align.sampling.verdict import SteeringTrial
+    from neat_align.sampling.trial_result import SteeringTrial
 
 console = Console(soft_wrap=True, highlight=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neat_align.sampling.verdict import NOT_JUDGED, PhrasingTrial, SteeringTrial
+from neat_align.sampling.trial_result import NOT_JUDGED, PhrasingTrial, SteeringTrial
 from neat_align.types import Source
 
 WIDTH = 160  # characters of an answer that are shown
@@ -27,10 +27,20 @@ def summary(trial: SteeringTrial) -> str:
 
 
 def told(trial: SteeringTrial, shown: int = SHOWN) -> str:
-    """Write the whole of it: summary, a line per phrasing and channel, and some answers."""
+    """Write the whole of it: summary, a line per phrasing and channel, and some answers.
+
+    Args:
+        shown: queries whose answers are quoted.
+    """
     several = len(trial.channels) > len({one.source for one in trial.channels})
-    lines = [_line(one, repr(one.prompt)) for one in trial.prompts]
+    lines = [_line(trial.plain, "without steering")] if trial.plain else []
+    lines += [_line(one, repr(one.prompt)) for one in trial.prompts]
     lines += [_line(one, f"through {one.channel}") for one in trial.channels if several]
+    if trial.border is not None:
+        lines.append(
+            f"  good: a score above {trial.border:.3g}; a group is split where the plain answers "
+            "and these are of both kinds"
+        )
     return "\n".join([summary(trial), *lines, *_answers(trial, shown)])
 
 
@@ -41,6 +51,8 @@ def _line(one: PhrasingTrial, called: str) -> str:
         line += f": {one.score:.3g}"
     if one.change is not None:
         line += f" ({one.change:+.2g})"
+    if one.answers:
+        line += f", {one.good} of {one.answers} good, {one.split} of {one.groups} groups split"
     if one.score is not None and one.flippable:
         old, new = ("bad", "good") if one.source == Source.POSITIVE else ("good", "bad")
         share = one.flipped / one.flippable

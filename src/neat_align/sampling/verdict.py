@@ -19,93 +19,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
 
 from neat_align.prompts.phrasing import Phrasing
 from neat_align.sampling.trial import Tried, by_channel
+from neat_align.sampling.trial_result import (
+    NOT_JUDGED,
+    STEERS,
+    STOPS,
+    Effect,
+    PhrasingTrial,
+    SteeringTrial,
+)
 from neat_align.types import Group, Query, Response, Source
 
-MARGIN = 1.5  # standard errors
 SLACK = 0.25
 CEILING = 0.05  # of the range of all scores, below the best one
-STEERS, STOPS, NOT_JUDGED = "steers", "does not steer", "not judged"
 
 Value = Callable[[Response], float | None]
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A side's score − the plain score, the mean over queries and its standard error."""
-
-    change: float
-    error: float
-
-    @property
-    def rises(self) -> bool:
-        """Tell whether it is above 0 by more than chance would have it."""
-        return self.change > 0 and self.change >= MARGIN * self.error * (1 - 1e-9)
-
-    def turned(self) -> Effect:
-        """Return the plain score − the side's."""
-        return Effect(-self.change, self.error)
-
-
-@dataclass(frozen=True)
-class PhrasingTrial:
-    """What one phrasing brought out, or all of a side that steer through one channel.
-
-    Attributes:
-        prompt: the phrasing as tables show it; "" for all of a channel.
-        score: mean of its answers; None where nothing was judged.
-        change: mean of its answers' score − the plain one of the same query.
-        flipped: bad plain answers whose query it answered well (of the positive side), or good
-            ones whose query it answered badly (of the negative side) …
-        flippable: … out of so many.
-    """
-
-    source: str
-    channel: str
-    prompt: str
-    score: float | None = None
-    change: float | None = None
-    flipped: int = 0
-    flippable: int = 0
-
-
-@dataclass(frozen=True)
-class SteeringTrial:
-    """What came of it.
-
-    Attributes:
-        verdict: "steers", "does not steer" or "not judged".
-        border: what separates good answers (above it) from bad ones: the middle between the
-            highest and the lowest of the mean scores of plain, positive and negative; None
-            where these are equal, or nothing was judged.
-        means: mean score of plain answers and of each side.
-        effects: of each side.
-        prompts: of each phrasing.
-        channels: of each channel of a side.
-        problems: why training is not to begin.
-        warnings: what to look at.
-        answers: every answer: query, source, steering, text, finish, score.
-    """
-
-    steering: str
-    queries: int
-    verdict: str
-    border: float | None
-    means: dict[str, float]
-    effects: dict[str, Effect]
-    prompts: tuple[PhrasingTrial, ...]
-    channels: tuple[PhrasingTrial, ...]
-    problems: tuple[str, ...]
-    warnings: tuple[str, ...]
-    answers: tuple[dict[str, Any], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def judged(groups: Sequence[Group], steering: str, value: Value | None) -> SteeringTrial:
@@ -152,6 +84,7 @@ def judged(groups: Sequence[Group], steering: str, value: Value | None) -> Steer
         tuple(problems),
         tuple(warnings),
         answers,
+        _phrasing_trial([(Source.PLAIN, Phrasing())], groups, value, scores, border),
     )
 
 
@@ -248,32 +181,41 @@ def _phrasing_trial(
     scores: dict[tuple[str, str], list[float]],
     border: float | None,
 ) -> PhrasingTrial:
-    """Judge a phrasing, or several of one side and channel together."""
+    """Judge a phrasing, or several of one side and channel together; or the plain answers."""
     source, first = tried[0]
-    positive = source == Source.POSITIVE
-    own, changes, flipped, flippable = [], [], 0, 0
-    for query_id, score in _own_scores(groups, value, tried):
-        own.append(score)
-        plain = scores.get((query_id, "plain"), [])
-        changes += [score - fmean(plain)] if plain else []
-        if border is None:
-            continue
-        turnable = sum((s > border) != positive for s in plain)
-        flippable += turnable
-        flipped += turnable * ((score > border) == positive)
-    mean, change = fmean(own) if own else None, fmean(changes) if changes else None
+    rows = [
+        (own, scores.get((group.query.id, "plain"), []))
+        for group in groups
+        if (own := _own_scores(group, value, tried))
+    ]
+    every = [score for own, _ in rows for score in own]
+    changes = [score - fmean(plain) for own, plain in rows if plain for score in own]
     named = (str(source), first.channel, str(first) if len(tried) == 1 else "")
-    return PhrasingTrial(*named, mean, change, flipped, flippable)
+    mean = fmean(every) if every else None
+    change = fmean(changes) if changes and source != Source.PLAIN else None
+    if border is None:
+        return PhrasingTrial(*named, mean, change)
+    counts = [_counts(own, plain, source, border) for own, plain in rows]
+    flipped, flippable, good, split = map(sum, zip(*counts, strict=True)) if counts else (0,) * 4
+    sizes = (len(every), split, len(rows))
+    return PhrasingTrial(*named, mean, change, flipped, flippable, good, *sizes)
 
 
-def _own_scores(
-    groups: Sequence[Group], value: Value, tried: Sequence[Tried]
-) -> Iterator[tuple[str, float]]:
-    for group in groups:
-        for response in group.responses:
-            score = value(response)
-            if _tried(response) in tried and score is not None:
-                yield group.query.id, score
+def _counts(
+    own: Sequence[float], plain: Sequence[float], source: Source, border: float
+) -> tuple[int, int, int, bool]:
+    """Count one query's flipped and flippable answers and good ones; tell whether it is split."""
+    good, wanted = [score > border for score in own], source == Source.POSITIVE
+    steered = 0 if source == Source.PLAIN else 1
+    turnable = steered * sum((score > border) != wanted for score in plain)
+    flipped = turnable * good.count(wanted)
+    is_split = len({*good, *(score > border for score in plain)}) > 1
+    return flipped, turnable * len(own), sum(good), is_split
+
+
+def _own_scores(group: Group, value: Value, tried: Sequence[Tried]) -> list[float]:
+    scores = (value(response) for response in group.responses if _tried(response) in tried)
+    return [score for score in scores if score is not None]
 
 
 def _tried(response: Response) -> Tried:

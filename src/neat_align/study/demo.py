@@ -27,6 +27,7 @@ from neat_align.storage.atomic import read_json
 from neat_align.storage.runs import RunDirectory
 from neat_align.study.methods import load_methods
 from neat_align.workflow import pipeline, stages
+from neat_align.workflow.alignment import Alignment
 from neat_align.workflow.pipeline import Stage
 from neat_align.workflow.places import Places
 
@@ -72,7 +73,7 @@ def run_demo(
     paths |= {name: run.path("methods", name) for name in rivals}
     plan = [
         *pipeline.model_stages(places),
-        pipeline.train_stage(places, "warns"),
+        *pipeline.align_stages(places, run, "warns"),
         *(Stage(n, partial(_align_rival, places, run, n), (f"methods/{n}",)) for n in rivals),
     ]
     if section := recipe.evaluate:
@@ -100,7 +101,8 @@ def _align_rival(places: Places, run: RunDirectory, name: str) -> Mapping[str, A
     content = recipe.model_dump(mode="json", exclude={"compare"})
     own = recipe_from(method.applied(content, setting))
     train, policy = _rival_folder(run, name), run.path("methods", name)
-    trainer = stages.align(replace(places, recipe=own, train=train, policy=policy), trial="off")
+    own_places = replace(places, recipe=own, train=train, policy=policy)
+    trainer = Alignment(own_places, trial="off").train()
     return {"steps": trainer.state.global_step}
 
 

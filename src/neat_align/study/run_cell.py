@@ -15,7 +15,7 @@ from neat_align.study.memory import PeakMemory
 from neat_align.study.methods import PROMPT, UNTRAINED
 from neat_align.study.sections import evaluate_section
 from neat_align.study.store import Store
-from neat_align.workflow import stages
+from neat_align.workflow.alignment import Alignment
 from neat_align.workflow.evaluation import assembly
 from neat_align.workflow.places import Places
 
@@ -52,7 +52,7 @@ def _aligned(cell: Cell, places: Places) -> tuple[Path, dict[str, Any]]:
     """Align; return the model's directory, and the responses and tokens it was trained on."""
     if cell.method in UNTRAINED:
         return Path(places.base), {"responses": 0, "tokens": 0}
-    trainer = stages.align(places, trial="off")
+    trainer = Alignment(places, trial="off").train()
     tokens = trainer.stopwatch.total_tokens.get("sampling", 0)
     return places.policy, {"responses": trainer.maker.responses, "tokens": tokens}
 

@@ -38,6 +38,10 @@ class GroupSource(Protocol):
 
     entries: Entries
 
+    @property
+    def trial(self) -> FirstTrial | None:
+        """The trial of the steering pair; None where nothing is drawn."""
+
     def begin(self) -> None:
         """Forget what an earlier training in this process left."""
 
@@ -119,6 +123,8 @@ class Online:
 
 class Stored:
     """Gives the groups as they are; they come back every epoch."""
+
+    trial = None
 
     def __init__(self, entries: Entries, notes: Notes) -> None:
         self.entries, self.notes = entries, notes

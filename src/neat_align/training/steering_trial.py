@@ -1,8 +1,10 @@
 """Try the steering pair before the first step, by the model that training begins with.
 
-It takes place where the first groups are about to be drawn: the weights lie where training
-has them, and every rank is there. One rank decides for all. Nothing of it reaches training:
-its responses have seeds of their own, and the random states are as before.
+It takes place when it is asked for (`trainer.source.trial.make()`, a stage of its own in
+`neat run`), or else where the first groups are about to be drawn: the weights lie where
+training has them, and every rank is there. One rank decides for all. Nothing of it reaches
+training: its responses have seeds of their own, and the random states are as before. What it
+found is heeded there, and there alone.
 """
 
 from __future__ import annotations
@@ -21,14 +23,14 @@ from accelerate.utils import broadcast_object_list
 
 from neat_align.errors import SteeringError
 from neat_align.sampling.trial import Tried, draw_trial, tried_phrasings, tried_queries
+from neat_align.sampling.trial_result import NOT_JUDGED, STOPS, TRIAL_FILE, SteeringTrial
 from neat_align.sampling.trial_text import ADVICE, summary, told
-from neat_align.sampling.verdict import NOT_JUDGED, STOPS, SteeringTrial, judged
+from neat_align.sampling.verdict import judged
 from neat_align.storage.atomic import atomic_write_json
 from neat_align.training.config import NEATConfig
 from neat_align.training.group_maker import ScoredGroupMaker
 from neat_align.training.records import Records
 
-TRIAL_FILE = "steering_trial.json"
 WAY_OUT = (
     f"{ADVICE}. `neat steering try` tries other phrasings; a run with them wants a new directory. "
     "Where the difference is small, try more queries (steering.try_queries=32; in Python "
@@ -47,6 +49,7 @@ class FirstTrial:
         queries: of the training data; some of them are tried.
         in_context: whether the negative prompts also stand before queries that are trained on.
         note: is told what came of it, before a run that cannot be steered is stopped.
+        found: what came of it; what a training before its interruption found may be put here.
     """
 
     maker: ScoredGroupMaker
@@ -55,7 +58,8 @@ class FirstTrial:
     accelerator: Any
     in_context: bool
     note: Callable[[SteeringTrial], None]
-    made: bool = False
+    found: SteeringTrial | None = None
+    heeded: bool = False
 
     def run_before(self, step: int) -> None:
         """Try the pair before the first step, and stop a run that it cannot steer.
@@ -66,20 +70,32 @@ class FirstTrial:
             SteeringError: a side does not do what it says, and going on was not asked for.
             RewardError: what a scorer raises.
         """
-        if step or self.made or not self.args.steering_try_queries:
+        if step or self.heeded or not self.args.steering_try_queries:
             return
-        self.made = True
-        maker = self.maker
-        phrasings = tried_phrasings(maker.steering, maker.plan, self.in_context)
-        if not phrasings:
+        self.heeded, trial = True, self.make()
+        if trial is None:
             return
-        trial = self._of_all_ranks(phrasings)
         self.note(trial)
-        if self.accelerator.is_main_process:
-            atomic_write_json(Path(str(self.args.output_dir)) / TRIAL_FILE, trial.to_json())
-            _tell(trial, self.args.steering_force)
         if trial.verdict == STOPS and not self.args.steering_force:
             raise stopped(trial)
+        if self.accelerator.is_main_process:
+            _warn(trial)
+
+    def make(self) -> SteeringTrial | None:
+        """Try the pair unless that was done; None where nothing steers a response.
+
+        All ranks call it together.
+        """
+        maker = self.maker
+        phrasings = tried_phrasings(maker.steering, maker.plan, self.in_context)
+        if self.found is None and phrasings:
+            self.found = self._of_all_ranks(phrasings)
+            if self.accelerator.is_main_process:
+                folder = Path(str(self.args.output_dir))
+                atomic_write_json(folder / TRIAL_FILE, self.found.to_json())
+                shown = logging.WARNING if self.found.verdict == NOT_JUDGED else logging.INFO
+                logger.log(shown, "%s", told(self.found))
+        return self.found
 
     def _of_all_ranks(self, phrasings: list[Tried]) -> SteeringTrial:
         """Return the trial as the first rank finds it; an error that it meets is everybody's."""
@@ -104,7 +120,8 @@ class FirstTrial:
         maker, args = self.maker, self.args
         queries = tried_queries(self.queries, args.steering_try_queries, args.seed)
         maker.renew(queries)
-        drawn = draw_trial(maker, queries, phrasings, args.seed)
+        with self.accelerator.autocast():  # as in training, where the model does so by itself
+            drawn = draw_trial(maker, queries, phrasings, args.seed)
         groups = maker.scorers.score(drawn) if drawn else []
         maker.scorers.take_metrics()  # of a reward function: those of training alone are logged
         maker.scorers.take_extras()
@@ -121,12 +138,10 @@ def stopped(trial: SteeringTrial) -> SteeringError:
     return SteeringError(told(trial), "; ".join(trial.problems), WAY_OUT)
 
 
-def _tell(trial: SteeringTrial, force: bool) -> None:
-    shown = logging.WARNING if trial.verdict == NOT_JUDGED else logging.INFO
-    logger.log(shown, "%s", told(trial))
+def _warn(trial: SteeringTrial) -> None:
     for text in trial.warnings:
         logger.warning("steering %r: %s", trial.steering, text)
-    if trial.verdict == STOPS and force:
+    if trial.verdict == STOPS:
         problems = "; ".join(trial.problems)
         logger.warning("%s: going on as asked, although %s", summary(trial), problems)
 

@@ -19,7 +19,7 @@ from neat_align.errors import NonFiniteLossError
 from neat_align.models.tokenized import TokenizedGroup
 from neat_align.prompts.prohibition import prohibition_warnings
 from neat_align.sampling.base import Sampler
-from neat_align.sampling.verdict import SteeringTrial
+from neat_align.sampling.trial_result import SteeringTrial
 from neat_align.training.arguments import (
     Adapter,
     Arguments,

@@ -3,6 +3,7 @@
 model     trained from scratch, where the recipe asks for it     DIR/model
 reward    trained from preferences, likewise                     DIR/reward
 heldout   the scorer that training never sees, likewise          DIR/heldout_reward
+try the steering, by the model to be trained                     DIR/train/steering_trial.json
 train     the policy                                             DIR/policy, DIR/train
 evaluate  base and policy on held-out queries                    DIR/evaluation.json
 report                                                           DIR/report.html
@@ -23,11 +24,13 @@ from neat_align.errors import OutputError, RecipeError, raise_all
 from neat_align.prompts.steering import Steering
 from neat_align.provenance import Source, keep, recorded, refuse_changes
 from neat_align.recipe import Recipe, check_recipe, own_code_problems, recipe_sources
-from neat_align.sampling.trial_text import summary
+from neat_align.sampling.trial_result import TRIAL_FILE
+from neat_align.sampling.trial_text import summary, told
 from neat_align.storage.atomic import read_json
 from neat_align.storage.runs import RunDirectory
 from neat_align.training.launch import leave_together
 from neat_align.workflow import inputs, stages
+from neat_align.workflow.alignment import Alignment, is_tried_apart
 from neat_align.workflow.places import FOLDERS, Places
 from neat_align.workflow.recipe_settings import (
     Trial,
@@ -50,13 +53,17 @@ class Stage:
         do: does it, and tells of it what `stages.json` is to keep.
         outputs: the files and directories it leaves in the run's directory; without the
             first one, it is not done.
+        tell: what to say when it has been done.
     """
 
     name: str
     do: Callable[[], Mapping[str, Any]]
     outputs: tuple[str, ...]
+    tell: Callable[[], str] = str
 
 
+TRY = "try the steering"
+TRIED = (f"train/{TRIAL_FILE}",)
 TRAINED = ("policy", "train/metrics.jsonl")
 EVALUATED = ("evaluation.json", "results.json", "samples")
 
@@ -88,7 +95,7 @@ def run_recipe(
     raise_all(inputs.held_out_problems(recipe))
     run, recipe = opened(recipe, directory, resume)
     places = Places.of(recipe, run)
-    plan = [*model_stages(places), train_stage(places, "warns" if force else "stops")]
+    plan = [*model_stages(places), *align_stages(places, run, "warns" if force else "stops")]
     if section := recipe.evaluate:
         plan.append(Stage("evaluate", partial(stages.evaluate, places, section, run), EVALUATED))
         plan.append(Stage("report", partial(stages.report, recipe, run), ("report.html",)))
@@ -133,9 +140,16 @@ def model_stages(places: Places) -> list[Stage]:
     ]
 
 
-def train_stage(places: Places, trial: Trial) -> Stage:
-    """Make the stage that trains the policy."""
-    return Stage("train", lambda: _told(stages.align(places, trial=trial)), TRAINED)
+def align_stages(places: Places, run: RunDirectory, trial: Trial) -> list[Stage]:
+    """Make the stages that try the steering, where that can be done apart, and train the policy.
+
+    A run that is trained already is not tried any more.
+    """
+    own = Alignment(places, trial=trial)
+    apart = run.is_done(TRY) or (is_tried_apart(places.recipe) and not run.is_done("train"))
+    trying = Stage(TRY, own.try_steering, TRIED, lambda: told(own.tried(), shown=0))
+    training = Stage("train", lambda: _told(own.train(apart)), TRAINED)
+    return [trying, training] if apart else [training]
 
 
 def _told(trainer: Any) -> dict[str, Any]:
@@ -170,8 +184,8 @@ def run_stages(plan: Sequence[Stage], run: RunDirectory, say: Say) -> None:
             seconds = time.perf_counter() - start
             run.mark_done(stage.name, {"seconds": seconds, **info}, stage.outputs)
             say(f"{stage.name}: {seconds:.0f} s{_phases(info)}")
-            if info.get("steering"):
-                say(info["steering"])
+            if text := stage.tell():
+                say(text)
 
 
 def _damage(stage: Stage, run: RunDirectory) -> Iterator[OutputError]:
@@ -230,12 +244,12 @@ def train_only(
     raise_all(stored_needs(recipe, stored) if stored else [])
     trial: Trial = "warns" if force else "stops"
     if int(os.environ.get("RANK", "0")):  # the first rank looks after the directory
-        stages.align(Places.of(recipe, RunDirectory(directory)), stored, trial)
+        Alignment(Places.of(recipe, RunDirectory(directory)), stored, trial).train()
         leave_together()
         return ""
     run, recipe = opened(recipe, directory, resume, groups)
     with run.held():
-        info = _told(stages.align(Places.of(recipe, run), stored, trial))
+        info = _told(Alignment(Places.of(recipe, run), stored, trial).train())
         run.mark_done("train", info, TRAINED)
     leave_together()
     return str(info.get("steering", ""))

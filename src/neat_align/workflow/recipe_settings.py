@@ -95,15 +95,19 @@ def objective(recipe: Recipe) -> Any:
     return make_objective(recipe.objective)
 
 
+def negative_context(recipe: Recipe) -> float:
+    """Return the share of queries that a negative prompt stands before in training."""
+    own = recipe.train.get("negative_context")
+    return float(objective(recipe).suggested_negative_context if own is None else own)
+
+
 def needs(recipe: Recipe, trial: Trial = "stops") -> list[InputError]:
     """Return what the recipe's sampling and its steering pair lack for its objective."""
     from neat_align.training.requirements import border_needs, context_needs, objective_needs
     from neat_align.workflow.inputs import channel_problems, plan
 
-    own, context = objective(recipe), recipe.train.get("negative_context")
-    if context is None:
-        context = own.suggested_negative_context
-    found = [*context_needs(context, recipe.pair), *channel_problems(recipe)]
+    own = objective(recipe)
+    found = [*context_needs(negative_context(recipe), recipe.pair), *channel_problems(recipe)]
     tried = 0 if trial == "off" else recipe.try_queries
     found = found or objective_needs(own, plan(recipe))
     return [*found, *border_needs(own, recipe.train, tried, online=True)]

@@ -1,4 +1,4 @@
-"""The verbs of a run: train what alignment starts from, align, evaluate, report.
+"""The verbs of a run: train what alignment starts from, evaluate, report; see also `alignment`.
 
 `pipeline` puts them in order for one recipe, `study` for a grid of them. None of them knows
 what came before: each is given where its inputs and its output lie.
@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neat_align.errors import raise_all
 from neat_align.evaluation import Evaluation
 from neat_align.evaluation.results import BASE, PROMPT
 from neat_align.recipe import Recipe, RewardTraining
@@ -20,20 +19,11 @@ from neat_align.recipe.data_and_model import FromScratch
 from neat_align.recipe.schema import Evaluate
 from neat_align.report import build_report, saved_data
 from neat_align.storage.runs import RunDirectory
-from neat_align.training.save_policy import save_policy
 from neat_align.workflow import inputs
 from neat_align.workflow.evaluation import assembly, complete_card, save_evaluation
 from neat_align.workflow.inputs import HELD_OUT
 from neat_align.workflow.places import Places, Role, heldout_training
-from neat_align.workflow.recipe_settings import (
-    Trial,
-    lora_config,
-    objective,
-    policy_name,
-    precision,
-    training_arguments,
-    training_scorers,
-)
+from neat_align.workflow.recipe_settings import policy_name, precision
 
 
 @dataclass(frozen=True)
@@ -81,47 +71,6 @@ def train_reward(
     where = precision(places.recipe)
     found = train_reward_model(places.base, pairs.rows, places.trained[role], settings, where)
     return {"dropped": pairs.dropped, **asdict(found)}
-
-
-def align(places: Places, groups: Any = None, trial: Trial = "stops") -> Any:
-    """Train the policy and save it; resume from the last checkpoint.
-
-    Args:
-        groups: stored, scored groups to train on instead of the recipe's queries.
-
-    Returns:
-        The `NEATTrainer`.
-    """
-    from neat_align.models import load_causal_lm, load_tokenizer
-    from neat_align.models.source import is_adapter
-    from neat_align.training.checkpoints import train_to_end
-    from neat_align.training.requirements import batch_problems
-    from neat_align.training.trainer import NEATTrainer
-
-    recipe, base = places.recipe, places.base
-    section = recipe.evaluate.during_training if recipe.evaluate else None
-    scores = groups is None or section is not None
-    adapter = lora_config(recipe.train.get("lora"))
-    frozen = adapter is not None or is_adapter(base)
-    rows = inputs.queries(recipe.queries, recipe.seed) if groups is None else groups
-    settings = training_arguments(recipe, places.train, trial)
-    raise_all(batch_problems(settings, len(rows)))  # before the model is loaded
-    trainer = NEATTrainer(
-        # The Trainer moves it to the device.
-        model=load_causal_lm(base, precision(recipe).weights(frozen), "cpu", trainable=True),
-        reward_funcs=(training_scorers(recipe, places.rewards) or None) if scores else None,
-        args=settings,
-        train_dataset=rows,
-        eval_dataset=inputs.queries(section, recipe.seed) if section else None,
-        processing_class=load_tokenizer(base),
-        peft_config=adapter,
-        objective=objective(recipe),
-        steering=recipe.pair,
-        reward_weights=recipe.reward.weights if scores else None,
-    )
-    train_to_end(trainer, places.train)
-    save_policy(trainer, places.policy, places.sources)
-    return trainer
 
 
 def evaluate(

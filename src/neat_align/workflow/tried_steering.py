@@ -9,7 +9,8 @@ from neat_align.data import DataSpec, load_queries
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.job import SamplingJob
 from neat_align.sampling.trial import draw_trial, tried_phrasings, tried_queries
-from neat_align.sampling.verdict import SteeringTrial, judged
+from neat_align.sampling.trial_result import SteeringTrial
+from neat_align.sampling.verdict import judged
 from neat_align.scoring import Bound, ScorerSet, bind_scorer, resolve_scorer
 
 
