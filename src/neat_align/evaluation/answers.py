@@ -17,6 +17,7 @@ from neat_align.scoring.base import Unscored
 from neat_align.types import Group, Query, Response, Source
 
 LogProbability = Callable[[Sequence[Group]], list[list[float]]]
+BareLogProbability = Callable[[Sequence[tuple[str, Sequence[str]]]], list[list[tuple[float, int]]]]
 Answered = tuple[int, Group]  # which draw of its query, and the query with its one response
 Record = dict[str, Any]
 
@@ -29,17 +30,22 @@ class Evaluated:
         sampler: answers requests.
         log_probability: sums of response-token log-probs of groups, nats, clean query.
         perplexity: of texts, with its interval; None where it is not wanted.
+        bare: log-likelihoods and tokens of texts that go on from a start, without any chat
+            template; None where prompts stand before everything the model reads.
     """
 
     sampler: Sampler
     log_probability: LogProbability | None = None
     perplexity: Callable[[Sequence[Any]], Interval] | None = None
+    bare: BareLogProbability | None = None
 
 
 def task_samples(
     task: Task, name: str, model: Evaluated, settings: EvaluationSettings
 ) -> list[Record]:
     """Answer a task in its way; one record per response, or per query with choices.
+
+    Of bare texts a prompted model tells nothing: they have no place for its prompt.
 
     Raises:
         DataError: choices are to be compared, and the model tells no log-probabilities.
@@ -49,7 +55,9 @@ def task_samples(
     if model.log_probability is None:
         why = "it tells no log-probabilities, and the task compares those of choices"
         raise DataError(f"task {task.name} with model {name}", why, "leave one of them out")
-    return _compared(task.queries, task.answered, model.log_probability)
+    if task.answered.start is None:
+        return _compared(task.queries, task.answered, model.log_probability)
+    return [] if model.bare is None else list(_bare(task.queries, task.answered, model.bare))
 
 
 def sampled(
@@ -131,6 +139,26 @@ def _compared(
         }
         for group, row in zip(groups, log_probability(groups), strict=True)
     ]
+
+
+def _bare(
+    queries: Sequence[Query], how: LogLikelihood, bare: BareLogProbability
+) -> Iterator[Record]:
+    """Yield the same of choices without a chat template; behind a start comes a space."""
+    assert how.start is not None
+    starts = [how.start(query) for query in queries]
+    texts = [
+        (start, [f" {choice}" if start else choice for choice in how.choices(query)])
+        for start, query in zip(starts, queries, strict=True)
+    ]
+    for query, row in zip(queries, bare(texts), strict=True):
+        yield {
+            **_asked(query, PLAIN, 0),
+            "choices": list(how.choices(query)),
+            "logps": [logp for logp, _ in row],
+            "tokens": [tokens for _, tokens in row],
+            "answer": query.meta.get("answer"),
+        }
 
 
 def _asked(query: Query, condition: str, draw: int) -> Record:

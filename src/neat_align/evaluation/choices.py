@@ -7,6 +7,7 @@ from typing import Any
 
 from neat_align.errors import DataError
 from neat_align.evaluation.metric import Sample
+from neat_align.evaluation.task import LogLikelihood
 from neat_align.types import Query
 
 
@@ -33,9 +34,24 @@ def choice_query(place: str, text: str, choices: Any, answer: Any, **meta: Any) 
 
 
 def choices_of(query: Query) -> Sequence[str]:
-    """Return the choices of a query made by `choice_query`."""
+    """Return the choices of a query made here."""
     found: Sequence[str] = query.meta["choices"]
     return found
+
+
+WHOLE_TEXTS = LogLikelihood(choices_of, start=lambda query: "")
+GOING_ON = LogLikelihood(choices_of, start=lambda query: query.text)
+
+
+def texts_query(texts: Sequence[str], **meta: Any) -> Query:
+    """Make a query of whole texts that are compared; its id is that of all of them."""
+    return Query.from_text("\n".join(texts), choices=list(texts), **meta)
+
+
+def first_is_likelier(sample: Sample) -> bool:
+    """Tell whether the first text is likelier than the second."""
+    first, second = sample["logps"]
+    return bool(first > second)
 
 
 def is_right(sample: Sample) -> bool:

@@ -11,7 +11,7 @@ from neat_align.errors import raise_all
 from neat_align.evaluation.answers import Evaluated
 from neat_align.evaluation.statistics import Interval, perplexity_interval
 from neat_align.models.fit import vocabulary_problems
-from neat_align.models.logprobs import response_logps, text_nll
+from neat_align.models.logprobs import bare_logps, response_logps, text_nll
 from neat_align.models.padding import padding_problems
 from neat_align.models.tokenized import document_ids
 from neat_align.prompts.chat import PromptFormat
@@ -46,5 +46,8 @@ def evaluated_model(
         nll, tokens = zip(*text_nll(model, rows, batch_size))
         return perplexity_interval(nll, tokens, seed)
 
+    def bare(texts: Sequence[tuple[str, Sequence[str]]]) -> list[list[tuple[float, int]]]:
+        return bare_logps(model, prompt_format, texts)
+
     sampler = TransformersSampler(model, prompt_format, name, batch_size, progress)
-    return Evaluated(sampler, log_probability, perplexity)
+    return Evaluated(sampler, log_probability, perplexity, bare)

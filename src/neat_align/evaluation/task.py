@@ -71,9 +71,12 @@ class LogLikelihood:
 
     Attributes:
         choices: the answers to a query that are compared.
+        start: the bare text that they go on from, without any chat template; "" where they are
+            whole texts themselves. When None they answer the query as the template writes it.
     """
 
     choices: Callable[[Query], Sequence[str]]
+    start: Callable[[Query], str] | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from neat_align.types import Finish, Query
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+BETWEEN_TEXTS = "<|endoftext|>"
+
 
 class PromptFormat:
     """Render queries and responses for one tokenizer.
@@ -84,6 +86,19 @@ class PromptFormat:
         return int(eos) if eos is not None else self.end_ids[-1]
 
     @property
+    def text_start(self) -> int:
+        """The id before a text that no template frames.
+
+        BOS, where the tokenizer adds it itself; else <|endoftext|>, which parted the texts of
+        pretraining, where it is known: the BOS of many a chat model opens a turn, and a bare
+        sentence behind it is a surprise. Else BOS, or EOS.
+        """
+        bos = self.tokenizer.bos_token_id
+        own = self.tokenizer("x")["input_ids"][:1] == [bos]
+        known = bos if own else self._tokens.added.get(BETWEEN_TEXTS, bos)
+        return self.pad_id if known is None else int(known)
+
+    @property
     def response_prefix(self) -> str:
         """The text between the prompt and a response."""
         return "" if self.has_template else " "
@@ -139,6 +154,15 @@ class PromptFormat:
         """Tokenise a text that answers nothing, with EOS."""
         (whole,), standing = self._tokens.hidden([text])
         return [*self._tokens.ids(self.response_prefix + whole, standing), self.pad_id]
+
+    def bare_ids(self, start: str, texts: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+        """Tokenise a text that no template frames, and texts that go on from it.
+
+        Before it stands one token, since something has to predict the first one (`text_start`).
+        """
+        (start, *texts), standing = self._tokens.hidden([start, *texts])
+        head = [self.text_start, *self._tokens.ids(start, standing)]
+        return head, [self._tokens.ids_behind(start, text, standing) for text in texts]
 
     def conversation_ids(self, query: Conversation, answer: str) -> list[int]:
         """Tokenise a finished conversation, just as the template writes it.
