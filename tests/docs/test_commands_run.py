@@ -27,7 +27,7 @@ from neat_align.scoring import resolve_scorer
 HUB = "Qwen/Qwen3-0.6B"
 SERVER = "http://localhost:8000/v1"
 NOT_RUN = {
-    "neat run hh_tiny": "minutes: real data and models from nothing",
+    "neat run hh_smollm2": "an hour: real data, a real model and two reward models",
     "neat demo": "minutes; tests/end_to_end/test_runs.py runs it at tiny sizes",
     "neat compare": "hours; tests/end_to_end/test_compare.py runs it at tiny sizes",
     "dataset push": "the hub; tests/end_to_end/test_dataset_hub.py has one of its own",

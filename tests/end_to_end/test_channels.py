@@ -134,12 +134,9 @@ def test_a_run_tries_the_steering_once_in_a_stage_of_its_own(folder, caplog):
 def test_a_pair_of_prefixes_alone_runs_and_evaluates_without_negative_context(folder):
     (folder / "pair.yaml").write_text(yaml.safe_dump({"negative": [{"prefix": "break"}]}))
     own = ("sample.negative_channels=[prefix]", "train.negative_context=0")
-    with pytest.raises(NeatError, match="negative prompt"):
-        CliRunner().invoke(
-            app,
-            ["run", "r.yaml", "-o", "x", own[0], "train.negative_context=0.5"],
-            catch_exceptions=False,
-            standalone_mode=False,
-        )
+    for context in (["train.negative_context=0.5"], []):  # NEAT suggests one
+        for words in (["recipe", "check", "r.yaml"], ["run", "r.yaml", "-o", "x"]):
+            with pytest.raises(NeatError, match="it puts a negative prompt before queries"):
+                neat(*words, own[0], *context)
     neat("run", "r.yaml", "-o", "bare", "--force", *own)
     assert list((folder / "bare").rglob("report.html"))

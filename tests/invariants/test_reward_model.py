@@ -4,11 +4,18 @@ import dataclasses
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    TrainerCallback,
+)
 
 from neat_align.data import Preference
 from neat_align.errors import DataError, RewardError
+from neat_align.pretraining import reward_model as reward_training
 from neat_align.pretraining.reward_model import RewardModelSettings, train_reward_model
+from neat_align.pretraining.trainer import train_and_save
 from neat_align.prompts.chat import PromptFormat
 from neat_align.scoring.reward_model import RewardModelScorer
 from neat_align.types import Group, Query, Response, Source
@@ -76,6 +83,47 @@ def test_training_orders_held_out_pairs(model_dir, tmp_path):
     answers = (Response("a cloth 7", Source.PLAIN), Response("kettle today 7", Source.PLAIN))
     ((good, bad),) = scorer.score([Group(Query.from_text("clean the lamp 7"), answers)])
     assert good > bad
+
+
+def test_an_adapter_is_trained_and_merged(model_dir, tmp_path):
+    adapted = dataclasses.replace(SETTINGS, learning_rate=2e-2, lora={"r": 4})
+    told = train_reward_model(model_dir, pairs(), tmp_path / "rm", adapted)
+    assert told.accuracy_heldout > 0.9
+    saved = AutoModelForSequenceClassification.from_pretrained(tmp_path / "rm").state_dict()
+    base = AutoModelForCausalLM.from_pretrained(model_dir).state_dict()
+    moved = {
+        name for name in saved.keys() & base.keys() if not torch.equal(saved[name], base[name])
+    }
+    assert moved == {name for name in saved if name.endswith("_proj.weight")}
+
+
+def test_an_interrupted_adapter_ends_alike(model_dir, tmp_path, monkeypatch):
+    adapted = dataclasses.replace(SETTINGS, epochs=1, lora={"r": 4})
+    train_reward_model(model_dir, pairs(40), tmp_path / "a", adapted)
+    with monkeypatch.context() as patch:
+        patch.setattr(reward_training, "train_and_save", killed_after(2))
+        with pytest.raises(KeyboardInterrupt):
+            train_reward_model(model_dir, pairs(40), tmp_path / "b", adapted)
+    train_reward_model(model_dir, pairs(40), tmp_path / "b", adapted)
+    first, second = (
+        AutoModelForSequenceClassification.from_pretrained(tmp_path / n).state_dict() for n in "ab"
+    )
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def killed_after(steps):
+    """Return a training that is killed once its checkpoint of that many steps stands."""
+
+    class Kill(TrainerCallback):
+        def on_save(self, args, state, control, **kwargs):
+            if state.global_step >= steps:
+                raise KeyboardInterrupt
+
+    def train(trainer, tokenizer, output_dir):
+        trainer.add_callback(Kill())
+        train_and_save(trainer, tokenizer, output_dir)
+
+    return train
 
 
 def test_same_seed_same_weights(model_dir, tmp_path):

@@ -102,7 +102,7 @@ def run(
 
     With --resume the same command goes on where it stopped: finished stages are skipped.
 
-    Example: neat run hh_tiny train.max_steps=50 --output runs/hh
+    Example: neat run hh_smollm2 train.max_steps=50 --output runs/hh
     """
     from neat_align.recipe import load_recipe, recipe_warnings
     from neat_align.workflow.pipeline import run_recipe

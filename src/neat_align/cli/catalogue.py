@@ -56,7 +56,7 @@ def recipe_copy(
 ) -> None:
     """Copy a built-in recipe to a file to change it.
 
-    Example: neat recipe copy hh_tiny mine.yaml
+    Example: neat recipe copy hh_smollm2 mine.yaml
     """
     _write_new(path, recipe_text(name))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from neat_align.models import load_tokenizer, load_weights
 from neat_align.pretraining.trainer import SmallTrainer, small_arguments, train_and_save
 from neat_align.provenance.models import model_content
 from neat_align.scoring.reward_text import CONVERSATION, MARK, ConversationRows
+from neat_align.training.adapters import lora_config, with_adapter
 from neat_align.training.checkpoints import training_folder
 from neat_align.training.precision import Precision
 
@@ -45,6 +46,7 @@ class RewardModelSettings:
         max_length: longer texts lose their beginning, in tokens.
         holdout: share of the pairs kept for the reported accuracy.
         center_weight: weight of r̄², which keeps the scores near zero.
+        lora: adapters to train instead of all weights, as in a recipe's `train.lora`.
     """
 
     learning_rate: float = defaults.REWARD_LEARNING_RATE
@@ -56,6 +58,7 @@ class RewardModelSettings:
     weight_decay: float = 0.0
     warmup_ratio: float = 0.05
     center_weight: float = 0.01
+    lora: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ def train_reward_model(
     parts = split_by_query(preferences, settings)
     tokenizer = load_tokenizer(source)
     encode = partial(_encode, ConversationRows(tokenizer), settings.max_length)
-    model, pad_id = _with_new_head(source, tokenizer), _pad_id(tokenizer)
+    pad_id, adapter = _pad_id(tokenizer), lora_config(settings.lora, "SEQ_CLS")
+    model, _ = with_adapter(_with_new_head(source, tokenizer), adapter, settings.seed)
     train, heldout = ([encode(preference) for preference in part] for part in parts)
     trainer = RewardTrainer(
         lengths=[max(map(len, pair)) for pair in train],
@@ -194,7 +198,7 @@ def _encode(conversations: ConversationRows, max_length: int, preference: Prefer
 
 
 def _with_new_head(source: str | Path, tokenizer: Any) -> Any:
-    """Load a language model as a classifier of one score, in float32 since all of it is trained."""
+    """Load a language model as a classifier of one score, in float32, to be trained."""
     model = load_weights(AutoModelForSequenceClassification, source, num_labels=1, **NEW_HEAD)
     model.config.get_text_config().pad_token_id = _pad_id(tokenizer)
     setattr(model.config, MARK, CONVERSATION)

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
 from torch.utils.data import Sampler
 from transformers import TrainingArguments
 
 from neat_align.storage.atomic import atomic_directory
+from neat_align.training.adapters import merged
 from neat_align.training.checkpoints import INTERVAL, SealedCheckpoints, train_to_end
 from neat_align.training.precision import Precision, on_one_device
 
@@ -96,10 +98,15 @@ def small_arguments(folder: Path, precision: Precision, **schedule: Any) -> Trai
 
 
 def train_and_save(trainer: SmallTrainer, tokenizer: Any, output_dir: Path) -> None:
-    """Train to the end, from the last checkpoint if there is one; save model and tokenizer."""
-    model: Any = trainer.model
+    """Train to the end, from the last checkpoint if there is one; save model and tokenizer.
+
+    An adapter is merged into its weights.
+    """
     checkpoints = Path(str(trainer.args.output_dir))
     train_to_end(trainer, checkpoints)
+    model: Any = trainer.model
+    if isinstance(model, PeftModel):
+        trainer.model = model = merged(model)
     with atomic_directory(output_dir) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

@@ -22,8 +22,13 @@ from neat_align.recipe.schema import Recipe
 from neat_align.recipe.sources import data_sections
 from neat_align.scoring import Need, check_scorer_value, import_problems, unmet_problems
 from neat_align.training.measured import metric_problems
-from neat_align.training.objective_choice import objective_problems, own_problems
-from neat_align.training.settings import setting_problems
+from neat_align.training.objective_choice import (
+    is_own,
+    make_objective,
+    objective_problems,
+    own_problems,
+)
+from neat_align.training.settings import context_needs, setting_problems
 
 LOOKED_AT = 1000  # queries whose columns are taken for all there are
 
@@ -94,6 +99,11 @@ def _combination(recipe: Recipe) -> Iterator[InputError]:
             "NEAT-PP is NEAT without negative prompts, in the context too",
             "set train.negative_context=0, or use neat",
         )
+    unknown = is_own(str(name)) or objective_problems(recipe.objective)
+    if context is None and not unknown:
+        context = make_objective(recipe.objective).suggested_negative_context
+    if context and not _steering(recipe):
+        yield from context_needs(context, recipe.pair)
 
 
 def _settings(recipe: Recipe) -> list[InputError]:

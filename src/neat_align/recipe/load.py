@@ -98,7 +98,13 @@ def recipe_from(content: Mapping[str, Any], problems: Sequence[InputError] = ())
             except RecipeError as problem:
                 errors.append(problem)
         keeps_dropout = converted.get("disable_dropout") is False
-        errors += lora_problems(train.get("lora"), keeps_dropout)
+        errors += lora_problems(train.get("lora"), keeps_dropout=keeps_dropout)
+    for place in ("reward.train", "evaluate.heldout_reward"):
+        section: Any = content
+        for key in place.split("."):
+            section = section.get(key) if isinstance(section, Mapping) else None
+        if isinstance(section, Mapping):
+            errors += lora_problems(section.get("lora"), f"{place}.lora", keeps_dropout=True)
     raise_all(errors)
     assert recipe is not None
     return recipe.model_copy(update={"train": converted})
@@ -155,7 +161,7 @@ def _parse(text: str, name: str) -> dict[str, Any]:
         raise RecipeError(f"recipe {name}", str(error), "correct it") from error
     if not isinstance(content, dict):
         raise RecipeError(
-            f"recipe {name}", "it holds no sections", "see `neat recipe show hh_tiny`"
+            f"recipe {name}", "it holds no sections", "see `neat recipe show hh_smollm2`"
         )
     return content
 
@@ -224,7 +230,7 @@ def _explained(problem: Any) -> InputError:
         listed = f"`neat recipe keys {place}` lists them, with meaning and default"
         return RecipeError(shown, message, listed)
     return RecipeError(
-        shown, message, "correct it; `neat recipe show hh_tiny` shows a whole recipe"
+        shown, message, "correct it; `neat recipe show hh_smollm2` shows a whole recipe"
     )
 
 

@@ -1,4 +1,4 @@
-"""`train.lora`: what its keys may hold."""
+"""A `lora` section: what its keys may hold."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ NAMES = {
 BIASES = ("none", "all", "lora_only")
 
 
-def lora_problems(value: Any, keeps_dropout: bool = False) -> Iterator[InputError]:
-    """Everything that is wrong with the section; None leaves it out.
+def lora_problems(
+    value: Any, place: str = "train.lora", keeps_dropout: bool = False
+) -> Iterator[InputError]:
+    """Everything that is wrong with the section at `place`; None leaves it out.
 
     Args:
-        keeps_dropout: `train.disable_dropout` is false.
+        keeps_dropout: dropout is not switched off there, as `train.disable_dropout` does.
     """
     if value is None:
         return
     if not isinstance(value, Mapping):
-        yield RecipeError(f"train.lora: {value!r}", "it is no section", "write lora: {r: 16}")
+        yield RecipeError(f"{place}: {value!r}", "it is no section", "write lora: {r: 16}")
         return
     for key, given in value.items():
-        shown = f"train.lora.{key}: {given!r}"
+        shown = f"{place}.{key}: {given!r}"
         if key not in LORA_KEYS:
             why = "there is no such setting"
             known = NAMES.get(str(key))
             fix = f"write {known}" if known else nearest(str(key), LORA_KEYS)
-            yield RecipeError(f"train.lora.{key}", why, fix)
+            yield RecipeError(f"{place}.{key}", why, fix)
         elif wanted := _wanted(key, given):
             yield RecipeError(shown, f"it is not {wanted}", "correct the value")
         elif key == "dropout" and float(given) > 0 and not keeps_dropout:

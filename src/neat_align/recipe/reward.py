@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from neat_align import defaults
 from neat_align.recipe.data_and_model import Data
@@ -20,6 +25,7 @@ class RewardTraining(Section):
         learning_rate, epochs, batch_size: of the training.
         max_length: tokens; longer texts lose their beginning.
         holdout: share of the pairs kept for the reported accuracy.
+        lora: trains adapters instead of all weights (keys as in `train.lora`).
     """
 
     data: Data
@@ -28,6 +34,12 @@ class RewardTraining(Section):
     batch_size: int = Field(defaults.REWARD_BATCH_SIZE, ge=1)
     max_length: int = Field(defaults.REWARD_MAX_LENGTH, ge=16)
     holdout: float = Field(defaults.REWARD_HOLDOUT, gt=0, lt=1)
+    lora: dict[str, Any] | None = None
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out an adapter that is not asked for: a run of before is the same run."""
+        return {k: v for k, v in write(self).items() if k != "lora" or v is not None}
 
 
 def reward_section(value: Any) -> Any:

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import set_seed
 
+from neat_align import defaults
 from neat_align.errors import InputError, ModelError, TrainingError
+
+
+def lora_config(section: Mapping[str, Any] | None, task: str = "CAUSAL_LM") -> LoraConfig | None:
+    """Make peft's settings of a recipe's `lora` section; None without one.
+
+    Args:
+        task: "SEQ_CLS" for a reward model, whose head is then trained whole.
+    """
+    if section is None:
+        return None
+    return LoraConfig(
+        task_type=task,
+        r=int(section.get("r", defaults.LORA_RANK)),
+        lora_alpha=int(section.get("alpha", defaults.LORA_ALPHA)),
+        lora_dropout=float(section.get("dropout", defaults.LORA_DROPOUT)),
+        target_modules=section.get("target_modules", "all-linear"),
+        modules_to_save=section.get("modules_to_save"),
+        bias=section.get("bias", "none"),
+        use_rslora=bool(section.get("rslora", False)),
+        use_dora=bool(section.get("dora", False)),
+    )
 
 
 def with_adapter(model: Any, peft_config: Any, seed: int) -> tuple[Any, bool]:

@@ -13,6 +13,7 @@ from neat_align.training.config import NEATConfig
 from neat_align.training.measured import metric_problems
 from neat_align.training.objective_choice import parameter_problems
 from neat_align.training.records import Records, sets_of
+from neat_align.training.settings import context_needs
 from neat_align.training.signal import stored_problems
 from neat_align.types import Group, Query, Source
 
@@ -95,21 +96,6 @@ def objective_needs(objective: Objective, plan: GroupPlan) -> list[InputError]:
         plan.size,
         f"{plan.positive} positive, {plan.negative} negative, {plan.plain} plain samples",
     )
-
-
-def context_needs(negative_context: float, steering: Steering | None) -> list[InputError]:
-    """Refuse to put negative prompts before queries where a pair has none."""
-    if not negative_context or steering is None or steering.negative:
-        return []
-    return [
-        RecipeError(
-            f"negative_context={negative_context:g} with steering {steering.name!r}",
-            "it puts a negative prompt before queries, and the pair has only phrasings of other "
-            "channels",
-            "give the pair a negative prompt, or set negative_context=0 (in a recipe "
-            "train.negative_context=0)",
-        )
-    ]
 
 
 def border_needs(

@@ -11,6 +11,7 @@ from typing import Any
 
 from neat_align.config import LIMITS
 from neat_align.errors import InputError, RecipeError, nearest
+from neat_align.prompts.steering import Steering
 from neat_align.servers.client import url_problems
 from neat_align.training.declared import declared_fields
 from neat_align.training.trainer_settings import is_within, outside, trainer_problems
@@ -34,6 +35,21 @@ def setting_problems(values: Mapping[str, Any]) -> list[InputError]:
         problems.append(RecipeError(given, "every response holds the empty string", "leave it out"))
     problems += _engine_problems(values.get("engine"), values.get("engine_url"))
     return [*problems, *_unread(values), *trainer_problems(values)]
+
+
+def context_needs(negative_context: float, steering: Steering | None) -> list[InputError]:
+    """Refuse to put negative prompts before queries where a pair has none."""
+    if not negative_context or steering is None or steering.negative:
+        return []
+    return [
+        RecipeError(
+            f"negative_context={negative_context:g} with steering {steering.name!r}",
+            "it puts a negative prompt before queries, and the pair has only phrasings of other "
+            "channels",
+            "give the pair a negative prompt, or set negative_context=0 (in a recipe "
+            "train.negative_context=0)",
+        )
+    ]
 
 
 def _unread(values: Mapping[str, Any]) -> Iterator[InputError]:

@@ -16,7 +16,6 @@ from neat_align.workflow import inputs
 from neat_align.workflow.places import Places
 from neat_align.workflow.recipe_settings import (
     Trial,
-    lora_config,
     negative_context,
     objective,
     precision,
@@ -76,6 +75,7 @@ class Alignment:
         """Load the model, and make the trainer."""
         from neat_align.models import load_causal_lm, load_tokenizer
         from neat_align.models.source import is_adapter
+        from neat_align.training.adapters import lora_config
         from neat_align.training.requirements import batch_problems
         from neat_align.training.trainer import NEATTrainer
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from neat_align import defaults
 from neat_align.errors import InputError, SeveralErrors
 from neat_align.recipe import Recipe
 from neat_align.recipe.schema import Evaluate
@@ -103,7 +102,8 @@ def negative_context(recipe: Recipe) -> float:
 
 def needs(recipe: Recipe, trial: Trial = "stops") -> list[InputError]:
     """Return what the recipe's sampling and its steering pair lack for its objective."""
-    from neat_align.training.requirements import border_needs, context_needs, objective_needs
+    from neat_align.training.requirements import border_needs, objective_needs
+    from neat_align.training.settings import context_needs
     from neat_align.workflow.inputs import channel_problems, plan
 
     own = objective(recipe)
@@ -129,22 +129,3 @@ def training_scorers(recipe: Recipe, rewards: Sequence[str]) -> list[Any]:
 
     device, dtype = precision(recipe).device, recipe.model.dtype
     return [resolve_scorer(name, device=device, dtype=dtype) for name in rewards]
-
-
-def lora_config(section: Mapping[str, Any] | None) -> Any:
-    """Make peft's settings of the recipe's `train.lora`; None without one."""
-    if section is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=int(section.get("r", defaults.LORA_RANK)),
-        lora_alpha=int(section.get("alpha", defaults.LORA_ALPHA)),
-        lora_dropout=float(section.get("dropout", defaults.LORA_DROPOUT)),
-        target_modules=section.get("target_modules", "all-linear"),
-        modules_to_save=section.get("modules_to_save"),
-        bias=section.get("bias", "none"),
-        use_rslora=bool(section.get("rslora", False)),
-        use_dora=bool(section.get("dora", False)),
-    )
