@@ -58,6 +58,8 @@ def config():
 
 
 SAMPLE = renamed(section(Sample), batch_size="sampling_batch_size")
+EVALUATE = {n: v for n, v in section(Evaluate).items() if n != "max_new_tokens"}
+"""None is the sample's length there; a command has no sample."""
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ SAMPLE = renamed(section(Sample), batch_size="sampling_batch_size")
         (section(Sample), command("sample")),
         (record(Decoding), command("evaluate")),
         (record(SamplingJob), command("sample")),
-        (section(Evaluate), command("evaluate")),
+        (EVALUATE, command("evaluate")),
         (section(Evaluate), record(EvaluationSettings)),
         (section(FromScratch), record(LanguageModelSettings)),
         (section(RewardTraining), record(RewardModelSettings)),
