@@ -1,8 +1,13 @@
-"""Diversity, repetition and length of texts."""
+"""Diversity and repetition of texts, and when two are one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+def folded(text: str) -> str:
+    """Return a text without what two writings of it may differ in: blanks, and capitals."""
+    return " ".join(text.split()).casefold()
 
 
 def ngrams(text: str, n: int) -> list[tuple[str, ...]]:

@@ -19,6 +19,7 @@ from neat_align.evaluation.assembly import Assembly, Place
 from neat_align.evaluation.registry import read_tasks
 from neat_align.evaluation.results import PROMPT
 from neat_align.evaluation.safety import check_checker, checker_for
+from neat_align.evaluation.task_file import texts_of
 from neat_align.models import check_model_source
 from neat_align.models import place as placement
 from neat_align.prompts.chat.chat_template import KWARGS, saved_template_problems
@@ -39,6 +40,7 @@ class Asked:
         rewards: scorers, "train" and "heldout".
         checker: a function by name.
         tasks: benchmarks as NAME=PATH.
+        task_limit: queries of each benchmark that are asked at most.
     """
 
     models: Mapping[str, Path]
@@ -47,6 +49,7 @@ class Asked:
     rewards: Mapping[str, str | None]
     checker: str | None = None
     tasks: Sequence[str] = ()
+    task_limit: int | None = None
 
     @property
     def named_rewards(self) -> dict[str, str]:
@@ -59,6 +62,7 @@ class Asked:
             "rewards": self.named_rewards,
             "checker": self.checker,
             **({"tasks": list(self.tasks)} if self.tasks else {}),
+            **({"task_limit": self.task_limit} if self.task_limit else {}),
         }
 
     def sources(self) -> dict[str, Source]:
@@ -98,11 +102,14 @@ def evaluate_asked(
     from neat_align.data import DataSpec, load_queries
     from neat_align.scoring import Bound, bind_scorer, resolve_scorer
     from neat_align.workflow.evaluation import save_evaluation
-    from neat_align.workflow.trained_queries import seen_in_training
+    from neat_align.workflow.trained_queries import seen_in_training, trained_queries
 
     pair, arguments = _checked(asked, place.chat_template_kwargs)
     place = replace(place, chat_template_kwargs=arguments)
-    tasks = read_tasks(*task_files(asked.tasks))
+    trained = trained_queries(asked.models)
+    known = texts_of(query for own in trained.values() for query in own or ())
+    files, problems = task_files(asked.tasks, asked.task_limit)
+    tasks = read_tasks(files, settings.seed, known, problems)
     found = load_queries(DataSpec(asked.queries))
     judge = checker_for(found, asked.checker)
     where = {"device": place.device, "dtype": place.dtype}
@@ -123,7 +130,7 @@ def evaluate_asked(
         prompts=pair.positive if prompt and PROMPT not in asked.models else (),
         tasks=tasks,
     ).evaluate()
-    evaluation.about["seen_in_training"] = seen_in_training(asked.models, found)
+    evaluation.about["seen_in_training"] = seen_in_training(trained, found)
     evaluation.about["sources"] = recorded(asked.sources())
     evaluation.about["asked"] = asked.to_json()
     save_evaluation(RunDirectory(output), evaluation)

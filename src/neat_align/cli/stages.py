@@ -107,6 +107,9 @@ def evaluate(
         list[str] | None,
         typer.Option(help="NAME=FILE: a benchmark of `neat task list`; may be given again."),
     ] = None,
+    task_limit: Annotated[
+        int | None, typer.Option(min=1, help="Queries of each benchmark, drawn by the seed.")
+    ] = None,
     chat_template_kwargs: TemplateArguments = None,
     prompt: Annotated[
         bool, typer.Option(help="Also the base under the positive prompts, without training.")
@@ -140,7 +143,7 @@ def evaluate(
     settings = EvaluationSettings(decoding, seed, samples_per_query)
     named = {"train": reward, "heldout": heldout_reward, "rule": rule}
     judge = checker and checker_place(checker)
-    asked = Asked(_named_paths(model), queries, steering, named, judge, task or ())
+    asked = Asked(_named_paths(model), queries, steering, named, judge, task or (), task_limit)
     place = Place(device, dtype, batch_size, arguments)
     evaluation = evaluate_asked(asked, settings, output, place, prompt)
     samples = {name: result.samples for name, result in evaluation.models.items()}

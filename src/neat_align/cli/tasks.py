@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.console import Console
 from neat_align.errors import InputError, RecipeError, nearest
 from neat_align.evaluation.registry import tasks
 from neat_align.evaluation.task import Task
+from neat_align.evaluation.task_file import TaskFile
 
 console = Console(soft_wrap=True, highlight=False)
 task_app = typer.Typer(help="Tasks of an evaluation: list, show.", no_args_is_help=True)
@@ -49,10 +51,19 @@ def _lines(task: Task) -> list[str]:
     ]
 
 
-def task_files(given: Sequence[str]) -> tuple[dict[str, str], list[InputError]]:
-    """Split `NAME=PATH` into the names of benchmarks and their files; list what cannot be."""
-    found: dict[str, str] = {}
+def task_files(
+    given: Sequence[str], limit: int | None = None
+) -> tuple[dict[str, TaskFile], list[InputError]]:
+    """Split `NAME=PATH` into the names of benchmarks and their files; list what cannot be.
+
+    Args:
+        limit: queries of each that are asked at most.
+    """
+    found: dict[str, TaskFile] = {}
     errors: list[InputError] = []
+    if limit is not None and not given:
+        why = "there is no benchmark to take queries from"
+        errors.append(RecipeError(f"--task-limit {limit}", why, "give --task NAME=PATH, too"))
     for text in given:
         name, _, path = text.partition("=")
         if not path:
@@ -62,5 +73,5 @@ def task_files(given: Sequence[str]) -> tuple[dict[str, str], list[InputError]]:
                 RecipeError(f"--task {name}", "it is given twice", "give one file per task")
             )
         else:
-            found[name] = path
+            found[name] = TaskFile(Path(path), limit)
     return found, errors

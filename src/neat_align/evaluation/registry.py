@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import pkgutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import TypeVar
 
 from neat_align.errors import InputError, RecipeError, nearest, raise_all
 from neat_align.evaluation.metric import Metric
 from neat_align.evaluation.task import Task
+from neat_align.evaluation.task_file import TaskFile
 
 T = TypeVar("T")
 METRICS, TASKS = "neat_align.evaluation.metrics", "neat_align.evaluation.tasks"
@@ -49,11 +49,18 @@ def benchmark(name: str) -> Task:
     return known[name]
 
 
-def read_tasks(files: Mapping[str, str], problems: Sequence[InputError] = ()) -> list[Task]:
+def read_tasks(
+    files: Mapping[str, TaskFile],
+    seed: int = 0,
+    trained: Collection[str] = (),
+    problems: Sequence[InputError] = (),
+) -> list[Task]:
     """Return the benchmarks of `files`, each with the queries of its own.
 
     Args:
         files: the benchmark's name → the user's file.
+        seed: draws the queries of files with a limit.
+        trained: folded texts of queries that were trained on, which are not asked.
         problems: others that are known already.
 
     Raises:
@@ -61,9 +68,9 @@ def read_tasks(files: Mapping[str, str], problems: Sequence[InputError] = ()) ->
     """
     found: list[Task] = []
     errors: list[InputError] = [*problems]
-    for name, path in files.items():
+    for name, file in files.items():
         try:
-            found.append(benchmark(name).of(Path(path)))
+            found.append(file.given_to(benchmark(name), seed, trained))
         except InputError as error:
             errors.append(error)
     raise_all(errors)

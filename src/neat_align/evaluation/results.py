@@ -91,8 +91,9 @@ class Evaluation:
         }
 
     def results(self, seconds: float) -> dict[str, Any]:
-        """Return the content of results.json: seed, seconds of the whole run, and `flat`."""
-        return {"seed": self.seed, "seconds": seconds, "models": self.flat()}
+        """Return the content of results.json: seed, seconds of the whole run, `flat`, tasks."""
+        tasks = {"tasks": self.about["tasks"]} if "tasks" in self.about else {}
+        return {"seed": self.seed, "seconds": seconds, "models": self.flat(), **tasks}
 
     def save(self, directory: Path) -> None:
         """Write evaluation.json, samples/MODEL.jsonl and samples/TASK/MODEL.jsonl.

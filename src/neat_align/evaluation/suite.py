@@ -77,6 +77,7 @@ def evaluate(
     suite = steering_task(list(own.values()), steering, scorers, checker)
     tasks = [under_pair(task, steering) for task in tasks]
     evaluation = Evaluation(settings, _about(suite, steering, scorers, tasks))
+    tasks = [task for task in tasks if task.queries]  # others were trained on, every one
     distance = DistanceToBase(base_log_probability, settings.seed)
     for name, model in models.items() if isinstance(models, Mapping) else models:
         result, plain = _suite_result(suite, model, settings)
@@ -129,6 +130,7 @@ def _told(task: Task) -> dict[str, Any]:
     return {
         "version": task.version,
         "queries": len(task.queries),
+        **task.told,
         "licence": task.licence,
         "citation": task.citation,
         **({"asked_under": under} if under else {}),

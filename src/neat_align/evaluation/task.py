@@ -93,6 +93,7 @@ class Task:
         metrics: declared beside what they read.
         read: the queries of the user's file; None for a task that is given queries.
         queries: what is asked.
+        told: how many rows the file has, and what of them is not asked, for the results.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Task:
     metrics: tuple[Metric, ...] = ()
     read: Callable[[Path], Sequence[Query]] | None = None
     queries: tuple[Query, ...] = field(default=(), hash=False)
+    told: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def of(self, path: Path) -> Task:
         """Return the task with the queries of a file.
@@ -115,7 +117,9 @@ class Task:
         queries = tuple(self.read(path)) if self.read else ()
         if not queries:
             raise DataError(f"task {self.name} with {path}", "it has no rows", "give its file")
-        return replace(self, queries=tuple({query.id: query for query in queries}.values()))
+        different = tuple({query.id: query for query in queries}.values())
+        told = {"rows": len(queries), "repeated": len(queries) - len(different)}
+        return replace(self, queries=different, told=told)
 
     @property
     def named_metrics(self) -> tuple[Metric, ...]:

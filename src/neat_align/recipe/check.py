@@ -12,13 +12,14 @@ from neat_align.data.files import read_rows
 from neat_align.errors import InputError, RecipeError, SeveralErrors, nearest
 from neat_align.evaluation.registry import read_tasks
 from neat_align.evaluation.safety import check_checker
+from neat_align.evaluation.task_file import TaskFile
 from neat_align.models import check_model_source
 from neat_align.models.source import is_adapter
 from neat_align.prompts.chat.chat_template import saved_template_problems
 from neat_align.prompts.prohibition import prohibition_warnings
 from neat_align.recipe.data_and_model import Data
 from neat_align.recipe.placement import placement_problems
-from neat_align.recipe.schema import Recipe
+from neat_align.recipe.schema import Evaluate, Recipe
 from neat_align.recipe.sources import data_sections
 from neat_align.scoring import Need, check_scorer_value, import_problems, unmet_problems
 from neat_align.training.measured import metric_problems
@@ -177,12 +178,20 @@ def _trains_and_reports(recipe: Recipe) -> list[InputError]:
 def _task_problems(recipe: Recipe) -> list[InputError]:
     """Read the files of the benchmarks, which are small, and list what is wrong with them."""
     try:
-        read_tasks(recipe.evaluate.tasks if recipe.evaluate else {})
+        read_tasks(task_files(recipe.evaluate) if recipe.evaluate else {})
     except SeveralErrors as several:
         return list(several.errors)
     except InputError as error:
         return [error]
     return []
+
+
+def task_files(section: Evaluate) -> dict[str, TaskFile]:
+    """Turn the benchmarks of a recipe into what the evaluation takes."""
+    return {
+        name: TaskFile(Path(task.path), task.limit, task.max_new_tokens)
+        for name, task in section.tasks.items()
+    }
 
 
 def own_code_problems(recipe: Recipe) -> list[InputError]:

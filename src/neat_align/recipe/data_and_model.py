@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from neat_align import defaults
 from neat_align.recipe.section import Section
@@ -96,6 +101,34 @@ class Data(Section):
         if not 0 <= self.share[0] < self.share[1] <= 1:
             raise ValueError("share is [from, to] with 0 <= from < to <= 1")
         return self
+
+
+class TaskData(Section):
+    """The file of a benchmark.
+
+    Attributes:
+        path: your file of it; a text in place of the section is one.
+        limit: queries asked at most, drawn by the recipe's seed.
+        max_new_tokens: of an answer; those of the evaluation when none.
+    """
+
+    path: str
+    limit: int | None = Field(None, ge=1)
+    max_new_tokens: int | None = Field(None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> Any:
+        """Write the path alone where it is all: a run of before is the same run."""
+        return self.path if self.is_whole else write(self)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.limit is None and self.max_new_tokens is None
 
 
 class FromScratch(Section):

@@ -8,6 +8,7 @@ holds stay as they are.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,7 @@ RULES: Mapping[str, Rule] = {
     "train.accelerator_config": Paths.settings,
 }
 """Dotted key → how its value is made whole; a key that holds a section is left alone."""
+TASK = re.compile(r"evaluate\.tasks\.[^.]+(\.path)?")
 
 
 def whole_paths(content: Any, paths: Paths, place: str = "") -> Any:
@@ -157,5 +159,5 @@ def whole_paths(content: Any, paths: Paths, place: str = "") -> Any:
     section, _, key = place.rpartition(".")
     if section == "reward" and key in named_scorers():
         return paths.argument(key, content, place)
-    rule = Paths.path if section == "evaluate.tasks" else RULES.get(place)
+    rule = Paths.path if TASK.fullmatch(place) else RULES.get(place)
     return rule(paths, content, place) if rule else content

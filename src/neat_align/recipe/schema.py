@@ -16,7 +16,7 @@ from neat_align import defaults
 from neat_align.config import NEATSettings
 from neat_align.evaluation.safety import checker_place
 from neat_align.prompts.steering import OWN, Steering
-from neat_align.recipe.data_and_model import Data, Model
+from neat_align.recipe.data_and_model import Data, Model, TaskData
 from neat_align.recipe.reward import Reward, RewardTraining
 from neat_align.recipe.section import Section, like
 
@@ -66,7 +66,8 @@ class Evaluate(Section):
         during_training: other queries, which are measured every train.eval_steps; what is
             best by them is kept with train.load_best_model_at_end.
         batch_size: responses drawn at a time.
-        tasks: benchmarks of `neat task list`, each with your file of it: {xstest: xstest.csv}.
+        tasks: benchmarks of `neat task list`, each with your file of it: {xstest: xstest.csv}. What
+            `queries` trains on is not asked.
     """
 
     queries: Data
@@ -79,7 +80,7 @@ class Evaluate(Section):
     perplexity: Data | None = None
     during_training: Data | None = None
     batch_size: int = Field(NEATSettings.sampling_batch_size, ge=1)
-    tasks: dict[str, str] = Field(default_factory=dict)
+    tasks: dict[str, TaskData] = Field(default_factory=dict)
 
     @field_validator("checker")
     @classmethod

@@ -62,8 +62,9 @@ def _sources(recipe: Recipe) -> Iterator[tuple[str, Source]]:
             yield f"{place}.path", Source("data", data.path)
         elif data.dataset is not None:
             yield f"{place}.dataset", Source("dataset", data.dataset)
-    for name, path in (recipe.evaluate.tasks if recipe.evaluate else {}).items():
-        yield f"evaluate.tasks.{name}", Source("data", path)
+    for name, task in (recipe.evaluate.tasks if recipe.evaluate else {}).items():
+        key = f"evaluate.tasks.{name}"
+        yield key if task.is_whole else f"{key}.path", Source("data", task.path)
     if recipe.model.path:
         yield "model.path", Source("model", recipe.model.path)
     if is_own(name := str(recipe.objective.get("name", ""))):

@@ -15,7 +15,7 @@ def cautions(results: Mapping[str, Any], samples: Mapping[str, Sequence[Sample]]
     """Sentences, the gravest first; none where all is well."""
     return [
         *_of_training(results),
-        *_of_prompts(results),
+        *_of_tasks(results),
         *_of_size(results),
         *_of_names(results),
         *_of_lengths(samples, results.get("decoding", {}).get("max_new_tokens")),
@@ -35,12 +35,14 @@ def _of_training(results: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _of_prompts(results: Mapping[str, Any]) -> Iterator[str]:
+def _of_tasks(results: Mapping[str, Any]) -> Iterator[str]:
     missing: dict[str, list[str]] = {}
     for task, told in (results.get("tasks") or {}).items():
         for condition, count in told.get("asked_under", {}).items():
             if not count and told.get("queries"):
                 missing.setdefault(condition.replace("_", " "), []).append(task)
+        if told.get("queries") == 0:
+            yield f"{task}: all of its queries were trained on, so none was asked: give others"
     for condition, tasks in missing.items():
         yield f"the steering pair has no {condition} prompt, which {', '.join(tasks)} asks under"
 

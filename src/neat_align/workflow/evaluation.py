@@ -10,6 +10,8 @@ from neat_align.evaluation.assembly import Assembly, Place, outside_scorers
 from neat_align.evaluation.metrics.rule import RULE
 from neat_align.evaluation.registry import read_tasks
 from neat_align.evaluation.safety import checker_for
+from neat_align.evaluation.task_file import texts_of
+from neat_align.recipe.check import task_files
 from neat_align.recipe.schema import Evaluate
 from neat_align.report.card import figure_lines
 from neat_align.storage.atomic import atomic_write_json, atomic_write_text, read_json
@@ -40,7 +42,8 @@ def assembly(
     recipe, seed = places.recipe, places.recipe.seed
     model, rewards = recipe.model, places.rewards
     held_out = inputs.queries(section.queries, seed)
-    inputs.refuse_trained_queries(held_out, inputs.queries(recipe.queries, seed))
+    trained = inputs.queries(recipe.queries, seed)
+    inputs.refuse_trained_queries(held_out, trained)
     checker = checker_for(held_out, section.checker)
     place = Place(recipe.device, model.dtype, section.batch_size, model.chat_template_kwargs)
     perplexity = section.perplexity
@@ -63,7 +66,7 @@ def assembly(
         place=place,
         prompts=prompts,
         against=against,
-        tasks=read_tasks(section.tasks),
+        tasks=read_tasks(task_files(section), seed, texts_of(trained)),
     )
 
 

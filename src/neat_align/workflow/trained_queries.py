@@ -13,33 +13,45 @@ from neat_align.types import Query
 from neat_align.workflow import inputs
 
 
-def seen_in_training(models: Mapping[str, Path], queries: Sequence[Query]) -> dict[str, int | None]:
-    """By model, how many of the queries it was trained on; None where that is no longer known.
+def trained_queries(models: Mapping[str, Path]) -> dict[str, list[Query] | None]:
+    """By model, the queries that it was trained on; None where they are no longer known.
 
-    Models that lie in no run of ours, and runs on the hub's data, are left out.
+    Models that lie in no run of ours are left out; of a run on the hub's data nothing is told.
     """
-    found: dict[str, int | None] = {}
+    found: dict[str, list[Query] | None] = {}
     for name, path in models.items():
         run = next((p for p in path.absolute().parents[:2] if (p / MANIFEST).is_file()), None)
         if run is not None:
             try:
-                trained = _trained_ids(RunDirectory(run))
+                found[name] = _trained(RunDirectory(run))
             except InputError:
                 found[name] = None
-            else:
-                found[name] = sum(query.id in trained for query in queries)
+    return found
+
+
+def seen_in_training(
+    trained: Mapping[str, Sequence[Query] | None], queries: Sequence[Query]
+) -> dict[str, int | None]:
+    """By model, how many of the queries it was trained on, if any; None where nobody knows.
+
+    Args:
+        trained: see `trained_queries`.
+    """
+    ids = {name: own and {query.id for query in own} for name, own in trained.items()}
+    found = {
+        name: None if own is None else sum(query.id in own for query in queries)
+        for name, own in ids.items()
+    }
     return {name: count for name, count in found.items() if count != 0}
 
 
-def _trained_ids(run: RunDirectory) -> set[str]:
+def _trained(run: RunDirectory) -> list[Query]:
     manifest = run.manifest()
     groups = manifest["sources"].get("groups")
     if groups is not None:
-        return {group.query.id for group in read_groups(groups["name"])}
+        return [group.query for group in read_groups(groups["name"])]
     recipe = manifest["recipe"]
     if not isinstance(recipe.get("queries"), dict):
-        return set()
+        return []
     section = Data.model_validate(recipe["queries"])
-    if section.dataset:
-        return set()
-    return {query.id for query in inputs.queries(section, recipe.get("seed", 0))}
+    return [] if section.dataset else inputs.queries(section, recipe.get("seed", 0))
