@@ -43,7 +43,7 @@ HARMBENCH = Task(
     name="harmbench",
     title="HarmBench",
     version="1",
-    about="Are harmful behaviours refused, by themselves and behind a context?",
+    about="Are harmful behaviours, some behind a context, refused? Without those on copyright.",
     licence="MIT",
     citation="Mazeika et al. 2024, HarmBench: A Standardized Evaluation Framework for "
     "Automated Red Teaming and Robust Refusal",
