@@ -108,7 +108,10 @@ def folder(tmp_path, model_dir):
         ("train={bf16: true}", ["bf16"]),
         ("train={lora: 16}", ["no section", "{r: 16}"]),
         ("train={lora: {rank: 16}}", ["train.lora.rank", "write r"]),
-        ("reward={train: {data: queries.jsonl, lora: {rank: 8}}}", ["reward.train.lora.rank"]),
+        (
+            "reward={train: {data: queries.jsonl, lora: {rank: 8}}}",
+            ["reward.train.lora.rank", "write r"],
+        ),
         ("train={lora: {r: 0, alpha: big, bias: some}}", ["r: 0", "big", "lora_only"]),
         ("train={lora: {target_modules: []}}", ["list of names"]),
         ("train={lora: {dropout: 0.1}}", ["train.disable_dropout=false"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -97,17 +97,21 @@ def recipe_from(content: Mapping[str, Any], problems: Sequence[InputError] = ())
                 converted[key] = _train_value(key, value)
             except RecipeError as problem:
                 errors.append(problem)
-        keeps_dropout = converted.get("disable_dropout") is False
-        errors += lora_problems(train.get("lora"), keeps_dropout=keeps_dropout)
-    for place in ("reward.train", "evaluate.heldout_reward"):
+    errors += _adapter_problems(content, converted.get("disable_dropout") is False)
+    raise_all(errors)
+    assert recipe is not None
+    return recipe.model_copy(update={"train": converted})
+
+
+def _adapter_problems(content: Mapping[str, Any], keeps_dropout: bool) -> Iterator[InputError]:
+    """Find what is wrong with the adapters of the policy and of the reward models."""
+    for place in ("train", "reward.train", "evaluate.heldout_reward"):
         section: Any = content
         for key in place.split("."):
             section = section.get(key) if isinstance(section, Mapping) else None
         if isinstance(section, Mapping):
-            errors += lora_problems(section.get("lora"), f"{place}.lora", keeps_dropout=True)
-    raise_all(errors)
-    assert recipe is not None
-    return recipe.model_copy(update={"train": converted})
+            kept = keeps_dropout or place != "train"
+            yield from lora_problems(section.get("lora"), f"{place}.lora", kept)
 
 
 def _with_whole_paths(
