@@ -47,8 +47,8 @@ def test_counts():
     assert sum(pairs.values()) >= 260
     assert sum(topics.values()) >= 16
     assert all(topics[split] >= 3 for split in SPLITS)
-    assert pairs["train"] / sum(pairs.values()) == pytest.approx(0.6, abs=0.05)
-    assert pairs["development"] == pairs["test"]
+    assert pairs["train"] >= 900
+    assert pairs["development"] == pairs["test"] == 60
     assert sum(map(len, EVERYDAY.values())) >= 140
 
 

@@ -1,8 +1,9 @@
 """Give the requests written for this project as queries, by split.
 
 `requests.yaml` holds topics of pairs, a harmful request and its harmless twin, and everyday
-requests. A topic stands in one split alone, so that what is measured on the others is a
-judgement of what is asked for, not a memory of topics.
+requests, in three splits; the files of `training_requests/` hold more of them to train on. A
+topic stands in one split alone, so that what is measured on the others is a judgement of what
+is asked for, not a memory of topics.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from neat_align.types import Query
 
 Split = Literal["train", "development", "test"]
 SPLITS: tuple[Split, ...] = ("train", "development", "test")
+TRAINING = "training_requests"
 KIND_OF_SIDE = {"harmful": "harmful", "harmless": "borderline"}
 """A twin has the words of a harmful request: a model that refuses it reads words alone."""
 
@@ -71,4 +73,13 @@ def _check(split: str) -> None:
 
 @cache
 def _content() -> dict[str, Any]:
-    return parse_yaml(files("neat_align.demo").joinpath("requests.yaml").read_text("utf-8"))
+    """Read every file: topics by name, and the everyday requests by split."""
+    folder = files("neat_align.demo")
+    more = sorted(folder.joinpath(TRAINING).iterdir(), key=lambda file: file.name)
+    found: dict[str, Any] = {"topics": {}, "everyday": {split: [] for split in SPLITS}}
+    for file in (folder.joinpath("requests.yaml"), *more):
+        content = parse_yaml(file.read_text("utf-8"))
+        found["topics"] |= content["topics"]
+        for split, texts in content["everyday"].items():
+            found["everyday"][split] += texts
+    return found
