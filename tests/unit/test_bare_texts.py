@@ -16,6 +16,7 @@ from neat_align.evaluation.registry import benchmark
 from neat_align.models import logprobs
 from neat_align.prompts.chat import PromptFormat
 from neat_align.prompts.steering import Steering
+from neat_align.provenance import Source
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.types import Query
 
@@ -148,6 +149,15 @@ def test_a_row_of_another_kind_is_refused_with_its_line(tmp_path, name, row, wor
 def test_a_directory_without_data_is_refused(tmp_path):
     with pytest.raises(DataError, match="no data file"):
         benchmark("blimp").of(tmp_path)
+
+
+def test_a_directory_is_known_by_the_rows_of_its_files(tmp_path):
+    written(tmp_path / "a.jsonl", [pair("I go", "I goes")])
+    before = Source("data", str(tmp_path)).content()
+    (tmp_path / "notes.md").write_text("no data")
+    assert Source("data", str(tmp_path)).content() == before
+    written(tmp_path / "b.jsonl", [pair("I am", "I is")])
+    assert Source("data", str(tmp_path)).content() != before
 
 
 # ----------------------------------------------------------------------------- the real files

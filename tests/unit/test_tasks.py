@@ -246,12 +246,17 @@ def test_a_command_evaluates_by_benchmarks(tmp_path, model_dir):
     words = ["evaluate", "-m", f"base={model_dir}", "-q", str(tmp_path / "queries.txt")]
     words += ["--steering", "harmless", "--max-new-tokens", "4", "-o", str(tmp_path / "out")]
     words += ["--task", f"bbq={tmp_path / 'bbq.jsonl'}", "--task", f"xstest={tmp_path / 'x.csv'}"]
+    (tmp_path / "blimp").mkdir()
+    pair = {"sentence_good": "I go", "sentence_bad": "I goes", "linguistics_term": "binding"}
+    (tmp_path / "blimp/binding.jsonl").write_text(json.dumps(pair) + "\n")
+    words += ["--task", f"blimp={tmp_path / 'blimp'}"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert set(written["models"]) == {"base", "prompt"}
-    assert {"bbq/ambiguous", "xstest/over_refusal"} <= set(written["models"]["base"])
-    assert set(written["sources"]) >= {"tasks.bbq", "tasks.xstest"}
+    of_base = {"bbq/ambiguous", "xstest/over_refusal", "blimp/accuracy", "blimp/binding"}
+    assert of_base <= set(written["models"]["base"])
+    assert set(written["sources"]) >= {"tasks.bbq", "tasks.xstest", "tasks.blimp"}
     assert "XSTest: over-refusal" in (tmp_path / "out" / "report.html").read_text()
 
 

@@ -58,6 +58,11 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise DataError(given, "it holds no row", "give at least one row")
 
 
+def data_files(directory: Path) -> list[Path]:
+    """List the files of a directory that hold rows, by their names."""
+    return sorted(file for file in directory.iterdir() if file.suffix.lower() in SUFFIXES)
+
+
 def _reader(path: Path) -> Callable[[Path], Iterator[Row]]:
     compressed = path.suffix.lower() in DECOMPRESSORS
     kind = (path.with_suffix("").suffix if compressed else path.suffix).lower()

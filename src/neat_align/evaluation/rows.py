@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from neat_align.data.files import SUFFIXES, read_rows
+from neat_align.data.files import data_files, read_rows
 from neat_align.data.json_rows import Row
 from neat_align.errors import DataError
 from neat_align.evaluation.refusals import AS_PUBLISHED
@@ -30,7 +30,7 @@ def rows_with(path: Path, *texts: str) -> Iterator[Row]:
 
 
 def _files(path: Path) -> list[Path]:
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    found = data_files(path)
     if not found:
         raise DataError(f"directory {path}", "it holds no data file", AS_PUBLISHED)
     return found

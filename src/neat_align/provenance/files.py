@@ -12,9 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from neat_align.data.files import read_rows
+from neat_align.data.files import data_files, read_rows
 from neat_align.errors import InputError
 from neat_align.storage.artefacts import digest
+from neat_align.storage.paths import is_dir
 
 Stamp = tuple[int, int, int, int]
 
@@ -32,8 +33,12 @@ def json_content(path: Path) -> str:
 def rows_content(path: Path) -> str:
     """Return `rows:…` of a data file's rows, whatever its format, spacing and compression.
 
-    A file that cannot be read as rows is identified by its bytes.
+    A file that cannot be read as rows is identified by its bytes, a directory by the rows of its
+    files and their names (`files:…`).
     """
+    if is_dir(path):
+        own = {file.name: rows_content(file) for file in data_files(path)}
+        return f"files:{hashlib.sha256(json.dumps(own).encode()).hexdigest()}"
     return _read(path, _of_rows)
 
 
