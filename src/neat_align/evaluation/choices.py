@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from neat_align.errors import DataError
-from neat_align.evaluation.metric import Sample
+from neat_align.evaluation.metric import Metric, Sample
 from neat_align.evaluation.task import LogLikelihood
 from neat_align.types import Query
 
@@ -64,6 +64,33 @@ def is_right_per_byte(sample: Sample) -> bool:
     sizes = [len(choice.encode()) for choice in sample["choices"]]
     per_byte = [logp / size for logp, size in zip(sample["logps"], sizes, strict=True)]
     return _likeliest(per_byte) == sample["answer"]
+
+
+def among(kind: str, observe: Callable[[Sample], bool]) -> Callable[[Sample], bool | None]:
+    """Observe the queries of one kind alone."""
+    return lambda sample: observe(sample) if sample["kind"] == kind else None
+
+
+ACCURACY = (
+    Metric(
+        "accuracy",
+        "accuracy",
+        "Share of the questions of which the right choice is the likeliest.",
+        "higher",
+        "share",
+        "side effects",
+        observe=is_right,
+    ),
+    Metric(
+        "accuracy_per_byte",
+        "accuracy per byte",
+        "The same by log-likelihood per byte, which does not favour short choices.",
+        "higher",
+        "share",
+        "side effects",
+        observe=is_right_per_byte,
+    ),
+)
 
 
 def _likeliest(values: Sequence[float]) -> int:

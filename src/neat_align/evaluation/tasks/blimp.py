@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neat_align.errors import DataError
-from neat_align.evaluation.choices import WHOLE_TEXTS, first_is_likelier, texts_query
-from neat_align.evaluation.metric import Metric, Sample
+from neat_align.evaluation.choices import WHOLE_TEXTS, among, first_is_likelier, texts_query
+from neat_align.evaluation.metric import Metric
 from neat_align.evaluation.refusals import AS_PUBLISHED
 from neat_align.evaluation.rows import rows_with
 from neat_align.evaluation.task import Task
@@ -52,10 +52,7 @@ def _queries(path: Path) -> Iterator[Query]:
 
 
 def _metric(kind: str) -> Metric:
-    def observe(sample: Sample) -> bool | None:
-        return first_is_likelier(sample) if sample["kind"] == kind else None
-
-    title = PHENOMENA[kind]
+    title, observe = PHENOMENA[kind], among(kind, first_is_likelier)
     meaning = f"Accuracy on pairs about {title}."
     return Metric(kind, title, meaning, "higher", "share", "side effects", (), observe)
 

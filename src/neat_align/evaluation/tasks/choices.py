@@ -7,8 +7,7 @@ from pathlib import Path
 
 from neat_align.data.files import read_rows
 from neat_align.errors import DataError
-from neat_align.evaluation.choices import choice_query, choices_of, is_right, is_right_per_byte
-from neat_align.evaluation.metric import Metric
+from neat_align.evaluation.choices import ACCURACY, choice_query, choices_of
 from neat_align.evaluation.task import LogLikelihood, Task
 from neat_align.types import Query
 
@@ -34,25 +33,6 @@ CHOICES = Task(
     licence="that of your rows",
     citation="none",
     answered=LogLikelihood(choices_of),
-    metrics=(
-        Metric(
-            "accuracy",
-            "accuracy",
-            "Share of the questions of which the right choice is the likeliest.",
-            "higher",
-            "share",
-            "side effects",
-            observe=is_right,
-        ),
-        Metric(
-            "accuracy_per_byte",
-            "accuracy per byte",
-            "The same by log-likelihood per byte, which does not favour short choices.",
-            "higher",
-            "share",
-            "side effects",
-            observe=is_right_per_byte,
-        ),
-    ),
+    metrics=ACCURACY,
     read=read,
 )
