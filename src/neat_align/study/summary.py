@@ -1,9 +1,7 @@
 """From the results of cells to means, intervals and paired differences.
 
-A figure of a method is the mean over seeds of its value on each seed's test queries. Its
-interval is a bootstrap over both: seeds are resampled, and within each the queries, the
-same ones for every method, so that differences are paired. Where a figure has no value per
-query (KL, perplexity, distinct-2), seeds alone are resampled.
+See `over_seeds` for the intervals; the same seeds and queries are resampled for every method,
+so that differences are paired.
 """
 
 from __future__ import annotations
@@ -13,22 +11,20 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from neat_align.evaluation.observations import observations
-from neat_align.evaluation.registry import metrics, suite_metrics
 from neat_align.study.cell import Cell
 from neat_align.study.grid import Grid, Variant
 from neat_align.study.methods import UNTRAINED, Method, load_methods
+from neat_align.study.over_seeds import (
+    Replicates,
+    SeedResult,
+    figure,
+    interval,
+    replicates_of,
+    values_of,
+)
 from neat_align.study.store import Store
 
 OURS = "neat"
-RESAMPLES = 4000
-WITHIN = 200  # resamples of each seed's queries, drawn from for every resample of the seeds
-LEVELS = (2.5, 97.5)
-
-Replicates = npt.NDArray[np.float64]
 
 
 def chosen_setting(grid: Grid, store: Store, method: Method) -> dict[str, Any] | None:
@@ -105,95 +101,26 @@ def _variant(grid: Grid, store: Store, variant: Variant) -> dict[str, Any]:
             "errors": errors,
         }
         if results:
-            found = [c for c in cells if store.result(c)]
-            replicates[method.name] = _replicates(store, found, results)
+            runs = [_seed_result(store, cell, r) for cell in cells if (r := store.result(cell))]
+            replicates[method.name] = replicates_of(runs)
             row["figures"] = {
-                name: _figure(name, fmean(_values(results, name)), values)
+                name: figure(name, fmean(values_of(runs, name)), values)
                 for name, values in replicates[method.name].items()
             }
             row["cost"] = {
                 name: fmean(result["cost"][name] for result in results)
                 for name in results[0]["cost"]
             }
-            row["by_seed"] = {name: _values(results, name) for name in replicates[method.name]}
+            row["by_seed"] = {name: values_of(runs, name) for name in replicates[method.name]}
         table[method.name] = row
     _add_differences(table, replicates)
     return table
 
 
-def _values(results: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    return [r["figures"][name]["value"] for r in results]
-
-
-def _replicates(
-    store: Store, cells: Sequence[Cell], results: Sequence[Mapping[str, Any]]
-) -> dict[str, Replicates]:
-    """[RESAMPLES] values of each figure under resampled seeds and queries.
-
-    The random numbers depend on the seeds alone, so every method that ran on the same
-    seeds is resampled alike.
-    """
-    names = set.intersection(*(set(result["figures"]) for result in results))
-    seeds = [result["seed"] for result in results]
-    rng = np.random.default_rng([len(seeds), *seeds])
-    picked = rng.integers(0, len(seeds), (RESAMPLES, len(seeds)))
-    draws = rng.integers(0, WITHIN, (RESAMPLES, len(seeds)))
-    within = [_within_seed(store, c, r) for c, r in zip(cells, results, strict=True)]
-    found = {}
-    for name in sorted(names):
-        table = np.stack([values[name] for values in within])  # [seeds, WITHIN]
-        means = table[picked, draws].mean(axis=1)
-        # A bootstrap of n seeds has (n − 1)/n of the variance it should have.
-        centre = fmean(_values(results, name))
-        found[name] = centre + (means - centre) * _widening(len(seeds))
-    return found
-
-
-def _widening(seeds: int) -> float:
-    """Return the factor of the spread over few seeds; 1 seed tells of queries alone."""
-    return (seeds / (seeds - 1)) ** 0.5 if seeds > 1 else 1.0
-
-
-def _within_seed(
-    store: Store, cell: Cell, result: Mapping[str, Any]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """[WITHIN] values of each figure of one cell under resampled queries."""
+def _seed_result(store: Store, cell: Cell, result: Mapping[str, Any]) -> SeedResult:
     path = store.cell(cell) / "samples.jsonl"
     samples = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    per_response = observations(samples, suite_metrics())
-    found = {}
-    for name, figure in result["figures"].items():
-        if name in per_response:
-            found[name] = _resampled(per_response[name], cell.seed)
-        else:
-            found[name] = np.full(WITHIN, figure["value"])
-    return found
-
-
-def _resampled(values: Mapping[tuple[str, str, int], float], seed: int) -> Replicates:
-    """Means over resampled queries; the same queries are drawn for every method of a seed."""
-    queries = sorted({query for _, query, _ in values})
-    place = {query: i for i, query in enumerate(queries)}
-    sums, counts = np.zeros(len(queries)), np.zeros(len(queries))
-    for (_, query, _), value in values.items():
-        sums[place[query]] += value
-        counts[place[query]] += 1
-    rng = np.random.default_rng([seed, len(queries)])
-    picks = rng.integers(0, len(queries), (WITHIN, len(queries)))
-    return sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
-
-
-def _figure(name: str, value: float, replicates: Replicates) -> dict[str, float]:
-    """Give a figure its interval; that of a share stays between 0 and 1."""
-    found = _interval(value, replicates)
-    if name in metrics() and metrics()[name].unit == "share":
-        found["low"], found["high"] = max(0.0, found["low"]), min(1.0, found["high"])
-    return found
-
-
-def _interval(value: float, replicates: Replicates) -> dict[str, float]:
-    low, high = np.percentile(replicates, LEVELS)
-    return {"value": value, "low": float(low), "high": float(high)}
+    return SeedResult(result["seed"], result["figures"], samples)
 
 
 def _add_differences(
@@ -236,7 +163,7 @@ def _differences(
     for metric in sorted(values.keys() & others.keys()):
         change = values[metric] - others[metric]
         value = row["figures"][metric]["value"] - other["figures"][metric]["value"]
-        found[metric] = {**_interval(value, change), "p": _p_value(change)}
+        found[metric] = {**interval(value, change), "p": _p_value(change)}
     return found
 
 
