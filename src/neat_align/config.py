@@ -66,7 +66,8 @@ class NEATSettings:
     positive_channels: list[str] = setting(
         list,
         "the channels of a query's first positive response, its second …: system (a prompt), "
-        "turns (a conversation shown before the query), prefix (how the answer begins); "
+        "turns (a conversation shown before the query), prefix (how the answer begins), "
+        "column (an answer of the data); "
         "empty for those that the steering pair has, in turn",
     )
     negative_channels: list[str] = setting(list, "the same for its negative responses")

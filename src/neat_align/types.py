@@ -197,6 +197,7 @@ class Response:
         steering: the steering prompt it was sampled under, "" when none.
         turns: of another conversation, shown before the query; see `prompts.phrasing`.
         prefix: what it was begun with, a part of `text` and `token_ids`.
+        column: of the query's data, which it was taken from instead of being drawn.
         finish: "stop" when the model ended it (EOS is then part of the training
             sequence), "length" when it was cut.
         scores: each scorer's score by name; None where a scorer did not apply.
@@ -217,9 +218,10 @@ class Response:
     token_ids: tuple[int, ...] | None = None
     turns: tuple[tuple[str, str], ...] = ()
     prefix: str = ""
+    column: str = ""
 
     def __post_init__(self) -> None:
-        for text in (self.text, self.steering, self.sampler, self.prefix):
+        for text in (self.text, self.steering, self.sampler, self.prefix, self.column):
             _check_unicode(text, "a response")
 
     def with_scores(self, scores: Mapping[str, float | None], score: float) -> Response:
@@ -231,7 +233,7 @@ class Response:
         record["scores"] = dict(self.scores)
         record["token_ids"] = None if self.token_ids is None else list(self.token_ids)
         record["turns"] = [list(turn) for turn in self.turns]
-        unused = [name for name in ("turns", "prefix") if not record[name]]
+        unused = [name for name in ("turns", "prefix", "column") if not record[name]]
         return {name: value for name, value in record.items() if name not in unused}
 
     @classmethod
@@ -241,7 +243,7 @@ class Response:
         ids = record.get("token_ids")
         known["token_ids"] = None if ids is None else tuple(ids)
         known["turns"] = tuple((user, answer) for user, answer in record.get("turns") or ())
-        known["prefix"] = record.get("prefix") or ""
+        known |= {name: record.get(name) or "" for name in ("prefix", "column")}
         return cls(**known)
 
 

@@ -116,6 +116,7 @@ def test_a_run_tries_the_steering_once_in_a_stage_of_its_own(folder, caplog):
     stopped = CliRunner().invoke(app, ["run", "r.yaml", "-o", "out"])  # a random model follows none
     assert isinstance(stopped.exception, SteeringError)
     assert "negative through prefix: " in stopped.output
+    assert "negative '[answer begins: break]': " in stopped.output
     assert " groups split" in stopped.output
     kept = folder / "out" / "train" / "steering_trial.json"
     written = (kept.stat().st_mtime_ns, kept.read_bytes())
@@ -129,6 +130,32 @@ def test_a_run_tries_the_steering_once_in_a_stage_of_its_own(folder, caplog):
         load_file(folder / run / "policy" / "model.safetensors") for run in ("out", "alone")
     )
     assert all((own[name] == other[name]).all() for name in own)
+
+
+def test_answers_of_the_data_are_sampled_tried_and_trained_on(folder, model_dir, monkeypatch):
+    rows = [
+        {"prompt": f"how do I clean lamp {i}?", "chosen": "with a cloth", "rejected": "break it"}
+        for i in range(6)
+    ]
+    (folder / "q.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    pair = {"positive": [{"column": "chosen"}, "Be kind."], "negative": [{"column": "rejected"}]}
+    (folder / "pair.yaml").write_text(yaml.safe_dump(pair))
+    own = ("sample.negative=1", "sample.negative_channels=[column]", "train.negative_context=0")
+    sample = ("sample", "-m", model_dir, "-q", "q.jsonl", "-s", "pair.yaml", "--max-new-tokens", 4)
+    neat(*sample, "-o", "g.parquet", "--positive", 2)
+    for group in load_groups(folder / "g.parquet"):
+        taken = {(r.source, r.text, r.sampler) for r in group.responses if r.column}
+        assert taken == {("positive", "with a cloth", "data"), ("negative", "break it", "data")}
+    told = neat("run", "r.yaml", "-o", "out", "--force", *own)
+    assert "[the data's rejected]" in told
+    kept = load_file(folder / "out" / "policy" / "model.safetensors")
+    assert any((kept[n] != w).any() for n, w in load_file(model_dir / "model.safetensors").items())
+    (folder / "q.jsonl").write_text(json.dumps(rows[0]) + '\n{"prompt": "why?", "chosen": "So."}\n')
+    for place in ("neat_align.models", "neat_align.sampling.job"):
+        monkeypatch.setattr(f"{place}.load_causal_lm", None)  # told before a model is loaded
+    for command in (("run", "r.yaml", *own), sample):
+        with pytest.raises(NeatError, match="without an answer in the column 'rejected'"):
+            neat(*command, "-o", "not")
 
 
 def test_a_pair_of_prefixes_alone_runs_and_evaluates_without_negative_context(folder):

@@ -6,16 +6,19 @@ import json
 import pytest
 
 from neat_align.data.groups.wide import group_of_wide, wide_row
-from neat_align.errors import InputError, RecipeError, SteeringError
+from neat_align.errors import DataError, InputError, RecipeError, SteeringError
 from neat_align.objectives import NEAT
 from neat_align.prompts.phrasing import Phrasing
 from neat_align.prompts.steering import Steering, saved_steering
 from neat_align.provenance.kinds import steering_content
 from neat_align.recipe import Recipe
 from neat_align.sampling.base import Decoding
-from neat_align.sampling.groups import plan_group
+from neat_align.sampling.from_data import column_problems
+from neat_align.sampling.groups import GroupMaker, plan_group, sample_groups
 from neat_align.sampling.job import SamplingJob
 from neat_align.sampling.plan import GroupPlan
+from neat_align.sampling.scripted import ScriptedSampler
+from neat_align.sampling.trial import draw_trial, tried_phrasings
 from neat_align.storage.identity import identity
 from neat_align.training.requirements import context_needs, training_needs
 from neat_align.types import Group, Message, Query, Response, Source
@@ -188,3 +191,83 @@ def test_a_server_is_asked_to_go_on_only_where_it_is_said_to():
     assert job(positive, unused, server="http://localhost:1/v1").problems() == []
     assert any("--continues-turns" in str(p) for p in job(TEXTS, continues_turns=True).problems())
     assert identity(job(BARE).identity(), {})
+
+
+TAKEN = Steering("taken", [{"column": "chosen"}, "Be kind."], [{"column": "rejected"}])
+ROW = Query.from_text("Who?", chosen="A friend.", rejected="Go away.", mean=3)
+
+
+def groups_of(pair, query, plan):
+    return sample_groups(
+        ScriptedSampler(lambda request: "drawn"), [query], pair, plan, Decoding(4), 0
+    )
+
+
+def test_a_columns_answer_is_taken_and_keeps_where_it_is_from():
+    (group,) = groups_of(TAKEN, ROW, GroupPlan(1, 2, 1))
+    told = [(r.source, r.text, r.column, r.sampler, r.seed is None) for r in group.responses]
+    assert sorted(told) == [
+        ("negative", "Go away.", "rejected", "data", True),
+        ("plain", "drawn", "", "scripted", False),
+        ("positive", "A friend.", "chosen", "data", True),
+        ("positive", "drawn", "", "scripted", False),
+    ]
+    assert all(r.token_ids is None for r in group.responses if r.column)
+    assert Group.from_json(group.to_json()) == group
+    assert "column" not in json.dumps(group.responses[-1].to_json())
+    scored = Group(
+        group.query, tuple(r.with_scores({}, float(i)) for i, r in enumerate(group.responses))
+    )
+    again = group_of_wide(wide_row(scored))
+    assert [r.column for r in again.responses] == [r.column for r in scored.responses]
+    assert str(Phrasing(column="rejected")) == "[the data's rejected]"
+
+
+def test_the_trial_shows_a_column_beside_what_is_drawn():
+    maker = GroupMaker(ScriptedSampler(lambda r: "drawn"), TAKEN, GroupPlan(1, 2, 1), Decoding(4))
+    (group,) = draw_trial(maker, [ROW], tried_phrasings(TAKEN, maker.plan), 0)
+    assert {r.text for r in group.responses if r.column} == {"A friend.", "Go away."}
+    assert {r.text for r in group.responses if not r.column} == {"drawn"}
+
+
+@pytest.mark.parametrize("row", [{}, {"rejected": "  "}, {"rejected": 3}])
+def test_a_query_without_its_answer_is_named_before_anything_is_drawn(row):
+    query = Query.from_text("Where?", chosen="Here.", **row)
+    asked = [one for _, one in GroupPlan(1, 1, 1).phrasings(TAKEN)]
+    (problem,) = column_problems([ROW, query], asked)
+    assert "'Where?'" in problem.given
+    assert "'rejected'" in problem.given
+    assert "chosen" in problem.why
+    assert not column_problems([query], [Phrasing("Be kind.")])
+    with pytest.raises(DataError, match="without an answer"):
+        groups_of(TAKEN, query, GroupPlan(1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("plan", "refused"),
+    [
+        (GroupPlan(1, 1, 1), False),
+        (GroupPlan(1, 2, 1), False),
+        (GroupPlan(1, 1, 2), True),
+        (GroupPlan(1, 3, 1), True),
+        (GroupPlan(1, 3, 1, ("column", "system", "system")), False),
+    ],
+)
+def test_no_answer_of_the_data_stands_in_a_group_twice(plan, refused):
+    problems = plan.check_channels(TAKEN)
+    assert bool(problems) == refused
+    assert all("twice" in problem.why for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"column": "rejected", "system": "Be mean."}, "taken as it stands"),
+        ({"column": 3}, "no text"),
+        ({"model": "other", "system": "Be kind."}, "let that model answer"),
+        ({"answers": "a.jsonl"}, "column of the queries"),
+    ],
+)
+def test_what_is_no_column_is_told(value, told):
+    with pytest.raises(SteeringError, match=told):
+        Steering("own", negative=[value])

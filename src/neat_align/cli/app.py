@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -113,7 +114,7 @@ def run(
         from neat_align.study.methods import with_method
 
         loaded = with_method(loaded, method)
-    run_recipe(loaded, output, resume, console.print, force)
+    run_recipe(loaded, output, resume, partial(console.print, markup=False), force)
     tell_run(output, console.print)
 
 

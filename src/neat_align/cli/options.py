@@ -60,7 +60,8 @@ PositiveChannels = Annotated[
     list[str] | None,
     typer.Option(
         "--positive-channels",
-        help="Channel of the first positive response, the second …: system, turns or prefix; "
+        help="Channel of the first positive response, the second …: system, turns, prefix "
+        "or column; "
         "repeatable. Without, those that the pair has, in turn.",
     ),
 ]

@@ -1,14 +1,15 @@
-"""One way of steering an answer, through one of three channels.
+"""One way of steering an answer, through one of four channels.
 
     channel   what it is                                       in a steering file
     system    a prompt before the query                        "Be kind." or {system: "Be kind."}
     turns     a conversation that goes the way it is wanted     {turns: [{user: …, assistant: …}]}
     prefix    how the answer begins; the model goes on          {prefix: "I'm sorry, but"}
+    column    an answer that stands beside the query            {column: rejected}
 
 A small model may do what its own words have begun, or what it has just been shown, where a
 prompt leaves it cold. `turns` and `prefix` may have a `system` prompt as well. The whole answer
 counts, its prefix included, in log-probs, scores and text; the prompt and the turns are no part
-of what is trained on.
+of what is trained on. A column's answer is taken as it stands: nothing is drawn for it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,14 @@ from neat_align.types import Message, Query
 Turns = tuple[tuple[str, str], ...]
 """What a user said and an assistant answered, in turn."""
 
-SYSTEM, TURNS, PREFIX = CHANNELS = ("system", "turns", "prefix")
+SYSTEM, TURNS, PREFIX, COLUMN = CHANNELS = ("system", "turns", "prefix", "column")
 """Each channel's name, which is also the key that makes a phrasing one of it."""
+
+BEFOREHAND = {
+    "model": "let that model answer the queries first, and put its answers into a column of them",
+    "answers": "put the answers into a column of the queries",
+}
+"""Keys that somebody may look for here → what to do instead."""
 
 
 class Steered(Protocol):
@@ -36,6 +43,8 @@ class Steered(Protocol):
     def turns(self) -> Turns: ...
     @property
     def prefix(self) -> str: ...
+    @property
+    def column(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -46,11 +55,13 @@ class Phrasing:
         system: a steering prompt, "" for none.
         turns: of another conversation, shown before the query.
         prefix: the beginning of the answer.
+        column: of the query's data, which holds the whole answer.
     """
 
     system: str = ""
     turns: Turns = ()
     prefix: str = ""
+    column: str = ""
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any], given: str) -> Phrasing:
@@ -68,12 +79,13 @@ class Phrasing:
             system=value.get(SYSTEM, "").strip(),
             turns=tuple((t["user"].strip(), t["assistant"].strip()) for t in turns),
             prefix=value.get(PREFIX, "").strip(),
+            column=value.get(COLUMN, "").strip(),
         )
 
     @classmethod
     def of(cls, steered: Steered) -> Phrasing:
         """Return what steered a response, or shall steer one."""
-        return cls(steered.steering, steered.turns, steered.prefix)
+        return cls(steered.steering, steered.turns, steered.prefix, steered.column)
 
     def before(self, query: Query) -> Query:
         """Put the turns before a query, behind its system message; the prompt is put later."""
@@ -94,21 +106,28 @@ class Phrasing:
     def to_json(self) -> dict[str, Any]:
         """Write it as a steering file does, empty parts left out."""
         turns = [{"user": user, "assistant": assistant} for user, assistant in self.turns]
-        parts = {SYSTEM: self.system, TURNS: turns, PREFIX: self.prefix}
+        parts = {SYSTEM: self.system, TURNS: turns, PREFIX: self.prefix, COLUMN: self.column}
         return {name: part for name, part in parts.items() if part}
 
     def __str__(self) -> str:
         """Write it for tables: a prompt as it is, the other channels by name."""
         shown = [f"[{user} → {assistant}]" for user, assistant in self.turns]
         begun = [f"[answer begins: {self.prefix}]"] if self.prefix else []
-        return " ".join([*([self.system] if self.system else []), *shown, *begun])
+        taken = [f"[the data's {self.column}]"] if self.column else []
+        return " ".join([*([self.system] if self.system else []), *shown, *begun, *taken])
 
 
 def _problems(value: Mapping[str, Any], given: str) -> Iterator[SteeringError]:
     for key in value:
-        if key not in CHANNELS:
+        if key in BEFOREHAND:
+            why, told = "answers that nothing here draws stand in the data", BEFOREHAND[str(key)]
+            yield SteeringError(f"{given}: {key!s}", why, f"{told}: {{column: NAME}}")
+        elif key not in CHANNELS:
             yield SteeringError(f"{given}: {key!s}", "no such key", nearest(str(key), CHANNELS))
-    for name in (SYSTEM, PREFIX):
+    if value.get(COLUMN) and len(value) > 1:
+        why = "an answer of the data is taken as it stands: nothing else can steer it"
+        yield SteeringError(f"{given}: {', '.join(map(str, value))}", why, "write column alone")
+    for name in (SYSTEM, PREFIX, COLUMN):
         if not isinstance(value.get(name, ""), str):
             yield SteeringError(f"{given}: {name}", "it is no text", "write one text")
     turns = value.get(TURNS) or []
@@ -116,7 +135,7 @@ def _problems(value: Mapping[str, Any], given: str) -> Iterator[SteeringError]:
         why = "it is no list of what a user said and an assistant answered"
         fix = "write turns: [{user: …, assistant: …}]"
         yield SteeringError(f"{given}: {TURNS}", why, fix)
-    if not any(str(value.get(name) or "").strip() for name in CHANNELS):
+    if not any(str(value.get(name) or "").strip() for name in (*CHANNELS, *BEFOREHAND)):
         fix = f"write a text, or one of {', '.join(CHANNELS)}"
         yield SteeringError(given, "it says nothing to steer by", fix)
 

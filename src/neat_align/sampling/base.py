@@ -22,6 +22,7 @@ class SamplingRequest:
         seed: fixes the draw, whatever else is in the batch.
         turns: of another conversation, shown before the query.
         prefix: how the answer begins; the response holds it.
+        column: of the query's data, where the answer stands; no sampler is asked for it.
     """
 
     query: Query
@@ -30,6 +31,7 @@ class SamplingRequest:
     seed: int
     turns: Turns = ()
     prefix: str = ""
+    column: str = ""
 
     @property
     def phrasing(self) -> Phrasing:
@@ -49,6 +51,7 @@ class SamplingRequest:
             "steering": self.steering,
             "turns": self.turns,
             "prefix": self.prefix,
+            "column": self.column,
         }
 
 

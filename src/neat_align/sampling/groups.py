@@ -11,6 +11,7 @@ from neat_align.errors import DataError
 from neat_align.prompts.phrasing import Phrasing
 from neat_align.prompts.steering import Steering, no_steering
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
+from neat_align.sampling.from_data import with_data_answers
 from neat_align.sampling.plan import GroupPlan
 from neat_align.types import Group, Query, Response, Source
 
@@ -49,7 +50,13 @@ def plan_group(
     again = (turn,) if turn else ()
     return [
         SamplingRequest(
-            query, source, p.system, stable_seed(seed, key, slot, *again), p.turns, p.prefix
+            query,
+            source,
+            p.system,
+            stable_seed(seed, key, slot, *again),
+            p.turns,
+            p.prefix,
+            p.column,
         )
         for slot, (source, p) in enumerate(wanted)
     ]
@@ -119,6 +126,10 @@ class GroupMaker:
         return ChainMap(*(getattr(sampler, "unanswered", {}) for sampler in samplers))
 
     def _sample(self, requests: Sequence[SamplingRequest]) -> list[Response | None]:
+        """Answer each request: from the data where it says so, else drawn by a model."""
+        return with_data_answers(requests, self._drawn)
+
+    def _drawn(self, requests: Sequence[SamplingRequest]) -> list[Response | None]:
         """Draw each request from the policy, or, some negative ones, from the reference."""
         from_reference = [self._is_for_reference(r) for r in requests]
         drawn: dict[int, Response | None] = {}

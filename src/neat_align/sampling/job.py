@@ -9,13 +9,14 @@ from typing import Any
 
 from neat_align import defaults
 from neat_align.config import NEATSettings
-from neat_align.errors import InputError, RecipeError, raise_all
+from neat_align.errors import DataError, InputError, RecipeError, raise_all
 from neat_align.models import AUTO, check_model_source, load_causal_lm, load_tokenizer
 from neat_align.models.fit import vocabulary_problems
 from neat_align.prompts.chat import PromptFormat, conversation_problems
 from neat_align.prompts.chat.chat_template import KWARGS, saved_template_problems
 from neat_align.prompts.steering import SIDES, Steering
 from neat_align.sampling.base import Decoding, Sampler
+from neat_align.sampling.from_data import column_problems
 from neat_align.sampling.groups import GroupMaker
 from neat_align.sampling.plan import GroupPlan
 from neat_align.sampling.server import ServerSampler, cannot_begin
@@ -75,6 +76,10 @@ class SamplingJob:
             *saved_template_problems(self.model, self.chat_template_kwargs),
             *self._reference_problems(),
         ]
+
+    def column_problems(self, queries: Iterable[Query]) -> list[DataError]:
+        """Find queries without the answers that the steering takes from the data."""
+        return column_problems(queries, (one for _, one in self.plan.phrasings(self.steering)))
 
     def _prefix_problems(self) -> list[InputError]:
         """Refuse a beginning of answers that the server is not said to go on from."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from neat_align.config import NEATSettings
 from neat_align.errors import RecipeError, nearest, raise_all
-from neat_align.prompts.phrasing import CHANNELS, Phrasing
+from neat_align.prompts.phrasing import CHANNELS, COLUMN, Phrasing
 from neat_align.prompts.steering import Steering
 from neat_align.types import Source
 
@@ -59,7 +59,27 @@ class GroupPlan:
                 )
 
     def check_channels(self, steering: Steering | None) -> list[RecipeError]:
-        """Find channels that the plan names and the pair has no phrasing of."""
+        """Find channels that the pair has no phrasing of, and answers that would stand twice."""
+        absent = self._absent_channels(steering)
+        return absent or list(self._repeated_answers(steering) if steering else ())
+
+    def _repeated_answers(self, steering: Steering) -> Iterator[RecipeError]:
+        """Yield an error for a side that takes more answers from the data than it has columns."""
+        for source, count in self.counts.items():
+            phrasings = steering.phrasings(source)
+            columns = sum(one.channel == COLUMN for one in phrasings)
+            channels = self.channels[source] or [*dict.fromkeys(p.channel for p in phrasings)]
+            first = sorted(channels, key=lambda name: name != COLUMN)  # at worst it comes first
+            taken = [first[i % len(first)] for i in range(count) if first].count(COLUMN)
+            if taken > columns:
+                yield RecipeError(
+                    f"{count} {source} responses per query with steering {steering.name!r}",
+                    f"{taken} of them would be taken from {columns} column(s) of the data: the "
+                    "same answer would stand in a group twice",
+                    f"ask for fewer, or name {source}_channels beside column",
+                )
+
+    def _absent_channels(self, steering: Steering | None) -> list[RecipeError]:
         return [
             RecipeError(
                 f"{source}_channels {name!r} with steering {steering.name!r}",

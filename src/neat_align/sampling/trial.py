@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from neat_align.prompts.phrasing import Phrasing
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import SamplingRequest
+from neat_align.sampling.from_data import with_data_answers
 from neat_align.sampling.groups import GroupMaker, stable_seed, whole_groups, with_answers
 from neat_align.sampling.plan import GroupPlan
 from neat_align.types import Group, Query, Source
@@ -58,10 +59,11 @@ def draw_trial(
             stable_seed("trial", seed, query.id, slot),
             steered.turns,
             steered.prefix,
+            steered.column,
         )
         for query in queries
         for slot, (source, steered) in enumerate(asked)
     ]
-    responses, size = maker.policy.sample(requests, maker.decoding), len(asked)
-    groups = whole_groups(queries, responses, size)
+    drawn = with_data_answers(requests, lambda own: maker.policy.sample(own, maker.decoding))
+    groups = whole_groups(queries, drawn, len(asked))
     return [with_answers(group) for group in groups] if maker.add_data_answers else groups

@@ -81,7 +81,7 @@ def run_demo(
         plan.append(Stage("evaluate " + ", ".join(paths), evaluate, pipeline.EVALUATED))
     write = partial(report, recipe, run)
     plan.append(Stage("report of " + ", ".join(paths), write, ("report.html",)))
-    pipeline.run_stages(plan, run, console.print)
+    pipeline.run_stages(plan, run, partial(console.print, markup=False))
     console.print(f"finished in {time.perf_counter() - start:.0f} s: {run.path('report.html')}")
     return read_json(run.path("results.json"))
 

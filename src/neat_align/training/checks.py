@@ -16,6 +16,7 @@ from neat_align.models.fit import vocabulary_problems
 from neat_align.models.padding import padding_problems
 from neat_align.prompts.chat import PromptFormat, conversation_problems
 from neat_align.prompts.phrasing import Phrasing
+from neat_align.sampling.from_data import column_problems
 from neat_align.training.adapters import frozen_problems, quantised_problems
 from neat_align.training.arguments import Arguments
 from neat_align.training.config import NEATConfig
@@ -57,8 +58,11 @@ def checked_arguments(arguments: Arguments, unknown: Mapping[str, Any]) -> Given
 
 
 def check_conversations(given: Given, prompt_format: PromptFormat) -> None:
-    """Refuse queries that the chat template refuses."""
+    """Refuse queries that the chat template refuses, or that lack an answer of their data."""
+    phrasings = [one for _, one in given.args.plan.phrasings(given.steering)]
     for records in given.sets:
+        if records.are_queries:
+            raise_all(column_problems(records, phrasings))
         asked = (item if isinstance(item, Query) else item.query for item in records)
         raise_all(conversation_problems(asked, prompt_format))
 

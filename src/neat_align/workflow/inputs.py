@@ -38,6 +38,20 @@ def channel_problems(recipe: Recipe) -> list[InputError]:
         return [error]
 
 
+def column_problems(recipe: Recipe) -> list[DataError]:
+    """Find queries without the answers that the steering takes from the data; reads every row."""
+    from neat_align.sampling.from_data import column_problems
+
+    phrasings = [one for _, one in plan(recipe).phrasings(recipe.pair)]
+    held_out = recipe.evaluate.during_training if recipe.evaluate else None
+    return [
+        problem
+        for section in (recipe.queries, held_out)
+        if section is not None and any(one.column for one in phrasings)
+        for problem in column_problems(queries(section, recipe.seed), phrasings)
+    ]
+
+
 def queries(section: Data, seed: int) -> list[Query]:
     """Read the queries of a section, within its `share` of content hashes.
 

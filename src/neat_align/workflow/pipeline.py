@@ -92,7 +92,7 @@ def run_recipe(
         or own_code_problems(recipe)
         or refused_settings(recipe) + needs(recipe)
     )
-    raise_all(inputs.held_out_problems(recipe))
+    raise_all([*inputs.held_out_problems(recipe), *inputs.column_problems(recipe)])
     run, recipe = opened(recipe, directory, resume)
     places = Places.of(recipe, run)
     plan = [*model_stages(places), *align_stages(places, run, "warns" if force else "stops")]
@@ -241,7 +241,7 @@ def train_only(
     for group in stored or ():
         _ = group.scores  # refuses unscored groups before a model is loaded
     raise_all(inputs.held_out_problems(recipe, [g.query for g in stored] if stored else None))
-    raise_all(stored_needs(recipe, stored) if stored else [])
+    raise_all(stored_needs(recipe, stored) if stored else inputs.column_problems(recipe))
     trial: Trial = "warns" if force else "stops"
     if int(os.environ.get("RANK", "0")):  # the first rank looks after the directory
         Alignment(Places.of(recipe, RunDirectory(directory)), stored, trial).train()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neat_align.errors import raise_all
 from neat_align.provenance import Source, absolute_name
 from neat_align.workflow.groups_target import GroupsTarget, by_content
 
@@ -51,10 +52,13 @@ class SampleWork:
         Raises:
             InputError: queries that cannot be used, or an output that something else began.
         """
+        from neat_align.data import DataSpec, read_queries
+
         target = GroupsTarget(output, shard)
         total = target.count(queries)
         if job.data_answers:
             target.check_answers(queries)
+        raise_all(job.column_problems(read_queries(DataSpec(queries))))
         sources = _sample_sources(job, queries, steering)
         settings = {**job.identity(), "queries": str(queries), "shards": shard.count}
         target.check(settings, sources)

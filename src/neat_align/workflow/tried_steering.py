@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neat_align.data import DataSpec, load_queries
+from neat_align.errors import raise_all
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.job import SamplingJob
 from neat_align.sampling.trial import draw_trial, tried_phrasings, tried_queries
@@ -29,6 +30,7 @@ def try_steering(
         rewards: named scorers; without one, texts alone are compared.
     """
     found = tried_queries(load_queries(DataSpec(queries)), number, job.seed)
+    raise_all(job.column_problems(found))
     maker = job.load()(None)
     groups = draw_trial(maker, found, tried_phrasings(pair, job.plan), job.seed)
     if not rewards:

@@ -237,9 +237,10 @@ model can be trained not to give them.
 One row is one query. `prompt`, `chosen` (the answer with the highest score), `rejected` (the
 lowest) and `completion` are in TRL's conversational format; `candidates` holds every answer
 with its source, what steered it (`steering`, a prompt; `turns`, shown before the query; `prefix`,
-how the answer begins), finish reason and scores. `flags` tells what is odd about a
-row: nothing is left out for it, but rows flagged `tie`, whose answers score or read alike, are
-in files of their own (`data/ties-*.parquet`), since no pair can be made of them.
+how the answer begins; `column` of the data, which it was taken from), finish reason and scores.
+`flags` tells what is odd about a row: nothing is left out for it, but rows flagged `tie`, whose
+answers score or read alike, are in files of their own (`data/ties-*.parquet`), since no pair can
+be made of them.
 
 | | |
 |---|---|

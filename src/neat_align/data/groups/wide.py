@@ -45,6 +45,7 @@ def wide_schema() -> Any:
             "token_ids": pa.list_(pa.int32()),
             "turns": pa.list_(pa.struct({"user": text, "assistant": text})),
             "prefix": text,
+            "column": text,
         }
     )
     columns = {
@@ -192,6 +193,7 @@ def _candidate(response: Response) -> dict[str, Any]:
         "token_ids": None if response.token_ids is None else list(response.token_ids),
         "turns": Phrasing.of(response).to_json().get(TURNS),
         "prefix": response.prefix or None,
+        "column": response.column or None,
     }
 
 
