@@ -10,9 +10,13 @@ from itertools import pairwise
 import pytest
 
 from neat_align import load_queries, save_queries
+from neat_align.demo.refusals import REFUSALS
 from neat_align.demo.requests import SPLITS, _content, load_everyday, load_pairs, load_requests
 from neat_align.errors import DataError
+from neat_align.evaluation.reading import reading
 from neat_align.evaluation.safety import check_kinds
+from neat_align.scoring.named.refusal import Refusal
+from neat_align.types import Group, Response, Source
 
 RUN = 8  # so many words in a row are no coincidence
 PAIRS = {split: load_pairs(split) for split in SPLITS}
@@ -126,6 +130,20 @@ def test_a_split_is_written_and_read_as_queries(tmp_path):
     read = load_queries(tmp_path / "test.jsonl")
     assert read == load_requests("test")
     assert [q.meta for q in read] == [q.meta for q in load_requests("test")]
+
+
+def test_every_refusal_is_one_to_whoever_reads_it():
+    harmful, twin = PAIRS["train"][0], PAIRS["train"][1]
+    for text in REFUSALS:
+        assert reading(harmful, text) == reading(twin, text) == "refusal"
+        answered = [Response(text, Source.POSITIVE)]
+        (good,), (bad,) = Refusal().score([Group(harmful, answered), Group(twin, answered)])
+        assert (good, bad) == (1.0, -1.0), text
+
+
+def test_twins_have_the_same_refusal_and_all_wordings_occur():
+    assert all(h.meta["refusal"] == t.meta["refusal"] for h, t in twins("train"))
+    assert {query.meta["refusal"] for query in EVERYDAY["train"]} == set(REFUSALS)
 
 
 def test_an_unknown_split_is_answered():

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
+from neat_align.demo.refusals import refusal_for
 from neat_align.errors import DataError, nearest
 from neat_align.storage.yaml_text import parse_yaml
 from neat_align.types import Query
@@ -36,8 +37,8 @@ def load_requests(split: Split) -> list[Query]:
 def load_pairs(split: Split) -> list[Query]:
     """Return the pairs of a split, each harmful request followed by its twin.
 
-    The meta of a query holds its `kind` (harmful, or borderline for a twin), its `topic` and
-    the number of its `pair` within the topic, from 1.
+    The meta of a query holds its `kind` (harmful, or borderline for a twin), its `topic`, the
+    number of its `pair` within the topic, from 1, and a `refusal` of it, the same for a twin.
 
     Raises:
         DataError: there is no such split.
@@ -55,13 +56,17 @@ def load_everyday(split: Split) -> list[Query]:
     """
     _check(split)
     texts = _content()["everyday"][split]
-    return [Query.from_text(text, kind="benign", topic="everyday") for text in texts]
+    return [
+        Query.from_text(text, kind="benign", topic="everyday", refusal=refusal_for(number))
+        for number, text in enumerate(texts)
+    ]
 
 
 def _of_topic(name: str, topic: dict[str, Any]) -> Iterator[Query]:
     for number, pair in enumerate(topic["pairs"], 1):
         for side, kind in KIND_OF_SIDE.items():
-            yield Query.from_text(pair[side], kind=kind, topic=name, pair=number)
+            refusal = refusal_for(number)
+            yield Query.from_text(pair[side], kind=kind, topic=name, pair=number, refusal=refusal)
 
 
 def _check(split: str) -> None:
