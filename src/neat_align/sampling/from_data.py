@@ -6,28 +6,12 @@ computed as those of any other answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice
 
 from neat_align.errors import DataError
 from neat_align.prompts.phrasing import Phrasing
-from neat_align.sampling.base import SamplingRequest
-from neat_align.types import Query, Response
-
-Draw = Callable[[Sequence[SamplingRequest]], Sequence[Response | None]]
-
-
-def with_data_answers(requests: Sequence[SamplingRequest], draw: Draw) -> list[Response | None]:
-    """Answer each request, in order: by its column where it names one, else by drawing.
-
-    Args:
-        draw: called once with all others, be there any or not.
-
-    Raises:
-        DataError: a query has no answer in the column.
-    """
-    drawn = iter(draw([request for request in requests if not request.column]))
-    return [_taken(request) if request.column else next(drawn) for request in requests]
+from neat_align.types import Query
 
 
 def column_problems(
@@ -38,27 +22,22 @@ def column_problems(
     if not columns:
         return []
     lacking = (
-        _missing(query, column)
+        missing_in(query, column)
         for query in queries
         for column in columns
-        if _answer(query, column) is None
+        if answer_in(query, column) is None
     )
     return list(islice(lacking, shown))
 
 
-def _taken(request: SamplingRequest) -> Response:
-    text = _answer(request.query, request.column)
-    if text is None:
-        raise _missing(request.query, request.column)
-    return Response(text, sampler="data", **request.provenance)
-
-
-def _answer(query: Query, column: str) -> str | None:
+def answer_in(query: Query, column: str) -> str | None:
+    """Return the answer in a column of the query's data; None without one."""
     value = query.meta.get(column)
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _missing(query: Query, column: str) -> DataError:
+def missing_in(query: Query, column: str) -> DataError:
+    """Make the error of a query without an answer in a column."""
     there = ", ".join(sorted(name for name, v in query.meta.items() if isinstance(v, str)))
     return DataError(
         f"{query.named} without an answer in the column {column!r}",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import ChainMap, Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from neat_align.errors import DataError
 from neat_align.prompts.phrasing import Phrasing
 from neat_align.prompts.steering import Steering, no_steering
 from neat_align.sampling.base import Decoding, Sampler, SamplingRequest
-from neat_align.sampling.from_data import with_data_answers
+from neat_align.sampling.from_data import answer_in, missing_in
 from neat_align.sampling.plan import GroupPlan
 from neat_align.types import Group, Query, Response, Source
 
@@ -162,6 +162,29 @@ def sample_groups(
 ) -> list[Group]:
     """Draw one group per query; see `GroupMaker`, which can do more."""
     return GroupMaker(sampler, steering, plan, decoding).drawn(queries, seed)
+
+
+def with_data_answers(
+    requests: Sequence[SamplingRequest],
+    draw: Callable[[Sequence[SamplingRequest]], Sequence[Response | None]],
+) -> list[Response | None]:
+    """Answer each request, in order: by its column where it names one, else by drawing.
+
+    Args:
+        draw: called once with all others, be there any or not.
+
+    Raises:
+        DataError: a query has no answer in the column.
+    """
+    drawn = iter(draw([request for request in requests if not request.column]))
+    return [_taken(request) if request.column else next(drawn) for request in requests]
+
+
+def _taken(request: SamplingRequest) -> Response:
+    text = answer_in(request.query, request.column)
+    if text is None:
+        raise missing_in(request.query, request.column)
+    return Response(text, sampler="data", **request.provenance)
 
 
 def whole_groups(

@@ -8,8 +8,13 @@ from collections.abc import Sequence
 from neat_align.prompts.phrasing import Phrasing
 from neat_align.prompts.steering import Steering
 from neat_align.sampling.base import SamplingRequest
-from neat_align.sampling.from_data import with_data_answers
-from neat_align.sampling.groups import GroupMaker, stable_seed, whole_groups, with_answers
+from neat_align.sampling.groups import (
+    GroupMaker,
+    stable_seed,
+    whole_groups,
+    with_answers,
+    with_data_answers,
+)
 from neat_align.sampling.plan import GroupPlan
 from neat_align.types import Group, Query, Source
 
