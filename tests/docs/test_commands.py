@@ -81,6 +81,8 @@ def parsed(words):
     command, arguments, path = COMMAND, list(words), []
     while hasattr(command, "commands"):
         assert arguments, f"{words}: names no command"
+        if arguments[0].startswith("-") and hasattr(command, "default"):
+            arguments.insert(0, command.default)
         name = arguments.pop(0)
         assert name in command.commands, f"there is no {' '.join([*path, name])}"
         command, path = command.commands[name], [*path, name]
@@ -181,6 +183,8 @@ def inline():
 def test_a_command_within_a_sentence(text):
     command, words = COMMAND, shlex.split(text.replace("…", ""))[1:]
     while words and hasattr(command, "commands"):
+        if words[0].startswith("-"):
+            words.insert(0, command.default)
         assert words[0] in command.commands, text
         command = command.commands[words.pop(0)]
     options = {name for parameter in command.params for name in parameter.opts}

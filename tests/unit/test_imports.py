@@ -66,6 +66,7 @@ def test_no_room_imports_itself_by_way_of_others():
 CONSOLE = {
     "__init__": "starts the command, and turns errors into text and exit codes",
     "asked": "what several options ask for together",
+    "default_command": "which command options alone mean",
     "decoding": "a list of options for several commands",
     "evaluation": "what `neat evaluate` is asked for, checked",
     "json_option": "an option that holds JSON",

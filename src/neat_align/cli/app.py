@@ -16,6 +16,7 @@ from neat_align.cli.devices import RecipeDevice, RecipeDtype, as_overrides
 from neat_align.cli.doctor import doctor
 from neat_align.cli.model import model_app
 from neat_align.cli.options import Force, Seed
+from neat_align.cli.reward import reward_app
 from neat_align.cli.sample import sample
 from neat_align.cli.score import score
 from neat_align.cli.steering_try import steering_try
@@ -39,6 +40,7 @@ app.add_typer(catalogue.scorer_app, name="scorer")
 app.add_typer(task_app, name="task")
 app.add_typer(model_app, name="model")
 app.add_typer(dataset_app, name="dataset")
+app.add_typer(reward_app, name="reward")
 for command in (
     doctor,
     compare,
@@ -46,7 +48,6 @@ for command in (
     score,
     stages.train,
     stages.evaluate,
-    stages.reward,
 ):
     app.command()(command)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from neat_align.config import LIMITS, help_of
-from neat_align.errors import InputError, RecipeError
+from neat_align.errors import InputError, OutputError, RecipeError
 
 
 def setting_option(name: str, limited: bool = True) -> Any:
@@ -123,3 +123,13 @@ def reward_problems(rewards: Sequence[str], weights: Sequence[float] | None) -> 
         given = f"{len(weights)} weights for {len(rewards)} rewards"
         problems.append(RecipeError(given, "each needs one", "give as many"))
     return problems
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse an output that something was written to before.
+
+    Raises:
+        OutputError: it is a file, or a directory that holds something.
+    """
+    if path.exists() and (path.is_file() or any(path.iterdir())):
+        raise OutputError(f"output {path}", "it exists", "name another, or remove it first")

@@ -1,4 +1,4 @@
-"""The options of single stages: train, evaluate, reward."""
+"""The options of single stages: train, evaluate."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from neat_align.cli.json_option import json_object
 from neat_align.cli.options import (
     Batch,
     Force,
-    ModelOption,
     QueriesOption,
     Seed,
     SteeringOption,
     TemplateArguments,
+    refuse_existing,
 )
 from neat_align.cli.warnings import warn
 from neat_align.config import NEATSettings
-from neat_align.errors import InputError, OutputError, RecipeError, raise_all
+from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.models import AUTO
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def evaluate(
     from neat_align.evaluation.suite import EvaluationSettings
 
     raise_all(option_problems(device, dtype))
-    _refuse_existing(output)
+    refuse_existing(output)
     arguments = None
     if chat_template_kwargs is not None:
         arguments = json_object(chat_template_kwargs, "--chat-template-kwargs")
@@ -148,56 +148,6 @@ def evaluate(
     evaluation = evaluate_asked(asked, settings, output, place, prompt)
     samples = {name: result.samples for name, result in evaluation.models.items()}
     tell_evaluation(evaluation.to_json(), samples, output, console.print)
-
-
-def reward(
-    model: ModelOption,
-    preferences: Annotated[
-        Path, typer.Option("--preferences", "-p", help="Rows with prompt, chosen, rejected.")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="New directory.")],
-    epochs: Annotated[
-        float, typer.Option(min=0.0, help="Epochs over the pairs.")
-    ] = defaults.REWARD_EPOCHS,
-    learning_rate: Annotated[
-        float, typer.Option(min=0.0, help="Peak learning rate.")
-    ] = defaults.REWARD_LEARNING_RATE,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Pairs per batch.")
-    ] = defaults.REWARD_BATCH_SIZE,
-    max_length: Annotated[
-        int, typer.Option(min=16, help="Most tokens per text.")
-    ] = defaults.REWARD_MAX_LENGTH,
-    device: DeviceOption = AUTO,
-    dtype: DtypeOption = AUTO,
-    seed: Seed = 0,
-) -> None:
-    """Train a reward model on preference pairs, with its accuracy on held-out ones.
-
-    Example: neat reward -m ./model -p hh-rlhf.jsonl.gz -o ./reward --learning-rate 1e-5
-    """
-    from neat_align.data import DataSpec, load_preferences
-    from neat_align.models import check_model_source
-
-    _refuse_existing(output)
-    found = load_preferences(DataSpec(preferences))
-    raise_all([*check_model_source(model), *option_problems(device, dtype)])
-
-    from neat_align.pretraining.reward_model import RewardModelSettings, train_reward_model
-    from neat_align.training.precision import Precision
-
-    precision = Precision.of(dtype, device)
-    raise_all(precision.problems())
-    console.print(str(precision))
-
-    settings = RewardModelSettings(learning_rate, epochs, batch_size, max_length, seed=seed)
-    told = train_reward_model(model, found.rows, output, settings, precision)
-    for reason, count in found.dropped.items():
-        console.print(f"dropped: {count} rows ({reason})")
-    console.print(
-        f"written: {output} (held-out accuracy {told.accuracy_heldout:.1%} of "
-        f"{told.n_heldout} pairs, {told.accuracy_train:.1%} on training pairs)"
-    )
 
 
 def _named_paths(values: list[str]) -> dict[str, Path]:
@@ -218,8 +168,3 @@ def _named_paths(values: list[str]) -> dict[str, Path]:
         paths[name] = Path(path)
     raise_all(errors)
     return paths
-
-
-def _refuse_existing(path: Path) -> None:
-    if path.exists() and (path.is_file() or any(path.iterdir())):
-        raise OutputError(f"output {path}", "it exists", "name another, or remove it first")

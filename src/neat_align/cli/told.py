@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neat_align.evaluation.audit.audit import Audited
 
 Say = Callable[..., None]
 
@@ -37,3 +40,17 @@ def tell_run(directory: Path, say: Say) -> None:
     results = read_json(directory / EVALUATION)
     samples = {n: rows(directory / "samples" / f"{n}.jsonl") for n in results["models"]}
     tell_evaluation(results, samples, directory, say)
+
+
+def tell_audit(found: Audited, say: Say) -> None:
+    """Print the figures of a reward on pairs, those of tricks, and what to be wary of."""
+    from neat_align.evaluation.audit.cautions import cautions
+    from neat_align.report.audit_tables import hacks_table, pairs_table
+
+    if found.pairs is not None:
+        say(pairs_table(found.pairs))
+    say(hacks_table(found.hacks))
+    if found.scores:
+        say("scores: mean {mean:.4g}, spread {spread:.4g}".format(**found.scores), markup=False)
+    for caution in cautions(found):
+        say(f"caution: {caution}", markup=False)
