@@ -9,8 +9,9 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from neat_align import defaults
+from neat_align.cli.reward import train as reward
 from neat_align.cli.sample import sample
-from neat_align.cli.stages import evaluate, reward
+from neat_align.cli.stages import evaluate
 from neat_align.evaluation import EvaluationSettings
 from neat_align.objectives import NEAT
 from neat_align.pretraining.language_model import LanguageModelSettings
