@@ -125,6 +125,29 @@ class NEATSettings:
         "a positive prompt and the reference model, nats per token. 0 leaves it out",
         low=0,
     )
+    reward_combine: str = setting(
+        "sum",
+        "how the scores of several rewards become one: sum, mean, minimum or lower_bound, the "
+        "mean less deviations times their standard deviation (`scoring.combination`)",
+    )
+    reward_deviations: float = setting(
+        1.0, "standard deviations that lower_bound takes off the mean", low=0
+    )
+    reward_centres: list[float] = setting(
+        list, "what is taken off each reward's scores before they are combined; empty for 0"
+    )
+    reward_spreads: list[float] = setting(
+        list,
+        "what each reward's scores are then divided by; empty for 1. `neat reward audit` tells "
+        "mean and spread of a reward",
+    )
+    max_dispute: float | None = setting(
+        None,
+        "leave groups out of training in which two rewards order more than this share of the "
+        "response pairs in opposite ways, 0 to 1",
+        low=0,
+        high=1,
+    )
     packed: bool = setting(
         True,
         "groups in one row, each query once, where the model allows it (see "

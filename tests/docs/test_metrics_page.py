@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.invariants.test_trainer import rows, stored_groups, trainer_of
+from tests.invariants.test_trainer import length_reward, rows, stored_groups, trainer_of
 
 from neat_align.errors import RewardError
 from neat_align.objectives import KTO, NEAT, OBJECTIVES
@@ -25,6 +25,7 @@ def test_the_page_is_what_the_code_says():
 def test_a_run_logs_what_is_on_the_page(tmp_path, tokenizer, steering, queries):
     stored = stored_groups(tokenizer, queries, steering)
     splitting = {"good_above": 1.0, "resample_groups": 1, "drop_unsplit": True}
+    splitting |= {"max_dispute": 1.0, "reward_funcs": [length_reward, length_reward]}
     for name, data, objective, settings in (
         ("online", queries, NEAT(), splitting),
         ("offline", stored, NEAT(penalty="npo", penalty_weight=0.1), {}),

@@ -248,6 +248,7 @@ def test_what_cannot_be_told_apart_is_refused(
         ({"good_above": 0.3}, NEAT(), "does not ask which answers are good"),
         ({"resample_groups": 2}, NEAT(), "none is drawn again"),
         ({"drop_unsplit": True, "good_above": 0.3}, NEAT(), "none is drawn again"),
+        ({"max_dispute": 0.5}, NEAT(), "max_dispute=0.5 with stored groups"),
     ],
 )
 def test_stored_groups_are_refused_what_they_cannot_do(

@@ -132,11 +132,12 @@ def recipe(**model):
 
 def test_a_run_reads_its_models_as_the_other_commands_do(folder, gpu):
     from neat_align.evaluation.assembly import Place, loaded_models, outside_scorers
+    from neat_align.scoring import Combination
     from neat_align.workflow.recipe_settings import training_scorers, where
 
     asked = recipe()
     place = Place(asked.device, asked.model.dtype, 4)
-    outside_scorers(["reward"], None, {"heldout": "reward"}, place)
+    outside_scorers(["reward"], None, Combination(), {"heldout": "reward"}, place)
     next(loaded_models({"a": "model"}, place, 0))
     training_scorers(asked, ["reward"])
     assert gpu == [("cuda:0", "bfloat16")] * 4

@@ -4,6 +4,7 @@ import pytest
 
 from neat_align.errors import DataError, RewardError
 from neat_align.scoring import (
+    Combination,
     Polarity,
     RewardFunction,
     ScorerSet,
@@ -117,5 +118,5 @@ def test_a_reward_named_twice_counts_twice_in_the_evaluation(groups, tmp_path, m
         "def f(completions):\n    return [len(c) for c in completions]\n"
     )
     names = ["own.py:f", "own.py:f"]
-    scorer = outside_scorers(names, [1, 2], {}, Place())["train"]
+    scorer = outside_scorers(names, [1, 2], Combination(), {}, Place())["train"]
     assert scorer.score(groups)[0] == [3.0, 6.0, 9.0]

@@ -20,7 +20,14 @@ from neat_align.evaluation.safety import Checker
 from neat_align.evaluation.suite import evaluate
 from neat_align.evaluation.task import Task
 from neat_align.prompts.steering import Steering
-from neat_align.scoring import Bound, ScorerSet, bind_scorer, is_outside, resolve_scorer
+from neat_align.scoring import (
+    Bound,
+    Combination,
+    ScorerSet,
+    bind_scorer,
+    is_outside,
+    resolve_scorer,
+)
 from neat_align.scoring.base import Scorer
 from neat_align.types import Document, Group, Query
 
@@ -128,6 +135,7 @@ def _bar(name: str) -> Any:
 def outside_scorers(
     rewards: Sequence[str],
     weights: Sequence[float] | None,
+    combination: Combination,
     others: Mapping[str, str | None],
     place: Place,
     steering: Steering | None = None,
@@ -145,20 +153,17 @@ def outside_scorers(
         scorer = resolve_scorer(name, device=place.device, dtype=place.dtype)
         return bind_scorer(scorer, Bound(steering=steering, data_answers=False))
 
-    outside = [
-        (name, weight)
-        for name, weight in zip(rewards, weights or [1.0] * len(rewards), strict=True)
-        if is_outside(name)
-    ]
+    weights = weights or [1.0] * len(rewards)
+    outside = [i for i, name in enumerate(rewards) if is_outside(name)]
     scorers: dict[str, Scorer] = {}
     if outside:
-        training = [made(name) for name, _ in outside]
-        scorers["train"] = _Combined(ScorerSet(training, [weight for _, weight in outside]))
+        training, own = [made(rewards[i]) for i in outside], [weights[i] for i in outside]
+        scorers["train"] = _Combined(ScorerSet(training, own, combination.of(outside)))
     return scorers | {name: made(other) for name, other in others.items() if other is not None}
 
 
 class _Combined:
-    """Several scorers as one, by their weighted sum."""
+    """Several scorers as one."""
 
     name = "train"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     Field,
@@ -12,9 +12,14 @@ from pydantic import (
 )
 
 from neat_align import defaults
+from neat_align.config import NEATSettings
 from neat_align.recipe.data_and_model import Data
 from neat_align.recipe.section import Section
+from neat_align.scoring import Combination
+from neat_align.scoring.combination import dispute_problems
 from neat_align.scoring.registry import by_name, named_scorers, written
+
+COMBINED = ("combine", "deviations", "centres", "spreads", "max_dispute")
 
 
 class RewardTraining(Section):
@@ -92,6 +97,13 @@ class Reward(Section):
         plausibility: weight of what the reference model thinks of a response under a
             positive prompt (`scoring.named.plausibility`); 0 leaves it out.
         train: trains a reward model here.
+        combine: how several scores become one: their weighted sum or mean, the minimum, or
+            lower_bound, the mean less `deviations` times their standard deviation.
+        deviations: standard deviations that lower_bound takes off.
+        centres, spreads: one per reward, in the order of weights: (score − centre) / spread is
+            what is combined; `neat reward audit` tells mean and spread of a reward.
+        max_dispute: leaves groups out in which two rewards order more than this share of the
+            response pairs in opposite ways.
     """
 
     model: str | None = None
@@ -103,6 +115,20 @@ class Reward(Section):
     self_contrast: str | None = None
     plausibility: float = Field(0.0, ge=0)
     train: RewardTraining | None = None
+    combine: Literal["sum", "mean", "minimum", "lower_bound"] = "sum"
+    deviations: float = Field(NEATSettings.reward_deviations, ge=0)
+    centres: list[float] = Field(default_factory=list)
+    spreads: list[float] = Field(default_factory=list)
+    max_dispute: float | None = Field(None, ge=0, le=1)
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a combination that is not asked for: a run of before is the same run."""
+        usual = {
+            n: self.__class__.model_fields[n].get_default(call_default_factory=True)
+            for n in COMBINED
+        }
+        return {k: v for k, v in write(self).items() if k not in usual or v != usual[k]}
 
     @model_validator(mode="before")
     @classmethod
@@ -127,6 +153,21 @@ class Reward(Section):
             )
         if self.weights is not None and len(self.weights) != count:
             raise ValueError(f"{len(self.weights)} weights for {count} rewards")
+        self._check_combination(count)
         if self.weights and not any(self.weights) and not self.plausibility:
             raise ValueError("all weights are 0, so every response would score alike")
         return self
+
+    def _check_combination(self, count: int) -> None:
+        """Refuse rewards that cannot be combined as asked."""
+        weights, more = self.weights or [1.0] * count, self.plausibility > 0
+        found = self.combination.problems(weights, more)
+        found += dispute_problems(self.max_dispute, sum(w != 0 for w in weights) + more)
+        if found:
+            raise ValueError("; ".join(f"{p.given}: {p.why}; {p.fix}" for p in found))
+
+    @property
+    def combination(self) -> Combination:
+        """How the scores become one."""
+        scale = tuple(self.centres), tuple(self.spreads)
+        return Combination(self.combine, self.deviations, *scale)

@@ -5,6 +5,7 @@ imported when one is asked for.
 """
 
 from neat_align.scoring.base import Bound, NamedScorer, Need, Scorer, Takes
+from neat_align.scoring.combination import Combination
 from neat_align.scoring.combine import ScorerSet
 from neat_align.scoring.functions import RewardFunction
 from neat_align.scoring.named.polarity import Polarity
@@ -23,6 +24,7 @@ from neat_align.scoring.user_code import load_function
 
 __all__ = [
     "Bound",
+    "Combination",
     "NamedScorer",
     "Need",
     "Polarity",

@@ -1,4 +1,4 @@
-"""Several scorers as one: every score is kept, their weighted sum is what trains."""
+"""Several scorers as one: every score is kept, and what they combine to is what trains."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 from neat_align.errors import RewardError
 from neat_align.scoring.base import Scorer, Unscored
+from neat_align.scoring.combination import Combination, disputed_share
 from neat_align.scoring.notes import Notes
 from neat_align.types import LARGEST_SCORE, Group, Response, is_usable_score
+
+SUM = Combination()
 
 
 class ScorerSet:
@@ -17,6 +20,7 @@ class ScorerSet:
     Args:
         scorers: one or more; equal names are told apart by a number.
         weights: one per scorer, 1 by default.
+        combination: how scores become one: by default their weighted sum.
 
     Attributes:
         unscored: why groups were left out, by their query's id.
@@ -25,7 +29,12 @@ class ScorerSet:
         RewardError: no scorer, or not one weight for each.
     """
 
-    def __init__(self, scorers: Sequence[Scorer], weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        scorers: Sequence[Scorer],
+        weights: Sequence[float] | None = None,
+        combination: Combination = SUM,
+    ) -> None:
         weights = list(weights) if weights is not None else [1.0] * len(scorers)
         if not scorers or len(weights) != len(scorers):
             raise RewardError(
@@ -33,16 +42,16 @@ class ScorerSet:
                 "each scorer needs one weight, and there must be a scorer",
                 "give as many weights as scorers, or none for equal weights",
             )
-        self.scorers, self.weights = list(scorers), weights
+        self.scorers, self.weights, self.combination = list(scorers), weights, combination
         self.unscored: dict[str, str] = {}
         self._kept: list[bool] = []  # of each response of the last call
         self.names = _distinct([scorer.name for scorer in scorers])
 
     def score(self, groups: Sequence[Group]) -> list[Group]:
-        """Score groups: `scores` by scorer, and their weighted sum as `score`.
+        """Score groups: `scores` by scorer, and what they combine to as `score`.
 
-        A scorer that does not apply to a response (None) is left out of its sum. A group
-        with a response that is `Unscored` is left out, and in `unscored`.
+        A scorer that does not apply to a response (None) is left out of it. A group with a
+        response that is `Unscored` is left out, and in `unscored`.
 
         Raises:
             RewardError: no scorer applies to some response, or one gives NaN or infinity.
@@ -122,36 +131,41 @@ class ScorerSet:
 
         None where there is no such scorer; the function gives None where none applies.
         """
-        weights = {
-            name: weight
-            for name, weight, scorer in zip(self.names, self.weights, self.scorers, strict=True)
-            if not getattr(scorer, "reads_source", False)
-        }
+        blind = [not getattr(scorer, "reads_source", False) for scorer in self.scorers]
 
         def value(response: Response) -> float | None:
-            own = [
-                w * s for name, w in weights.items() if (s := response.scores.get(name)) is not None
-            ]
-            return sum(own) if own else None
+            own = zip(self.names, blind, strict=True)
+            scores = [response.scores.get(name) if counts else None for name, counts in own]
+            return self.combination(scores, self.weights)
 
-        return value if weights else None
+        return value if any(blind) else None
+
+    def dispute(self, group: Group) -> float:
+        """Return the share of a scored group's response pairs whose order scorers dispute."""
+        rows = [[r.scores.get(name) for r in group.responses] for name in self.names]
+        return disputed_share(rows, self.weights)
 
     def _scored(self, group: Group, response: Response, values: list[float | None]) -> Response:
-        applied = [w * v for w, v in zip(self.weights, values) if v is not None]
-        if not is_usable_score(sum(applied)):
-            raise RewardError(
-                f"scores {dict(zip(self.names, values))} of a response to {group.query.id}",
-                f"their weighted sum {sum(applied):g} is no number up to {LARGEST_SCORE:g} in "
-                "size, and nothing can be ranked by it",
-                "correct the scorer that answers so, or its weight",
-            )
-        if not applied:
+        combined = self.combination(values, self.weights)
+        if combined is None:
             raise RewardError(
                 f"a response to query {group.query.id} ({group.query.text[:40]!r})",
                 f"the scorers gave None for it ({', '.join(self.names)})",
                 "return a number for every response, or add a scorer that always applies",
             )
-        return response.with_scores(dict(zip(self.names, values)), sum(applied))
+        if not is_usable_score(combined):
+            raise RewardError(
+                f"scores {dict(zip(self.names, values))} of a response to {group.query.id}",
+                f"their {self._told} {combined:g} is no number up to {LARGEST_SCORE:g} in "
+                "size, and nothing can be ranked by it",
+                "correct the scorer that answers so, or its weight",
+            )
+        return response.with_scores(dict(zip(self.names, values)), combined)
+
+    @property
+    def _told(self) -> str:
+        way = self.combination.way
+        return "weighted sum" if way == "sum" else way.replace("_", " ")
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -141,7 +141,7 @@ def _scorers(
         max_tokens=args.max_tokens_per_pass,
     )
     made = [resolve_scorer(reward, device=args.device) for reward in rewards]
-    return ScorerSet([bind_scorer(scorer, bound) for scorer in made], weights)
+    return ScorerSet([bind_scorer(s, bound) for s in made], weights, args.combination)
 
 
 def _maker(

@@ -17,6 +17,7 @@ from neat_align.models.padding import padding_problems
 from neat_align.prompts.chat import PromptFormat, conversation_problems
 from neat_align.prompts.phrasing import Phrasing
 from neat_align.sampling.from_data import column_problems
+from neat_align.scoring.combination import dispute_problems
 from neat_align.training.adapters import frozen_problems, quantised_problems
 from neat_align.training.arguments import Arguments
 from neat_align.training.config import NEATConfig
@@ -48,6 +49,7 @@ def checked_arguments(arguments: Arguments, unknown: Mapping[str, Any]) -> Given
         [
             *training_needs(objective, args, given.negative_context, pair, given.trained, scored),
             *objective_problems(objective),
+            *_combination_problems(given),
             *evaluation_needs(objective, args, pair, given.held_out, scored, given.callbacks),
         ]
     )
@@ -55,6 +57,19 @@ def checked_arguments(arguments: Arguments, unknown: Mapping[str, Any]) -> Given
         names = list(sets_of(given.held_out))
         args.metric_for_best_model = trainer_name(args.metric_for_best_model, names)
     return given
+
+
+def _combination_problems(given: Given) -> list[InputError]:
+    """Tell why the rewards of sampled answers cannot be combined as asked."""
+    args, weights = given.args, given.arguments.reward_weights
+    if not given.samples or not given.rewards:
+        return []
+    own = list(weights) if weights is not None else [1.0] * len(given.rewards)
+    more = args.plausibility > 0
+    return [
+        *args.combination.problems(own, more),
+        *dispute_problems(args.max_dispute, sum(w != 0 for w in own) + more),
+    ]
 
 
 def check_conversations(given: Given, prompt_format: PromptFormat) -> None:

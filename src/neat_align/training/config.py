@@ -15,6 +15,7 @@ from neat_align.config import NEATSettings
 from neat_align.errors import InputError, RecipeError, raise_all
 from neat_align.sampling.base import Decoding
 from neat_align.sampling.plan import GroupPlan
+from neat_align.scoring import Combination
 from neat_align.training.declared import declared_fields
 from neat_align.training.measured import lower_is_better
 from neat_align.training.settings import setting_problems
@@ -137,6 +138,12 @@ class NEATConfig(NEATSettings, TrainingArguments):  # type: ignore[misc]
             tuple(self.positive_channels),
             tuple(self.negative_channels),
         )
+
+    @property
+    def combination(self) -> Combination:
+        """How the scores of several rewards become one."""
+        scale = tuple(self.reward_centres), tuple(self.reward_spreads)
+        return Combination(self.reward_combine, self.reward_deviations, *scale)
 
     @property
     def decoding(self) -> Decoding:

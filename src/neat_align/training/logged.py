@@ -59,8 +59,11 @@ LOGGED: dict[str, dict[str, str]] = {
         "groups/no_bad": "The same without an answer at or below the border. It rises as the "
         "policy learns.",
         "groups/drawn_again": "With `resample_groups`: responses drawn again, per group.",
-        "groups/left_out": "With `drop_unsplit`: share of the groups left out for want of a good "
-        "or a bad answer.",
+        "groups/left_out": "With `drop_unsplit` or `max_dispute`: share of the groups left out for "
+        "want of a good or a bad answer, or because rewards dispute their order.",
+        "groups/disputed": "With `max_dispute`: share of the groups in which two rewards order "
+        "more of the response pairs in opposite ways. Rising: the policy finds what one of them "
+        "likes and another does not.",
         "engine/logp_difference": "With an engine: nats per token by which its log-probs differ "
         "from the policy's, on average.",
     },

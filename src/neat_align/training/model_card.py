@@ -15,7 +15,7 @@ SETTINGS = (
     "learning_rate", "lr_scheduler_type", "optim", "weight_decay", "num_train_epochs",
     "per_device_train_batch_size", "gradient_accumulation_steps", "refresh_every",
     "positive_samples", "negative_samples", "plain_samples", "reference_negative_fraction",
-    "good_above", "resample_groups", "drop_unsplit",
+    "good_above", "resample_groups", "drop_unsplit", "reward_combine", "max_dispute",
     "plausibility", "max_new_tokens", "temperature", "top_p", "top_k", "min_p", "bf16", "fp16",
     "seed",
 )  # fmt: skip

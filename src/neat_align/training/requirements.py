@@ -110,11 +110,13 @@ def border_needs(
     """
     border = settings.get("good_above")
     drawing = {n: v for n in ("resample_groups", "drop_unsplit") if (v := settings.get(n))}
+    dispute = settings.get("max_dispute")
     asked = [f"objective {objective.name!r}"] if objective.needs_border else []
     found: list[InputError] = []
     if online:
         asked += [f"{name}={value}" for name, value in drawing.items()]
-    elif drawing:
+    elif drawing or dispute is not None:
+        drawing |= {"max_dispute": dispute} if dispute is not None else {}
         given = " and ".join(f"{name}={value}" for name, value in drawing.items())
         why = "they are trained on as they are: none is drawn again, and none left out"
         fix = "leave it out; `neat score --min-gap` leaves groups out"

@@ -15,6 +15,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from neat_align.config import NEATSettings
 from neat_align.errors import OutputError
 from neat_align.prompts.steering import SIDES
 from neat_align.storage.atomic import atomic_write_json, read_json
@@ -61,11 +62,14 @@ def _made_from(trainer: Any) -> dict[str, Any]:
     }
 
 
+COMBINING = (
+    "reward_combine", "reward_deviations", "reward_centres", "reward_spreads", "max_dispute",
+)  # fmt: skip
 DECIDING = (
     "seed", "data_seed", "per_device_train_batch_size", "gradient_accumulation_steps",
     "refresh_every", "positive_samples", "negative_samples", "plain_samples",
     "add_data_responses", "reference_negative_fraction", "good_above", "resample_groups",
-    "drop_unsplit", "max_new_tokens", "temperature",
+    "drop_unsplit", *COMBINING, "max_new_tokens", "temperature",
     "top_p", "top_k", "min_p", "stop_strings", "positive_channels",
     "negative_channels", "chat_template_kwargs", "max_query_tokens",
     "learning_rate", "weight_decay", "max_grad_norm", "optim", "optim_args", "adam_beta1",
@@ -82,6 +86,10 @@ def _settings(args: Any) -> dict[str, Any]:
     given["stop_strings"] = list(given["stop_strings"])
     for name in ("positive_channels", "negative_channels"):  # older checkpoints have none
         if not given[name]:
+            del given[name]
+    usual = NEATSettings()
+    for name in COMBINING:
+        if given[name] == getattr(usual, name):
             del given[name]
     return {name: getattr(value, "value", value) for name, value in given.items()}
 

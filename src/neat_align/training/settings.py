@@ -61,6 +61,10 @@ def _unread(values: Mapping[str, Any]) -> Iterator[InputError]:
             values.get("positive_samples") == values.get("negative_samples") == 0,
             "positive_samples or negative_samples",
         ),
+        "reward_deviations": (
+            values.get("reward_combine") != "lower_bound",
+            "reward_combine='lower_bound'",
+        ),
         "engine_gpu_memory": (values.get("engine") != "vllm", 'engine="vllm"'),
         "engine_tolerance": (values.get("engine") is None, "engine"),
     }

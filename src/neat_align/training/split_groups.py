@@ -1,9 +1,11 @@
-"""Find groups that hold no good or no bad answer; draw them again, or leave them out.
+"""Find groups that cannot be learnt from; draw them again, or leave them out.
 
 The border of the run splits a group into good answers, which score above it, and bad ones.
 Where all lie on one side, the group cannot show the policy what to prefer to what. A side that
-brought out nothing of its kind is drawn again through the next channels and phrasings.
-docs/decisions/0032-only-good-answers-are-imitated.md says why.
+brought out nothing of its kind is drawn again through the next channels and phrasings. Where
+rewards order the answers in opposite ways, nobody knows what to prefer.
+docs/decisions/0032-only-good-answers-are-imitated.md and 0036-rewards-that-may-be-wrong.md say
+why.
 """
 
 from __future__ import annotations
@@ -96,22 +98,33 @@ class Splitter:
         return found
 
     def kept(self, groups: Sequence[Group]) -> list[Group]:
-        """Leave out groups without a good or without a bad answer, where that is asked for.
+        """Leave out groups that are not split, and those in dispute, where that is asked for.
 
         A refresh of which nothing is left trains on nothing, and says so; the signal counts
         its groups among those that tell nothing, and ends the run where no others come. All
         ranks call it together.
         """
-        border = self._border
-        if border is None or not self.args.drop_unsplit:
+        splits, limit = self.args.drop_unsplit and self._border is not None, self.args.max_dispute
+        if not splits and limit is None:
             return list(groups)
-        kept = [group for group in groups if failed_side(group, border) is None]
+        agreed = self._agreed(groups, limit) if limit is not None else list(groups)
+        kept = [group for group in agreed if not splits or self._is_split(group)]
         share = 1 - len(kept) / max(1, len(groups))
         self.notes.means.add({"groups/left_out": share}, len(groups))
         if not self._of_all_ranks(len(kept)):
-            told = "no group of this refresh has a good and a bad answer (drop_unsplit): its steps"
+            told = "every group of this refresh is left out (drop_unsplit, max_dispute): its steps"
             logger.warning("%s train on nothing", told)
         return kept
+
+    def _agreed(self, groups: Sequence[Group], limit: float) -> list[Group]:
+        """Leave out groups of which rewards dispute more pairs than the limit allows."""
+        agreed = [group for group in groups if self.maker.scorers.dispute(group) <= limit]
+        share = 1 - len(agreed) / max(1, len(groups))
+        self.notes.means.add({"groups/disputed": share}, len(groups))
+        return agreed
+
+    def _is_split(self, group: Group) -> bool:
+        return self._border is None or failed_side(group, self._border) is None
 
     def _draw_again(
         self, found: list[Group], failed: Sequence[tuple[int, Source]], seed: int, turn: int

@@ -57,6 +57,7 @@ def assembly(
         scorers=outside_scorers(
             rewards,
             recipe.reward.weights,
+            recipe.reward.combination,
             {"heldout": places.heldout_reward, RULE: section.rule},
             place,
             recipe.pair,

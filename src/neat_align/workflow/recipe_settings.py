@@ -19,7 +19,7 @@ Trial = Literal["stops", "warns", "off"]
 
 
 def training_arguments(recipe: Recipe, output_dir: Path, trial: Trial = "stops") -> Any:
-    """Make a `NEATConfig` of the recipe's `train`, `sample` and `reward.plausibility`."""
+    """Make a `NEATConfig` of the recipe's `train`, `sample` and `reward`."""
     from neat_align.training.config import NEATConfig
     from neat_align.training.precision import on_one_device
 
@@ -35,6 +35,7 @@ def training_arguments(recipe: Recipe, output_dir: Path, trial: Trial = "stops")
         negative_channels=list(sample.negative_channels),
         sampling_batch_size=sample.batch_size,
         plausibility=recipe.reward.plausibility,
+        **combining(recipe),
         steering_try_queries=0 if trial == "off" else recipe.try_queries,
         steering_force=trial == "warns",
         chat_template_kwargs=recipe.model.chat_template_kwargs or None,
@@ -43,6 +44,18 @@ def training_arguments(recipe: Recipe, output_dir: Path, trial: Trial = "stops")
     )
     on_one_device(args, found.device)
     return args
+
+
+def combining(recipe: Recipe) -> dict[str, Any]:
+    """Return the settings of how the recipe's rewards become one score."""
+    reward = recipe.reward
+    return {
+        "reward_combine": reward.combine,
+        "reward_deviations": reward.deviations,
+        "reward_centres": list(reward.centres),
+        "reward_spreads": list(reward.spreads),
+        "max_dispute": reward.max_dispute,
+    }
 
 
 def refused_settings(recipe: Recipe) -> list[InputError]:
@@ -118,7 +131,8 @@ def stored_needs(recipe: Recipe, groups: Sequence[Group]) -> list[InputError]:
     from neat_align.training.requirements import border_needs
     from neat_align.training.requirements import stored_needs as lacking
 
-    made, settings = objective(recipe), recipe.train
+    made = objective(recipe)
+    settings = {**recipe.train, "max_dispute": recipe.reward.max_dispute}
     problems = border_needs(made, settings, 0, online=False)
     return problems + lacking(made, groups, settings.get("good_above"))
 
