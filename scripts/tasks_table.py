@@ -16,13 +16,23 @@ def page_with_table(page: str) -> str:
     """Put the table where it belongs in the page."""
     before, _, rest = page.partition(BEGIN)
     rows = [_row(task) for task in tasks().values() if task.read]
-    table = "\n".join(["| task | what it asks | file | licence |", "|---|---|---|---|", *rows])
+    head = "| task | suite | what it asks | file | below `--data` | on the hub | licence |"
+    table = "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
     return f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}"
 
 
 def _row(task: Task) -> str:
     file = (task.read.__doc__ or "").splitlines()[0].removeprefix("Read ").removesuffix(".")
-    return f"| `{task.name}` | {task.about} | {file} | {task.licence} |"
+    cells = [f"`{task.name}`", ", ".join(task.suites), task.about, file, *_places(task)]
+    return f"| {' | '.join([*cells, task.licence])} |"
+
+
+def _places(task: Task) -> tuple[str, str]:
+    """Write the file that is looked for first, and the data set on the hub."""
+    if task.published is None:
+        return "", ""
+    hub = task.published.hub
+    return f"`{task.published.files[0]}`", f"`{hub.id}`" if hub else ""
 
 
 if __name__ == "__main__":

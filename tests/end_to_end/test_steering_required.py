@@ -7,7 +7,7 @@ import yaml
 from typer.testing import CliRunner
 
 from neat_align.cli import app
-from neat_align.cli.evaluation import steering_of_models
+from neat_align.cli.aligned_with import known_pair
 from neat_align.data import load_groups
 from neat_align.errors import NeatError, RecipeError, SteeringError
 from neat_align.prompts.steering import Steering, steering_names
@@ -89,12 +89,12 @@ def test_an_evaluation_takes_the_pair_from_the_run(folder, tmp_path):
     RunDirectory.open(tmp_path / "two", {}, True, {"steering": {"kind": "steering", "pair": texts}})
     models = {n: tmp_path / n / "policy" for n in ("one", "two")}
     base = {"base": tmp_path / "one" / "model"}
-    assert steering_of_models(base | {"one": models["one"]}) == pair
-    assert steering_of_models({"two": models["two"]}).negative == ("Never use lists.",)
+    assert known_pair(base | {"one": models["one"]}, needed=True) == pair
+    assert known_pair({"two": models["two"]}, needed=True).negative == ("Never use lists.",)
     with pytest.raises(SteeringError, match=r"one \(own\), two \(own\)"):
-        steering_of_models(models)
+        known_pair(models, needed=True)
     with pytest.raises(RecipeError, match=CHOICES):
-        steering_of_models(base)
+        known_pair(base, needed=True)
 
 
 def test_an_evaluation_of_unknown_models_asks_for_the_pair(folder, model_dir):

@@ -116,7 +116,7 @@ def test_an_instruction_comes_with_its_input(tmp_path):
 
 
 def test_what_should_not_be_complied_with_is_no_over_refusal(tmp_path):
-    with pytest.raises(DataError, match="`chosen`"):
+    with pytest.raises(DataError, match="under chosen"):
         asked("coconot", tmp_path, '{"prompt": "What will be in 2099?", "response": ""}\n')
 
 

@@ -82,6 +82,39 @@ ModelOption = Annotated[str, typer.Option("--model", "-m", help="Model directory
 QueriesOption = Annotated[
     Path, typer.Option("--queries", "-q", help="JSONL, JSON, CSV, YAML, text or Parquet.")
 ]
+QueriesIfAny = Annotated[
+    Path | None,
+    typer.Option(
+        "--queries",
+        "-q",
+        help="JSONL, JSON, CSV, YAML, text or Parquet; not needed beside a suite or a task.",
+    ),
+]
+TaskOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A benchmark of `neat task list`: NAME=FILE, or NAME of one in --data; may be given "
+        "again."
+    ),
+]
+SuiteOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Benchmarks together: safety, abilities, bias or all; may be given again."),
+]
+DataOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Where benchmarks are looked for: a directory with a folder or file per data set, or "
+        "hub; may be given again."
+    ),
+]
+SkipMissing = Annotated[
+    bool,
+    typer.Option("--skip-missing", help="Leave out benchmarks whose data are in no --data."),
+]
+TaskLimit = Annotated[
+    int | None, typer.Option(min=1, help="Queries of each benchmark, drawn by the seed.")
+]
 RewardOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -16,6 +16,7 @@ from neat_align.storage.runs import MANIFEST, RunDirectory
 
 COMPARISON = "comparison.json"
 PAGE = "report.html"
+KIND = "evaluation"  # of what is no run of a recipe
 
 
 def rebuild(directory: Path) -> Path:
@@ -29,15 +30,21 @@ def rebuild(directory: Path) -> Path:
 
         page.write(directory, read_json(directory / COMPARISON))
         return directory / PAGE
-    if (directory / MANIFEST).exists():
-        return _run_page(directory)
-    if (directory / EVALUATION).exists():
+    if (directory / EVALUATION).exists() and not _is_run(directory):
         return evaluation_page(directory)
+    if _is_run(directory):
+        return _run_page(directory)
     raise OutputError(
         f"directory {directory}",
         f"it has none of {MANIFEST}, {EVALUATION} and {COMPARISON}",
         "name what `neat run`, `neat train`, `neat evaluate` or `neat compare` wrote to",
     )
+
+
+def _is_run(directory: Path) -> bool:
+    """Tell what a recipe's run left from what `neat evaluate` did."""
+    manifest = directory / MANIFEST
+    return manifest.exists() and read_json(manifest).get("recipe", {}).get("kind") != KIND
 
 
 def evaluation_page(directory: Path) -> Path:

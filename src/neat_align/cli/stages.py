@@ -22,12 +22,16 @@ from neat_align.cli.devices import (
 from neat_align.cli.json_option import json_object
 from neat_align.cli.options import (
     Batch,
+    DataOption,
     Force,
-    QueriesOption,
+    QueriesIfAny,
     Seed,
+    SkipMissing,
     SteeringOption,
+    SuiteOption,
+    TaskLimit,
+    TaskOption,
     TemplateArguments,
-    refuse_existing,
 )
 from neat_align.cli.warnings import warn
 from neat_align.config import NEATSettings
@@ -82,9 +86,9 @@ def evaluate(
         list[str],
         typer.Option("--model", "-m", help="name=directory; call the unaligned one base."),
     ],
-    queries: QueriesOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="New directory.")],
     decoding: Decoding,
+    queries: QueriesIfAny = None,
     steering: SteeringOption = None,
     reward: Annotated[
         str | None, typer.Option(help="The scorer that training used: model or function.")
@@ -103,13 +107,11 @@ def evaluate(
             "tells refusals from help; queries need a `kind`."
         ),
     ] = None,
-    task: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=FILE: a benchmark of `neat task list`; may be given again."),
-    ] = None,
-    task_limit: Annotated[
-        int | None, typer.Option(min=1, help="Queries of each benchmark, drawn by the seed.")
-    ] = None,
+    task: TaskOption = None,
+    suite: SuiteOption = None,
+    data: DataOption = None,
+    skip_missing: SkipMissing = False,
+    task_limit: TaskLimit = None,
     chat_template_kwargs: TemplateArguments = None,
     prompt: Annotated[
         bool, typer.Option(help="Also the base under the positive prompts, without training.")
@@ -121,14 +123,21 @@ def evaluate(
     device: DeviceOption = AUTO,
     dtype: DtypeOption = AUTO,
     seed: Seed = 0,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the same evaluation; ask again what failed."),
+    ] = False,
 ) -> None:
-    """Compare models on held-out queries, plain and under negative prompts.
+    """Compare models on held-out queries, plain and under negative prompts, and by benchmarks.
 
     The steering pair of a policy that was trained here is known from its directory; for
-    other models, give it.
+    other models, give it. Benchmarks need no queries. If one fails, the others go on, and the
+    exit code is 1.
 
     Example: neat evaluate -m base=./model -m neat=runs/x/policy -q test.jsonl --reward ./rm -o out
+    Example: neat evaluate -m base=./model -m neat=runs/x/policy --suite bias --data ./sets -o out
     """
+    from neat_align.cli.benchmarks import Benchmarks
     from neat_align.cli.evaluation import Asked, evaluate_asked
     from neat_align.cli.told import tell_evaluation
     from neat_align.evaluation.assembly import Place
@@ -136,18 +145,20 @@ def evaluate(
     from neat_align.evaluation.suite import EvaluationSettings
 
     raise_all(option_problems(device, dtype))
-    refuse_existing(output)
     arguments = None
     if chat_template_kwargs is not None:
         arguments = json_object(chat_template_kwargs, "--chat-template-kwargs")
     settings = EvaluationSettings(decoding, seed, samples_per_query)
     named = {"train": reward, "heldout": heldout_reward, "rule": rule}
     judge = checker and checker_place(checker)
-    asked = Asked(_named_paths(model), queries, steering, named, judge, task or (), task_limit)
+    benchmarks = Benchmarks(task or (), suite or (), data or (), task_limit, skip_missing)
+    asked = Asked(_named_paths(model), queries, steering, named, judge, benchmarks, prompt)
     place = Place(device, dtype, batch_size, arguments)
-    evaluation = evaluate_asked(asked, settings, output, place, prompt)
+    evaluation = evaluate_asked(asked, settings, output, place, resume)
     samples = {name: result.samples for name, result in evaluation.models.items()}
     tell_evaluation(evaluation.to_json(), samples, output, console.print)
+    if "failed" in evaluation.about:
+        raise typer.Exit(1)
 
 
 def _named_paths(values: list[str]) -> dict[str, Path]:

@@ -1,18 +1,15 @@
-"""`neat task`: the tasks that models can be evaluated by; and what `--task` names."""
+"""`neat task`: the tasks that models can be evaluated by."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from neat_align.errors import InputError, RecipeError, nearest
+from neat_align.errors import RecipeError, nearest
 from neat_align.evaluation.registry import tasks
 from neat_align.evaluation.task import Task
-from neat_align.evaluation.task_file import TaskFile
 
 console = Console(soft_wrap=True, highlight=False)
 task_app = typer.Typer(help="Tasks of an evaluation: list, show.", no_args_is_help=True)
@@ -24,7 +21,8 @@ def task_list() -> None:
     known = tasks()
     width = max(map(len, known))
     for task in known.values():
-        console.print(f"{task.name:<{width}} {task.about}", markup=False)
+        suites = ", ".join(task.suites)
+        console.print(f"{task.name:<{width}} {suites:<9} {task.about}", markup=False)
 
 
 @task_app.command("show")
@@ -47,31 +45,19 @@ def _lines(task: Task) -> list[str]:
         f"citation: {task.citation}",
         *([f"file: {read[0]}"] if read else []),
         *([f"use: neat evaluate … --task {task.name}=FILE"] if read else []),
+        *_published(task),
         *(f"{metric.name}: {metric.meaning}" for metric in task.named_metrics),
     ]
 
 
-def task_files(
-    given: Sequence[str], limit: int | None = None
-) -> tuple[dict[str, TaskFile], list[InputError]]:
-    """Split `NAME=PATH` into the names of benchmarks and their files; list what cannot be.
-
-    Args:
-        limit: queries of each that are asked at most.
-    """
-    found: dict[str, TaskFile] = {}
-    errors: list[InputError] = []
-    if limit is not None and not given:
-        why = "there is no benchmark to take queries from"
-        errors.append(RecipeError(f"--task-limit {limit}", why, "give --task NAME=PATH, too"))
-    for text in given:
-        name, _, path = text.partition("=")
-        if not path:
-            errors.append(RecipeError(f"--task {text!r}", "it names no file", "write NAME=PATH"))
-        elif name in found:
-            errors.append(
-                RecipeError(f"--task {name}", "it is given twice", "give one file per task")
-            )
-        else:
-            found[name] = TaskFile(Path(path), limit)
-    return found, errors
+def _published(task: Task) -> list[str]:
+    """Say which suite a task is in, and where its data are looked for."""
+    if task.published is None:
+        return []
+    hub = task.published.hub
+    return [
+        f"suite: {', '.join(task.suites)}",
+        f"looked for below --data: {' or '.join(task.published.files)}",
+        f"published: {task.published.url}",
+        *([f"on the hub: {hub.id}"] if hub else []),
+    ]

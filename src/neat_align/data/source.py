@@ -71,7 +71,10 @@ def each_row(spec: DataSpec, do: Callable[[Mapping[str, Any], str], None]) -> No
 
 def rows_from(spec: DataSpec) -> Iterator[Row]:
     """Yield rows under our column names, `limit` at most, each with its place."""
-    source = read_rows(Path(spec.path)) if spec.path is not None else _hub_rows(spec)
+    if spec.path is not None:
+        source = read_rows(Path(spec.path))
+    else:
+        source = hub_rows(str(spec.dataset), spec.config, spec.split)
     for number, (place, row) in enumerate(islice(source, spec.limit)):
         _check_columns(row, spec, place if number else str(spec.path or spec.dataset))
         yield place, understood(_renamed(row, spec), place)
@@ -96,16 +99,39 @@ def _renamed(row: dict[str, Any], spec: DataSpec) -> dict[str, Any]:
     return {**{ours: row[theirs] for ours, theirs in spec.columns.items()}, **rest}
 
 
-def _hub_rows(spec: DataSpec) -> Iterator[Row]:
+def hub_rows(dataset: str, config: str | None, split: str) -> Iterator[Row]:
+    """Yield (place, row) of a data set on the hub.
+
+    Raises:
+        DataError: the hub does not give it, or it has no rows.
+    """
     import datasets
 
-    given = f"data set {spec.dataset!r} ({spec.split})"
+    given = f"data set {dataset!r} ({split})"
     try:
-        rows = datasets.load_dataset(str(spec.dataset), spec.config, split=spec.split)
+        rows = datasets.load_dataset(dataset, config, split=split)
     except Exception as error:  # the hub client raises many unrelated types
-        fix = "check the id, the split and the network, or give a local path"
-        raise DataError(given, first_line(error), fix) from error
+        raise _not_given(given, error) from error
     if len(rows) == 0:
         raise DataError(given, "no rows", "name another split")
     for number, row in enumerate(rows, 1):
-        yield f"{spec.dataset}, row {number}", dict(row)
+        yield f"{dataset}, row {number}", dict(row)
+
+
+def hub_configs(dataset: str) -> list[str]:
+    """Return the names of a data set's configurations.
+
+    Raises:
+        DataError: the hub does not tell them.
+    """
+    import datasets
+
+    try:
+        return sorted(datasets.get_dataset_config_names(dataset))
+    except Exception as error:  # the hub client raises many unrelated types
+        raise _not_given(f"data set {dataset!r}", error) from error
+
+
+def _not_given(given: str, error: Exception) -> DataError:
+    fix = "check the id, the split and the network, or give a local path"
+    return DataError(given, first_line(error), fix)

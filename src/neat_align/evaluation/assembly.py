@@ -6,7 +6,7 @@ models are then loaded one at a time, all in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from tqdm import tqdm
 
 from neat_align.config import NEATSettings
 from neat_align.evaluation.answers import Evaluated
-from neat_align.evaluation.results import BASE, PROMPT, Evaluation, EvaluationSettings
+from neat_align.evaluation.kept import Kept
+from neat_align.evaluation.results import BASE, PROMPT, STEERING, Evaluation, EvaluationSettings
 from neat_align.evaluation.safety import Checker
 from neat_align.evaluation.suite import evaluate
 from neat_align.evaluation.task import Task
 from neat_align.prompts.steering import Steering
+from neat_align.sampling.base import Decoding, SamplingRequest
 from neat_align.scoring import (
     Bound,
     Combination,
@@ -29,7 +31,7 @@ from neat_align.scoring import (
     resolve_scorer,
 )
 from neat_align.scoring.base import Scorer
-from neat_align.types import Document, Group, Query
+from neat_align.types import Document, Group, Query, Response
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ class Assembly:
 
     Attributes:
         models: directories by name; "prompt" is the base under the pair's positive prompts.
-        queries: held out.
-        steering: its negative prompts are the seen ones, its held-back the unseen ones.
+        queries: held out; none where there are tasks alone.
+        steering: its negative prompts are the seen ones, its held-back the unseen ones; may be
+            None where there are no queries.
         settings: decoding, seed and draws, the same for every model.
         scorers: see `outside_scorers`.
         checker: see `safety.checker_for`.
@@ -64,11 +67,12 @@ class Assembly:
         prompts: with some, the model named "base" comes again as "prompt", under them.
         tasks: benchmarks, with their queries.
         against: the model that KL is measured against; the one named "base" when None.
+        kept: what is finished already; models of which nothing is to be asked are not loaded.
     """
 
     models: Mapping[str, Path]
     queries: Sequence[Query]
-    steering: Steering
+    steering: Steering | None
     settings: EvaluationSettings
     scorers: Mapping[str, Scorer] = field(default_factory=dict)
     checker: Checker | None = None
@@ -77,11 +81,14 @@ class Assembly:
     prompts: Sequence[str] = ()
     against: Path | None = None
     tasks: Sequence[Task] = ()
+    kept: Kept | None = None
 
     def evaluate(self, progress: Callable[[str, Evaluation], None] | None = None) -> Evaluation:
         """Load and evaluate each model, one at a time."""
         return evaluate(
-            loaded_models(self.models, self.place, self.settings.seed, self.prompts),
+            loaded_models(
+                self.models, self.place, self.settings.seed, self.prompts, self._finished()
+            ),
             self.queries,
             self.steering,
             self.settings,
@@ -91,7 +98,18 @@ class Assembly:
             self._reference(),
             progress,
             self.tasks,
+            self.kept,
         )
+
+    def _finished(self) -> set[str]:
+        """Return the models that need not be loaded; the base is, where a KL is to be told."""
+        if self.kept is None:
+            return set()
+        names = {*self.models, *([PROMPT] if self.prompts else [])}
+        own = [STEERING] if self.queries else []
+        tasks = [task.name for task in self.tasks if task.queries]
+        asked = self.kept.missing(names, [*own, *tasks])
+        return names - asked - ({BASE} if self.kept.missing(names, own) else set())
 
     def _reference(self) -> Any:
         """Load the model that KL is measured against, where it is none of the evaluated."""
@@ -102,13 +120,18 @@ class Assembly:
 
 
 def loaded_models(
-    paths: Mapping[str, Path], place: Place, seed: int, prompts: Sequence[str] = ()
+    paths: Mapping[str, Path],
+    place: Place,
+    seed: int,
+    prompts: Sequence[str] = (),
+    finished: Collection[str] = (),
 ) -> Iterator[tuple[str, Evaluated]]:
     """Load models one at a time, ready to be evaluated.
 
     Args:
         prompts: with some, the one named "base" comes again as "prompt", under them, and one
             that is named "prompt" comes only so.
+        finished: names of models of which nothing will be asked; they come without weights.
     """
     from neat_align.evaluation.local import evaluated_model
     from neat_align.evaluation.prompted import prompted_model
@@ -116,6 +139,10 @@ def loaded_models(
 
     size, arguments = place.batch_size, place.chat_template_kwargs
     for name, path in paths.items():
+        names = [name, PROMPT] if name == BASE and prompts else [name]
+        if set(names) <= set(finished):
+            yield from ((own, Evaluated(Unloaded())) for own in names)
+            continue
         model = load_causal_lm(path, place.dtype, place.device)
         tokenizer = load_tokenizer(path)
         if not (name == PROMPT and prompts):
@@ -126,6 +153,17 @@ def loaded_models(
             with _bar(PROMPT) as bar:
                 own = (prompts, PROMPT, size, bar.update, arguments)
                 yield PROMPT, prompted_model(model, tokenizer, *own)
+
+
+class Unloaded:
+    """Stands in for a model of which all is known."""
+
+    name = "unloaded"
+
+    def sample(
+        self, requests: Sequence[SamplingRequest], decoding: Decoding
+    ) -> Sequence[Response | None]:
+        raise AssertionError("a finished model was asked")
 
 
 def _bar(name: str) -> Any:

@@ -36,10 +36,10 @@ def asks_for_harm(query: Query) -> bool:
     return query.meta.get("kind") == "harmful"
 
 
-def under_pair(task: Task, steering: Steering) -> Task:
+def under_pair(task: Task, steering: Steering | None) -> Task:
     """Ask a task's harmful queries under a pair's negative prompts, where the task wants it."""
     how = task.answered
-    if not (isinstance(how, Generate) and how.under_negative):
+    if steering is None or not (isinstance(how, Generate) and how.under_negative):
         return task
     conditions = three_conditions(steering, asks_for_harm)
     return replace(task, answered=replace(how, conditions=conditions))

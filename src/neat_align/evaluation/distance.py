@@ -25,9 +25,9 @@ class DistanceToBase:
     ) -> Iterator[tuple[str, Interval]]:
         """Yield the models whose KL can be told now: this one and those that waited."""
         groups = [g for g in answers if _has_tokens(g.responses[0])]
+        if name == BASE and self.reference is None:
+            self.reference = log_probability
         if log_probability is not None and groups:
-            if name == BASE and self.reference is None:
-                self.reference = log_probability
             self.waiting[name] = groups, [row[0] for row in log_probability(groups)]
         if self.reference is not None:
             for known, (asked, own) in self.waiting.items():

@@ -6,11 +6,8 @@ be harmless: nothing here tells whether an answer would be of use.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from neat_align.errors import DataError
 from neat_align.evaluation.metric import Metric, Sample
 from neat_align.evaluation.metrics.price import DISTINCT_2
 from neat_align.evaluation.reading import reading
@@ -19,8 +16,6 @@ from neat_align.evaluation.task import Generate
 
 READ = Generate(checker=reading)
 READ_UNDER_NEGATIVE = Generate(checker=reading, under_negative=True)
-
-AS_PUBLISHED = "give the file as it is published; `neat task show NAME` tells which"
 
 
 @dataclass(frozen=True)
@@ -105,19 +100,3 @@ OVER_REFUSAL = (
 )
 ORDINARY = (*OVER_REFUSAL, DISTINCT_2)
 """Of ordinary instructions: that they are not refused, and not all answered alike."""
-
-
-def text_at(row: Mapping[str, Any], place: str, *columns: str) -> str:
-    """Return the text in the first of some columns that a row has.
-
-    Args:
-        place: where the row stands, for errors.
-
-    Raises:
-        DataError: there is none.
-    """
-    text = next((row[column] for column in columns if column in row), None)
-    if not isinstance(text, str) or not text.strip():
-        why = f"it has no text under {' or '.join(f'`{column}`' for column in columns)}"
-        raise DataError(place, why, AS_PUBLISHED)
-    return text

@@ -15,6 +15,8 @@ from neat_align.storage.atomic import atomic_write_json, atomic_write_text
 
 BASE = "base"  # the model that the others are compared with
 PLAIN, SEEN, UNSEEN = "plain", "seen_negative", "unseen_negative"  # conditions
+STEERING = "steering"  # the task that every evaluation of queries has
+TOLD = ("tasks", "failed", "left_out")  # of benchmarks: in results.json as in evaluation.json
 PROMPT = "prompt"  # the base with a positive prompt before every query: see `prompted`
 
 
@@ -91,9 +93,13 @@ class Evaluation:
         }
 
     def results(self, seconds: float) -> dict[str, Any]:
-        """Return the content of results.json: seed, seconds of the whole run, `flat`, tasks."""
-        tasks = {"tasks": self.about["tasks"]} if "tasks" in self.about else {}
-        return {"seed": self.seed, "seconds": seconds, "models": self.flat(), **tasks}
+        """Return the content of results.json: seed, seconds of the whole run, `flat`, `TOLD`."""
+        told = {key: self.about[key] for key in TOLD if key in self.about}
+        return {"seed": self.seed, "seconds": seconds, "models": self.flat(), **told}
+
+    def fail(self, task: str, model: str, why: str) -> None:
+        """Note that a model could not be measured by a benchmark."""
+        self.about.setdefault("failed", {}).setdefault(task, {})[model] = why
 
     def save(self, directory: Path) -> None:
         """Write evaluation.json, samples/MODEL.jsonl and samples/TASK/MODEL.jsonl.
@@ -101,13 +107,20 @@ class Evaluation:
         Samples are one response per line.
         """
         for name, result in self.models.items():
-            _save_rows(directory / "samples" / f"{name}.jsonl", result.samples)
-            for task, rows in result.tasks.items():
-                _save_rows(directory / "samples" / task / f"{name}.jsonl", rows)
+            own = {STEERING: result.samples} if "queries" in self.about else {}
+            for task, rows in {**own, **result.tasks}.items():
+                save_rows(samples_path(directory, name, task), rows)
         atomic_write_json(directory / "evaluation.json", self.to_json())
 
 
-def _save_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def samples_path(directory: Path, model: str, task: str) -> Path:
+    """Return where the samples of a model lie; those of its queries beside the tasks' folders."""
+    own = directory / "samples" if task == STEERING else directory / "samples" / task
+    return own / f"{model}.jsonl"
+
+
+def save_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one record per line."""
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     atomic_write_text(path, "".join(lines))
 

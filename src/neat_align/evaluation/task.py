@@ -8,6 +8,7 @@ from pathlib import Path
 
 from neat_align.errors import DataError
 from neat_align.evaluation.metric import Metric
+from neat_align.evaluation.published import Published, Suite
 from neat_align.evaluation.results import PLAIN
 from neat_align.evaluation.safety import Checker
 from neat_align.sampling.base import Decoding
@@ -93,6 +94,8 @@ class Task:
         metrics: declared beside what they read.
         read: the queries of the user's file; None for a task that is given queries.
         queries: what is asked.
+        suites: which `--suite` it is in; none where the data are the user's own.
+        published: where its data are; None where they are the user's own.
         told: how many rows the file has, and what of them is not asked, for the results.
     """
 
@@ -106,6 +109,8 @@ class Task:
     metrics: tuple[Metric, ...] = ()
     read: Callable[[Path], Sequence[Query]] | None = None
     queries: tuple[Query, ...] = field(default=(), hash=False)
+    suites: tuple[Suite, ...] = ()
+    published: Published | None = None
     told: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def of(self, path: Path) -> Task:

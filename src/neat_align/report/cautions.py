@@ -43,8 +43,21 @@ def _of_tasks(results: Mapping[str, Any]) -> Iterator[str]:
                 missing.setdefault(condition.replace("_", " "), []).append(task)
         if told.get("queries") == 0:
             yield f"{task}: all of its queries were trained on, so none was asked: give others"
+    for task, models in (results.get("failed") or {}).items():
+        for model, why in models.items():
+            yield f"{task} failed with {model} ({why}): neat evaluate … --resume asks it again"
+    for task, why in (results.get("left_out") or {}).items():
+        yield f"{task} was left out: {why['why']}; its data are at {why['url']}"
+    if results.get("steering", "") is None and (plainly := _of_harm(results)):
+        yield f"no steering pair was given, so that {', '.join(plainly)} are asked plainly alone"
+        return
     for condition, tasks in missing.items():
         yield f"the steering pair has no {condition} prompt, which {', '.join(tasks)} asks under"
+
+
+def _of_harm(results: Mapping[str, Any]) -> list[str]:
+    """Name the benchmarks that would be asked under negative prompts, too."""
+    return [task for task, told in (results.get("tasks") or {}).items() if "asked_under" in told]
 
 
 def _of_size(results: Mapping[str, Any]) -> Iterator[str]:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neat_align.data.files import read_rows
-from neat_align.evaluation.refusals import HARM, READ_UNDER_NEGATIVE, text_at
+from neat_align.evaluation.published import Published
+from neat_align.evaluation.refusals import HARM, READ_UNDER_NEGATIVE
+from neat_align.evaluation.rows import queries_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
 
 def read(path: Path) -> list[Query]:
     """Read harmful_behaviors.csv of github.com/llm-attacks/llm-attacks."""
-    return [
-        Query.from_text(text_at(row, place, "goal"), kind="harmful")
-        for place, row in read_rows(path)
-    ]
+    return queries_with(path, "harmful", "goal")
 
 
 ADVBENCH = Task(
@@ -29,4 +27,9 @@ ADVBENCH = Task(
     answered=READ_UNDER_NEGATIVE,
     metrics=HARM,
     read=read,
+    suites=("safety",),
+    published=Published(
+        "https://github.com/llm-attacks/llm-attacks/tree/main/data/advbench",
+        ("advbench/harmful_behaviors.csv",),
+    ),
 )

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from neat_align.data.files import read_rows
 from neat_align.errors import DataError
 from neat_align.evaluation.choices import choice_query, choices_of, is_right, is_right_per_byte
 from neat_align.evaluation.metric import Metric, Sample
+from neat_align.evaluation.published import Published
+from neat_align.evaluation.rows import rows_with
 from neat_align.evaluation.task import LogLikelihood, Task
 from neat_align.types import Query
 
@@ -27,12 +28,12 @@ TITLES = {"ambig": "ambiguous context", "disambig": "disambiguated context"}
 
 
 def read(path: Path) -> list[Query]:
-    """Read a category's JSONL file of github.com/nyu-mll/BBQ."""
+    """Read a category's JSONL file of github.com/nyu-mll/BBQ, or a directory of them."""
     return list(_queries(path))
 
 
 def _queries(path: Path) -> Iterator[Query]:
-    for place, row in read_rows(path):
+    for place, row in rows_with(path):
         missing = [name for name in COLUMNS if name not in row]
         if missing or row["context_condition"] not in CONDITIONS:
             why = f"it lacks {', '.join(missing)}" if missing else "its context_condition is new"
@@ -66,4 +67,9 @@ BBQ = Task(
         _metric("disambig", "disambiguated_per_byte", ", per byte", is_right_per_byte),
     ),
     read=read,
+    suites=("bias",),
+    published=Published(
+        "https://github.com/nyu-mll/BBQ/tree/main/data",
+        ("bbq/data", "bbq"),
+    ),
 )

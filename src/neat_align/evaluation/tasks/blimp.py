@@ -15,8 +15,8 @@ from pathlib import Path
 from neat_align.errors import DataError
 from neat_align.evaluation.choices import WHOLE_TEXTS, among, first_is_likelier, texts_query
 from neat_align.evaluation.metric import Metric
-from neat_align.evaluation.refusals import AS_PUBLISHED
-from neat_align.evaluation.rows import rows_with
+from neat_align.evaluation.published import Hub, Published
+from neat_align.evaluation.rows import AS_PUBLISHED, rows_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
@@ -39,7 +39,7 @@ PART_OF = {"s-selection": "argument_structure"}  # counted so in the paper
 
 
 def read(path: Path) -> list[Query]:
-    """Read a JSONL file of github.com/alexwarstadt/blimp, or a directory of them."""
+    """Read a JSONL file of github.com/alexwarstadt/blimp, a directory of them, or BLiMP.zip."""
     return list(_queries(path))
 
 
@@ -78,4 +78,10 @@ BLIMP = Task(
         *map(_metric, PHENOMENA),
     ),
     read=read,
+    suites=("abilities",),
+    published=Published(
+        "https://github.com/alexwarstadt/blimp",
+        ("blimp/BLiMP.zip", "blimp/data", "blimp"),
+        Hub("nyu-mll/blimp", each_config=True),
+    ),
 )

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neat_align.data.files import read_rows
-from neat_align.evaluation.refusals import OVER_REFUSAL, READ, text_at
+from neat_align.evaluation.published import Hub, Published
+from neat_align.evaluation.refusals import OVER_REFUSAL, READ
+from neat_align.evaluation.rows import rows_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
 
 def read(path: Path) -> list[Query]:
     """Read coconot_pref.jsonl of github.com/allenai/noncompliance (rows with `chosen`)."""
-    return [_query(row, place) for place, row in read_rows(path)]
-
-
-def _query(row: dict[str, object], place: str) -> Query:
-    text_at(row, place, "chosen")  # rows of the other part have none
-    return Query.from_text(text_at(row, place, "prompt"), kind="borderline")
+    rows = rows_with(path, "prompt", "chosen")  # rows of the other part have no such answer
+    return [Query.from_text(row["prompt"], kind="borderline") for _, row in rows]
 
 
 COCONOT = Task(
@@ -35,4 +32,10 @@ COCONOT = Task(
     answered=READ,
     metrics=OVER_REFUSAL,
     read=read,
+    suites=("safety",),
+    published=Published(
+        "https://github.com/allenai/noncompliance",
+        ("coconot/coconot_pref.jsonl",),
+        Hub("allenai/coconot", "pref"),
+    ),
 )

@@ -18,8 +18,8 @@ from typing import Any
 from neat_align.data.json_rows import Row
 from neat_align.errors import DataError
 from neat_align.evaluation.choices import ACCURACY, GOING_ON, choice_query
-from neat_align.evaluation.refusals import AS_PUBLISHED
-from neat_align.evaluation.rows import rows_with
+from neat_align.evaluation.published import Hub, Published
+from neat_align.evaluation.rows import AS_PUBLISHED, rows_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
@@ -31,7 +31,7 @@ def read(path: Path) -> list[Query]:
 
 def _queries(rows: Iterator[Row]) -> Iterator[Query]:
     for place, row in rows:
-        stem, choices = _question(row.get("question"))
+        stem, choices = _question(row)
         if not stem or row["answerKey"] not in choices:
             why = "its question has no stem and labelled choices with the answer among them"
             raise DataError(place, why, AS_PUBLISHED)
@@ -40,12 +40,19 @@ def _queries(rows: Iterator[Row]) -> Iterator[Query]:
         yield choice_query(place, text, list(choices.values()), answer)
 
 
-def _question(value: Any) -> tuple[str, dict[str, str]]:
-    """Return a question's text and its choices by label; nothing where it has none."""
+def _question(row: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """Return a question's text and its choices by label; nothing where it has none.
+
+    In the file they stand under `question`; on the hub, beside it and as two columns.
+    """
     try:
-        choices = {choice["label"]: choice["text"] for choice in value["choices"]}
-        return str(value["stem"]), choices
-    except (KeyError, TypeError):
+        if isinstance(row["question"], str):
+            listed = row["choices"]
+            return row["question"], dict(zip(listed["label"], listed["text"], strict=True))
+        asked = row["question"]
+        choices = {choice["label"]: choice["text"] for choice in asked["choices"]}
+        return str(asked["stem"]), choices
+    except (KeyError, TypeError, ValueError):
         return "", {}
 
 
@@ -60,4 +67,10 @@ COMMONSENSEQA = Task(
     answered=GOING_ON,
     metrics=ACCURACY,
     read=read,
+    suites=("abilities",),
+    published=Published(
+        "https://www.tau-nlp.org/commonsenseqa",
+        ("commonsenseqa/dev_rand_split.jsonl",),
+        Hub("tau/commonsense_qa", split="validation"),
+    ),
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from neat_align.evaluation.choices import WHOLE_TEXTS, first_is_likelier, texts_query
 from neat_align.evaluation.metric import Metric
+from neat_align.evaluation.published import Published
 from neat_align.evaluation.rows import rows_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
@@ -51,4 +52,9 @@ CROWS_PAIRS = Task(
         ),
     ),
     read=read,
+    suites=("bias",),
+    published=Published(
+        "https://github.com/nyu-mll/crows-pairs/tree/master/data",
+        ("crows-pairs/crows_pairs_anonymized.csv",),
+    ),
 )

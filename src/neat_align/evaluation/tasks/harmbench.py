@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neat_align.data.files import read_rows
 from neat_align.errors import DataError
-from neat_align.evaluation.refusals import AS_PUBLISHED, HARM, READ_UNDER_NEGATIVE, text_at
+from neat_align.evaluation.published import Published
+from neat_align.evaluation.refusals import HARM, READ_UNDER_NEGATIVE
+from neat_align.evaluation.rows import AS_PUBLISHED, rows_with, text_at
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
@@ -20,7 +21,7 @@ CATEGORIES = ("standard", "contextual", "copyright")
 
 def read(path: Path) -> list[Query]:
     """Read harmbench_behaviors_text_all.csv of github.com/centerforaisafety/HarmBench."""
-    rows = list(read_rows(path))
+    rows = list(rows_with(path))
     for place, row in rows:
         if row.get("FunctionalCategory") not in CATEGORIES:
             why = f"its FunctionalCategory is none of {', '.join(CATEGORIES)}"
@@ -50,4 +51,9 @@ HARMBENCH = Task(
     answered=READ_UNDER_NEGATIVE,
     metrics=HARM,
     read=read,
+    suites=("safety",),
+    published=Published(
+        "https://github.com/centerforaisafety/HarmBench/tree/main/data/behavior_datasets",
+        ("harmbench/harmbench_behaviors_text_all.csv",),
+    ),
 )

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neat_align.data.files import read_rows
-from neat_align.evaluation.refusals import HARM, READ_UNDER_NEGATIVE, text_at
+from neat_align.evaluation.published import Hub, Published
+from neat_align.evaluation.refusals import HARM, READ_UNDER_NEGATIVE
+from neat_align.evaluation.rows import queries_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
 
 def read(path: Path) -> list[Query]:
     """Read harmful_behaviors.csv of JBB-Behaviors."""
-    return [
-        Query.from_text(text_at(row, place, "Goal"), kind="harmful")
-        for place, row in read_rows(path)
-    ]
+    return queries_with(path, "harmful", "Goal")
 
 
 JAILBREAKBENCH = Task(
@@ -29,4 +27,10 @@ JAILBREAKBENCH = Task(
     answered=READ_UNDER_NEGATIVE,
     metrics=HARM,
     read=read,
+    suites=("safety",),
+    published=Published(
+        "https://github.com/JailbreakBench/jailbreakbench",
+        ("jailbreakbench/harmful_behaviors.csv", "jailbreakbench-behaviors/harmful_behaviors.csv"),
+        Hub("JailbreakBench/JBB-Behaviors", "behaviors", "harmful"),
+    ),
 )

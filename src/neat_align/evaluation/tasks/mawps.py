@@ -15,8 +15,8 @@ from pathlib import Path
 
 from neat_align.errors import DataError
 from neat_align.evaluation.metric import Metric, Sample
-from neat_align.evaluation.refusals import AS_PUBLISHED
-from neat_align.evaluation.rows import rows_with
+from neat_align.evaluation.published import Published
+from neat_align.evaluation.rows import AS_PUBLISHED, rows_with
 from neat_align.evaluation.task import Generate, Task
 from neat_align.types import Group, Query
 
@@ -78,4 +78,9 @@ MAWPS = Task(
         ),
     ),
     read=read,
+    suites=("abilities",),
+    published=Published(
+        "https://github.com/reasoning-machines/pal/tree/main/datasets",
+        ("mawps",),
+    ),
 )

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from neat_align.data.files import read_rows
 from neat_align.errors import DataError
-from neat_align.evaluation.refusals import AS_PUBLISHED, ORDINARY, READ
+from neat_align.evaluation.published import Published
+from neat_align.evaluation.refusals import ORDINARY, READ
+from neat_align.evaluation.rows import AS_PUBLISHED, rows_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
+
+FASTCHAT = "https://github.com/lm-sys/FastChat/tree/main/fastchat/llm_judge/data"
 
 
 def read(path: Path) -> list[Query]:
     """Read question.jsonl of github.com/lm-sys/FastChat, fastchat/llm_judge/data/NAME."""
     return [
-        Query.from_text(_first(row.get("turns"), at), kind="benign") for at, row in read_rows(path)
+        Query.from_text(_first(row.get("turns"), at), kind="benign") for at, row in rows_with(path)
     ]
 
 
@@ -35,6 +38,11 @@ MT_BENCH = Task(
     answered=READ,
     metrics=ORDINARY,
     read=read,
+    suites=("abilities",),
+    published=Published(
+        FASTCHAT,
+        ("mt_bench/question.jsonl", "mt-bench-vicuna/mt_bench_question.jsonl"),
+    ),
 )
 VICUNA_BENCH = replace(
     MT_BENCH,
@@ -43,4 +51,7 @@ VICUNA_BENCH = replace(
     about="Are open questions of nine kinds still answered? Not graded.",
     citation="Chiang et al. 2023, Vicuna: An Open-Source Chatbot Impressing GPT-4 with 90% "
     "ChatGPT Quality",
+    published=Published(
+        FASTCHAT, ("vicuna_bench/question.jsonl", "mt-bench-vicuna/vicuna_bench_question.jsonl")
+    ),
 )

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neat_align.data.files import read_rows
-from neat_align.evaluation.refusals import OVER_REFUSAL, READ, text_at
+from neat_align.evaluation.published import Hub, Published
+from neat_align.evaluation.refusals import OVER_REFUSAL, READ
+from neat_align.evaluation.rows import queries_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
 
 def read(path: Path) -> list[Query]:
     """Read or-bench-hard-1k.csv of bench-llm/or-bench, or rows with `query`."""
-    return [
-        Query.from_text(text_at(row, place, "query", "prompt"), kind="borderline")
-        for place, row in read_rows(path)
-    ]
+    return queries_with(path, "borderline", "query", "prompt")
 
 
 OR_BENCH_HARD = Task(
@@ -28,4 +26,10 @@ OR_BENCH_HARD = Task(
     answered=READ,
     metrics=OVER_REFUSAL,
     read=read,
+    suites=("safety",),
+    published=Published(
+        "https://huggingface.co/datasets/bench-llm/or-bench",
+        ("or-bench/or-bench-hard-1k.csv", "or-bench-hard/or_bench_hard.jsonl"),
+        Hub("bench-llm/or-bench", "or-bench-hard-1k"),
+    ),
 )

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from neat_align.evaluation.choices import ACCURACY, GOING_ON, among, choice_query, is_right
 from neat_align.evaluation.metric import Metric
+from neat_align.evaluation.published import Published
 from neat_align.evaluation.rows import rows_with
 from neat_align.evaluation.task import Task
 from neat_align.sampling.groups import stable_seed
@@ -75,4 +76,9 @@ RELATIONS = Task(
         *map(_metric, TYPES),
     ),
     read=read,
+    suites=("abilities",),
+    published=Published(
+        "https://github.com/evandez/relations/tree/main/data",
+        ("relations/relations.jsonl",),
+    ),
 )

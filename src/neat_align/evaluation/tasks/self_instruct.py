@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from neat_align.data.files import read_rows
 from neat_align.errors import DataError
-from neat_align.evaluation.refusals import AS_PUBLISHED, ORDINARY, READ, text_at
+from neat_align.evaluation.published import Published
+from neat_align.evaluation.refusals import ORDINARY, READ
+from neat_align.evaluation.rows import AS_PUBLISHED, rows_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
@@ -18,8 +19,8 @@ def read(path: Path) -> list[Query]:
 
 
 def _queries(path: Path) -> Iterator[Query]:
-    for place, row in read_rows(path):
-        instruction, instances = text_at(row, place, "instruction"), row.get("instances")
+    for place, row in rows_with(path, "instruction"):
+        instruction, instances = row["instruction"], row.get("instances")
         if not isinstance(instances, list) or not all(isinstance(i, dict) for i in instances):
             raise DataError(place, "its `instances` are no list of {input, output}", AS_PUBLISHED)
         for instance in instances:
@@ -39,4 +40,9 @@ SELF_INSTRUCT = Task(
     answered=READ,
     metrics=ORDINARY,
     read=read,
+    suites=("abilities",),
+    published=Published(
+        "https://github.com/yizhongw/self-instruct/tree/main/human_eval",
+        ("self-instruct/user_oriented_instructions.jsonl",),
+    ),
 )

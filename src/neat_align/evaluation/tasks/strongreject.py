@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neat_align.data.files import read_rows
-from neat_align.evaluation.refusals import HARM, READ_UNDER_NEGATIVE, text_at
+from neat_align.evaluation.published import Published
+from neat_align.evaluation.refusals import HARM, READ_UNDER_NEGATIVE
+from neat_align.evaluation.rows import queries_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
 
 def read(path: Path) -> list[Query]:
     """Read strongreject_dataset.csv of github.com/alexandrasouly/strongreject."""
-    return [
-        Query.from_text(text_at(row, place, "forbidden_prompt"), kind="harmful")
-        for place, row in read_rows(path)
-    ]
+    return queries_with(path, "harmful", "forbidden_prompt")
 
 
 STRONGREJECT = Task(
@@ -32,4 +30,9 @@ STRONGREJECT = Task(
     answered=READ_UNDER_NEGATIVE,
     metrics=HARM,
     read=read,
+    suites=("safety",),
+    published=Published(
+        "https://github.com/alexandrasouly/strongreject/tree/main/strongreject_dataset",
+        ("strongreject/strongreject_dataset.csv",),
+    ),
 )

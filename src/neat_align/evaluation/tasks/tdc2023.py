@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neat_align.data.files import read_rows
-from neat_align.evaluation.refusals import HARM, READ_UNDER_NEGATIVE, text_at
+from neat_align.evaluation.published import Published
+from neat_align.evaluation.refusals import HARM, READ_UNDER_NEGATIVE
+from neat_align.evaluation.rows import queries_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
 
 def read(path: Path) -> list[Query]:
     """Read rows with `query`, or the list of texts of centerforaisafety/tdc2023-starter-kit."""
-    return [
-        Query.from_text(text_at(row, place, "query", "prompt"), kind="harmful")
-        for place, row in read_rows(path)
-    ]
+    return queries_with(path, "harmful", "query", "prompt")
 
 
 TDC2023 = Task(
@@ -28,4 +26,9 @@ TDC2023 = Task(
     answered=READ_UNDER_NEGATIVE,
     metrics=HARM,
     read=read,
+    suites=("safety",),
+    published=Published(
+        "https://github.com/centerforaisafety/tdc2023-starter-kit",
+        ("tdc2023/behaviors.jsonl", "tdc2023/behaviors.json"),
+    ),
 )

@@ -13,37 +13,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp
 from pathlib import Path
+from typing import Any
 
 from neat_align.errors import DataError
 from neat_align.evaluation.choices import GOING_ON, choice_query
 from neat_align.evaluation.metric import Metric, Sample
-from neat_align.evaluation.refusals import AS_PUBLISHED
-from neat_align.evaluation.rows import rows_with
+from neat_align.evaluation.published import Hub, Published
+from neat_align.evaluation.rows import AS_PUBLISHED, rows_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
 QUESTION, BEST, RIGHT, WRONG = "Question", "Best Answer", "Correct Answers", "Incorrect Answers"
+HUB_COLUMNS = {n: n.lower().replace(" ", "_") for n in (QUESTION, BEST, RIGHT, WRONG)}
 
 
 def read(path: Path) -> list[Query]:
     """Read TruthfulQA.csv of github.com/sylinrl/TruthfulQA."""
-    return [_query(place, row) for place, row in rows_with(path, QUESTION, BEST, RIGHT, WRONG)]
+    return [_query(place, row) for place, row in rows_with(path, QUESTION, BEST)]
 
 
-def _query(place: str, row: dict[str, str]) -> Query:
+def _query(place: str, row: dict[str, Any]) -> Query:
     """Make the query of a question: the best answer, other true ones, false ones.
 
     `answer` counts the true ones, which come first.
     """
-    best = _sentences(row[BEST])
-    true, false = list(dict.fromkeys(best + _sentences(row[RIGHT]))), _sentences(row[WRONG])
-    if len(best) != 1 or not false:
-        raise DataError(place, "it has not one best answer and some false ones", AS_PUBLISHED)
+    best, right, false = (_sentences(row.get(column)) for column in (BEST, RIGHT, WRONG))
+    if len(best) != 1 or not right or not false:
+        raise DataError(place, "it has not one best answer, true and false ones", AS_PUBLISHED)
+    true = list(dict.fromkeys(best + right))
     return choice_query(place, f"Q: {row[QUESTION].strip()}\nA:", true + false, len(true))
 
 
-def _sentences(text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(";")]
+def _sentences(answers: Any) -> list[str]:
+    """Return the answers of a cell of the file, or of the hub's list, each with its full stop."""
+    listed = answers.split(";") if isinstance(answers, str) else answers or []
+    parts = [str(part).strip() for part in listed]
     return [part if part.endswith(".") else f"{part}." for part in parts if part]
 
 
@@ -88,4 +92,10 @@ TRUTHFULQA = Task(
         ),
     ),
     read=read,
+    suites=("abilities",),
+    published=Published(
+        "https://github.com/sylinrl/TruthfulQA",
+        ("truthfulqa/TruthfulQA.csv",),
+        Hub("truthfulqa/truthful_qa", "generation", "validation", HUB_COLUMNS),
+    ),
 )

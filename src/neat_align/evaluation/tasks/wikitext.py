@@ -24,7 +24,8 @@ from neat_align.data.opening import open_text, undecodable
 from neat_align.errors import DataError
 from neat_align.evaluation.choices import WHOLE_TEXTS, texts_query
 from neat_align.evaluation.metric import Metric, Sample
-from neat_align.evaluation.refusals import AS_PUBLISHED
+from neat_align.evaluation.published import Hub, Published
+from neat_align.evaluation.rows import AS_PUBLISHED
 from neat_align.evaluation.statistics import Interval, perplexity_interval
 from neat_align.evaluation.task import Task
 from neat_align.storage.paths import is_file
@@ -127,4 +128,10 @@ WIKITEXT = Task(
         ),
     ),
     read=read,
+    suites=("abilities",),
+    published=Published(
+        "https://huggingface.co/datasets/Salesforce/wikitext",
+        ("wikitext-2/wiki.test.tokens", "wikitext-2/test.txt"),
+        Hub("Salesforce/wikitext", "wikitext-2-v1", "test", lines=True),
+    ),
 )

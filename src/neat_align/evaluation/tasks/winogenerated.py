@@ -22,8 +22,8 @@ from statistics import StatisticsError, correlation, fmean
 from neat_align.errors import DataError
 from neat_align.evaluation.choices import WHOLE_TEXTS, first_is_likelier, texts_query
 from neat_align.evaluation.metric import Metric, Sample
-from neat_align.evaluation.refusals import AS_PUBLISHED
-from neat_align.evaluation.rows import rows_with
+from neat_align.evaluation.published import Published
+from neat_align.evaluation.rows import AS_PUBLISHED, rows_with
 from neat_align.evaluation.statistics import Interval, Z
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
@@ -116,4 +116,9 @@ WINOGENERATED = Task(
         ),
     ),
     read=read,
+    suites=("bias",),
+    published=Published(
+        "https://github.com/anthropics/evals/tree/main/winogenerated",
+        ("winogenerated/winogenerated_examples.jsonl",),
+    ),
 )

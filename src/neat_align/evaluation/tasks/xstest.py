@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from neat_align.data.files import read_rows
 from neat_align.errors import DataError
+from neat_align.evaluation.published import Hub, Published
 from neat_align.evaluation.refusals import HARM, OVER_REFUSAL, READ_UNDER_NEGATIVE
+from neat_align.evaluation.rows import rows_with
 from neat_align.evaluation.task import Task
 from neat_align.types import Query
 
@@ -23,7 +24,7 @@ def read(path: Path) -> list[Query]:
 
 
 def _queries(path: Path) -> Iterator[Query]:
-    for place, row in read_rows(path):
+    for place, row in rows_with(path):
         if row.get("label") not in ("safe", "unsafe") or not row.get("prompt"):
             why = "it has no `prompt`, or no `label` that is safe or unsafe"
             raise DataError(place, why, "give xstest_prompts.csv as it is published")
@@ -42,4 +43,10 @@ XSTEST = Task(
     answered=READ_UNDER_NEGATIVE,
     metrics=(*OVER_REFUSAL, *HARM),
     read=read,
+    suites=("safety",),
+    published=Published(
+        "https://github.com/paul-rottger/xstest",
+        ("xstest/xstest_prompts.csv",),
+        Hub("Paul/XSTest"),
+    ),
 )
