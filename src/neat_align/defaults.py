@@ -21,6 +21,10 @@ REWARD_BATCH_SIZE = 16
 REWARD_MAX_LENGTH = 512
 REWARD_HOLDOUT = 0.1
 
+# A reward that is watched while another trains: spreads of rise, and falls in a row.
+WATCH_RISE = 0.5
+WATCH_FALLS = 2
+
 # A language model from scratch: the study's.
 LM_HIDDEN_SIZE = 96
 LM_LAYERS = 3

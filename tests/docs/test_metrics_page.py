@@ -13,8 +13,11 @@ from neat_align.training.logged import LOGGED, logged_as, page
 from neat_align.training.metrics import refuse_taken
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
-RARE = {"stopped_early", "sampling/unanswered", "engine/logp_difference"}
-"""Logged where something went wrong, or with an engine."""
+RARE = {
+    "stopped_early", "sampling/unanswered", "engine/logp_difference", "watched_reward",
+    "rewards_parted",
+}  # fmt: skip
+"""Logged where something went wrong, with an engine, or with a reward to watch."""
 
 
 def test_the_page_is_what_the_code_says():

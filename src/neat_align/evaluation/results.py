@@ -16,7 +16,8 @@ from neat_align.storage.atomic import atomic_write_json, atomic_write_text
 BASE = "base"  # the model that the others are compared with
 PLAIN, SEEN, UNSEEN = "plain", "seen_negative", "unseen_negative"  # conditions
 STEERING = "steering"  # the task that every evaluation of queries has
-TOLD = ("tasks", "failed", "left_out")  # of benchmarks: in results.json as in evaluation.json
+PARTED = "rewards_parted"  # told by the training of a model: see training.reward_watch
+TOLD = ("tasks", "failed", "left_out", PARTED)  # in results.json as in evaluation.json
 PROMPT = "prompt"  # the base with a positive prompt before every query: see `prompted`
 
 

@@ -130,6 +130,7 @@ def _measured_in_training(recipe: Recipe) -> Iterator[InputError]:
         for name in ("eval_strategy", "eval_on_start")
         if recipe.train.get(name) not in (None, False, "no")
     ]
+    yield from _watched(recipe)
     if asked and held_out is None:
         why = "there are no queries to evaluate on during training"
         fix = "add evaluate: {during_training: {path: …}}, with queries kept for that"
@@ -140,6 +141,28 @@ def _measured_in_training(recipe: Recipe) -> Iterator[InputError]:
         yield RecipeError("evaluate.during_training", why, fix)
     if held_out is not None:
         yield from metric_problems(recipe.train.get("metric_for_best_model"))
+
+
+def _watched(recipe: Recipe) -> Iterator[InputError]:
+    """Check the reward that is watched during training: that it is there, and another one."""
+    section = recipe.evaluate
+    if section is None or section.watch == "off":
+        return
+    given, watched = f"evaluate.watch: {section.watch}", section.heldout_reward
+    if watched is None:
+        why = "there is no scorer that training never sees"
+        yield RecipeError(given, why, "give evaluate.heldout_reward")
+    elif watched in recipe.reward.names:
+        why = f"training sees {watched!r}, so it cannot part from itself"
+        yield RecipeError(given, why, "give another scorer as evaluate.heldout_reward")
+    if section.during_training is None:
+        fix = "add evaluate: {during_training: {path: …}}, and train.eval_strategy: steps"
+        yield RecipeError(given, "there are no queries to look at during training", fix)
+    elif isinstance(watched, str):
+        yield from check_scorer_value(watched, query_columns(section.during_training))
+    if not recipe.sample.plain:
+        why = "what the policy answers without a prompt is scored, and no such answer is drawn"
+        yield RecipeError(given, why, "set sample.plain to 1 or more")
 
 
 def _in_train(problem: InputError, recipe: Recipe) -> InputError:

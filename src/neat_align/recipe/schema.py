@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -49,6 +49,10 @@ class Sample(Section):
         return {k: v for k, v in write(self).items() if v or not k.endswith("_channels")}
 
 
+LATER = ("max_new_tokens", "watch", "watch_rise", "watch_falls")
+"""Keys of an evaluation that earlier versions had not."""
+
+
 class Evaluate(Section):
     """Held-out queries, and what judges the answers to them.
 
@@ -65,6 +69,10 @@ class Evaluate(Section):
         perplexity: texts whose perplexity is measured.
         during_training: other queries, which are measured every train.eval_steps; what is
             best by them is kept with train.load_best_model_at_end.
+        watch: what happens when the heldout_reward, which then also scores the plain answers to
+            during_training, falls while the training reward rises: off, warn or stop.
+        watch_rise: by more than so many spreads of its scores must the training reward rise …
+        watch_falls: … while the other one falls in so many evaluations in a row.
         batch_size: responses drawn at a time.
         tasks: benchmarks of `neat task list`, each with your file of it: {xstest: xstest.csv}. What
             `queries` trains on is not asked.
@@ -79,6 +87,9 @@ class Evaluate(Section):
     max_new_tokens: int | None = Field(None, ge=1)
     perplexity: Data | None = None
     during_training: Data | None = None
+    watch: Literal["off", "warn", "stop"] = "off"
+    watch_rise: float = Field(defaults.WATCH_RISE, ge=0)
+    watch_falls: int = Field(defaults.WATCH_FALLS, ge=1)
     batch_size: int = Field(NEATSettings.sampling_batch_size, ge=1)
     tasks: dict[str, TaskData] = Field(default_factory=dict)
 
@@ -89,8 +100,9 @@ class Evaluate(Section):
 
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a length that is not named: a run of before is the same run."""
-        return {k: v for k, v in write(self).items() if v is not None or k != "max_new_tokens"}
+        """Leave out what is not asked for: a run of before is the same run."""
+        fields = self.__class__.model_fields
+        return {k: v for k, v in write(self).items() if k not in LATER or v != fields[k].default}
 
 
 class Development(Section):

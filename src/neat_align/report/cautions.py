@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from neat_align.evaluation.results import PARTED
+
 FEW = 30  # queries below which an interval says next to nothing
 OFTEN = 0.5  # share of the responses
 
@@ -14,6 +16,7 @@ Sample = Mapping[str, Any]
 def cautions(results: Mapping[str, Any], samples: Mapping[str, Sequence[Sample]]) -> list[str]:
     """Sentences, the gravest first; none where all is well."""
     return [
+        *([f"the rewards part: {results[PARTED]}"] if PARTED in results else []),
         *_of_training(results),
         *_of_tasks(results),
         *_of_size(results),

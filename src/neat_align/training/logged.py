@@ -52,6 +52,10 @@ LOGGED: dict[str, dict[str, str]] = {
         "process's groups, and the mean of these shares; a steep fall warns of collapse.",
         "sampling/unanswered": "Share of the queries that were left out because no answer, or "
         "no grade, came for them; logged where there are any.",
+        "watched_reward": "In an evaluation while training, with `evaluate.watch`: mean score of "
+        "the plain responses by the reward that training never sees; compare `reward/plain`.",
+        "rewards_parted": "There once that score falls while the training reward rises: since when "
+        "and how far.",
         "groups/no_good": "Share of the groups without an answer that scores above the border "
         "between good and bad ones (`good_above`, or else what the trial of the steering found), "
         "after any were drawn again; logged where a border is known. High: no prompt brings out "

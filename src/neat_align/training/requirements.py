@@ -13,6 +13,7 @@ from neat_align.training.config import NEATConfig
 from neat_align.training.measured import metric_problems
 from neat_align.training.objective_choice import parameter_problems
 from neat_align.training.records import Records, sets_of
+from neat_align.training.reward_watch import watch_problems
 from neat_align.training.settings import context_needs
 from neat_align.training.signal import stored_problems
 from neat_align.types import Group, Query, Source
@@ -214,6 +215,7 @@ def evaluation_needs(
     problems = [*_without_data(args, sets), *_early_stopping(args, callbacks)]
     if sets:
         problems += metric_problems(args.metric_for_best_model, [name for name in sets if name])
+    problems += watch_problems(callbacks, sets, args.plan)
     sampled = any(records.are_queries for records in sets.values())
     if sampled and steering is None:
         problems.append(no_steering("evaluating on held-out queries", "steering=…"))

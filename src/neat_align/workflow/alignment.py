@@ -97,10 +97,25 @@ class Alignment:
             eval_dataset=inputs.queries(section, recipe.seed) if section else None,
             processing_class=load_tokenizer(base),
             peft_config=adapter,
+            callbacks=_watch(self.places),
             objective=objective(recipe),
             steering=recipe.pair,
             reward_weights=recipe.reward.weights if scores else None,
         )
+
+
+def _watch(places: Places) -> list[Any]:
+    """Make what watches the held-out reward during training, where the recipe asks for it."""
+    from neat_align.scoring import Bound, bind_scorer, resolve_scorer
+    from neat_align.training.reward_watch import RewardWatch
+
+    recipe, section = places.recipe, places.recipe.evaluate
+    if section is None or section.watch == "off":
+        return []
+    device, dtype = precision(recipe).device, recipe.model.dtype
+    scorer = resolve_scorer(places.heldout_reward, device=device, dtype=dtype)
+    bound = bind_scorer(scorer, Bound(steering=recipe.pair, data_answers=False))
+    return [RewardWatch(bound, section.watch_rise, section.watch_falls, section.watch == "stop")]
 
 
 def is_tried_apart(recipe: Recipe) -> bool:

@@ -9,6 +9,7 @@ from neat_align.evaluation import Evaluation, EvaluationSettings
 from neat_align.evaluation.assembly import Assembly, Place, outside_scorers
 from neat_align.evaluation.metrics.rule import RULE
 from neat_align.evaluation.registry import read_tasks
+from neat_align.evaluation.results import PARTED
 from neat_align.evaluation.safety import checker_for
 from neat_align.evaluation.task_file import texts_of
 from neat_align.recipe.check import task_files
@@ -73,6 +74,8 @@ def assembly(
 
 def save_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:
     """Write evaluation.json with intervals, samples/, and the flat results.json."""
+    parted = run.stages().get("train", {}).get(PARTED)
+    evaluation.about |= {PARTED: parted} if parted else {}
     evaluation.save(run.directory)
     seconds = sum(stage.get("seconds", 0.0) for stage in run.stages().values())
     atomic_write_json(run.path("results.json"), evaluation.results(seconds))

@@ -21,6 +21,7 @@ from typing import Any
 
 from neat_align.data import load_groups
 from neat_align.errors import OutputError, RecipeError, raise_all
+from neat_align.evaluation.results import PARTED
 from neat_align.prompts.steering import Steering
 from neat_align.provenance import Source, keep, recorded, refuse_changes
 from neat_align.recipe import Recipe, check_recipe, own_code_problems, recipe_sources
@@ -29,9 +30,10 @@ from neat_align.sampling.trial_text import summary, told
 from neat_align.storage.atomic import read_json
 from neat_align.storage.runs import RunDirectory
 from neat_align.training.launch import leave_together
+from neat_align.training.reward_watch import parting
 from neat_align.workflow import inputs, stages
 from neat_align.workflow.alignment import Alignment, is_tried_apart
-from neat_align.workflow.places import FOLDERS, Places
+from neat_align.workflow.places import FOLDERS, Places, heldout_training
 from neat_align.workflow.recipe_settings import (
     Trial,
     needs,
@@ -157,6 +159,7 @@ def _told(trainer: Any) -> dict[str, Any]:
     tried = trainer.steering_trial
     return {
         **({"steering": summary(tried)} if tried else {}),
+        **({PARTED: why} if (why := parting(trainer.state.log_history)) else {}),
         "groups": len(trainer.train_dataset),
         "steps": trainer.state.global_step,
         "phases": trainer.stopwatch.total_seconds,
@@ -231,6 +234,9 @@ def train_only(
         InputError: everything that is wrong with the recipe, the groups or the directory.
     """
     errors = check_recipe(recipe)
+    if recipe.evaluate and recipe.evaluate.watch != "off" and heldout_training(recipe):
+        given = "evaluate.watch with a held-out reward that the recipe trains"
+        errors.append(RecipeError(given, "that is a stage of its own", "use `neat run`"))
     if recipe.model.from_scratch or recipe.reward.train:
         given = "a recipe that trains its own model or reward model"
         errors.append(RecipeError(given, "those are stages of their own", "use `neat run`"))
