@@ -14,6 +14,7 @@ from neat_align.evaluation.answers import Evaluated
 from neat_align.evaluation.assembly import Unloaded
 from neat_align.evaluation.kept import Kept
 from neat_align.evaluation.registry import benchmark
+from neat_align.report import saved_data
 from neat_align.report.cautions import cautions
 from neat_align.storage.runs import RunDirectory
 
@@ -99,6 +100,18 @@ def test_what_was_damaged_is_asked_again(tmp_path, asked):
     assert {(name, "kill" in text) for name, text in calls} == {("base", True)}
 
 
+def test_an_answer_with_a_unicode_line_end_is_one_record(tmp_path, asked, monkeypatch):
+    monkeypatch.setitem(MODELS, "base", lambda r: "Sure,\u2028so\x85it is.")
+    kept = Kept(RunDirectory(tmp_path / "out"))
+    first, _ = outcome(asked, kept)
+    again, calls = outcome(asked, kept)
+    assert not calls
+    assert again.to_json() == first.to_json()
+    again.save(tmp_path / "out")
+    page = saved_data(tmp_path / "out", "t", STEERING.to_json(), {}, {})
+    assert len(page.samples["base"]) == len(first.models["base"].samples)
+
+
 def test_without_a_place_to_keep_pairs_a_failure_is_raised(asked):
     with pytest.raises(ValueError, match="boom"):
         outcome(asked, None, base={"kill": ValueError("boom")})
@@ -147,6 +160,7 @@ def test_a_command_goes_on_after_a_failure(tmp_path, model_dir, monkeypatch):
         done = CliRunner().invoke(app, words)
     assert done.exit_code == 1, done.output
     assert "coconot failed with neat (RuntimeError: out of memory)" in done.output
+    assert "base: coconot is done, in " in done.output
     results = json.loads((tmp_path / "out/results.json").read_text())
     assert results["failed"] == {"coconot": {"neat": "RuntimeError: out of memory"}}
     assert results["left_out"]["harmbench"]["licence"] == "MIT"

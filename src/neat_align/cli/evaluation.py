@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,6 +32,8 @@ from neat_align.prompts.steering import Steering
 from neat_align.provenance import Source, absolute_name, recorded
 from neat_align.storage.runs import RunDirectory
 from neat_align.types import Query
+
+CONSOLE = Console(soft_wrap=True, highlight=False)
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def evaluate_asked(
     sources = recorded(asked.sources() | dict(ready.benchmarks.sources()))
     identity, run = _identity(asked, settings, place), RunDirectory(output)
     run.check(identity, resume, sources)
-    kept = Kept(run, base_comes=BASE in asked.models)
+    kept = Kept(run, BASE in asked.models, partial(CONSOLE.print, markup=False))
     assembly = _assembly(asked, ready, settings, place, kept)
     RunDirectory.open(output, identity, resume, sources)
     with run.held():
@@ -180,7 +183,7 @@ def _assembly(
 
     where, pair = {"device": place.device, "dtype": place.dtype}, ready.pair
     judge = checker_for(ready.queries, asked.checker)
-    Console(soft_wrap=True, highlight=False).print(str(placement(**where)))
+    CONSOLE.print(str(placement(**where)))
     bound = Bound(steering=pair, data_answers=False)
     return Assembly(
         models=asked.models,

@@ -7,20 +7,23 @@ kept, but for those that only the loaded model tells.
 
 from __future__ import annotations
 
-import json
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neat_align.errors import NeatError, first_line
-from neat_align.evaluation.results import samples_path, save_rows
+from neat_align.evaluation.results import read_rows, samples_path, save_rows
 from neat_align.evaluation.statistics import Interval
 from neat_align.storage.atomic import atomic_write_text
 from neat_align.storage.runs import RunDirectory
 
 FAILED = "failed"
+
+
+def _nothing(text: str) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,12 @@ class Kept:
     Attributes:
         run: the directory.
         base_comes: the base is among the models, so that every model's KL will be known.
+        say: is told of each pair that is finished or has failed.
     """
 
     run: RunDirectory
     base_comes: bool = True
+    say: Callable[[str], object] = _nothing
 
     def has(self, model: str, task: str) -> bool:
         stage = _stage(model, task)
@@ -43,8 +48,7 @@ class Kept:
         """Return the samples of a finished pair; None where it is to be asked."""
         if not self.has(model, task):
             return None
-        text = self._file(model, task).read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        return read_rows(self._file(model, task))
 
     def figures(self, model: str, task: str) -> dict[str, Interval]:
         """Return the figures that were kept with a finished pair."""
@@ -66,11 +70,13 @@ class Kept:
         info = {"seconds": seconds, "figures": told}
         self.run.mark_done(_stage(model, task), info, [str(file.relative_to(self.run.directory))])
         self._trace(model, task).unlink(missing_ok=True)
+        self.say(f"{model}: {task} is done, in {seconds:.0f} s")
 
     def failed(self, model: str, task: str, error: Exception) -> str:
         """Write where an error was raised, and return the error in a line."""
         trace = "".join(traceback.format_exception(error))
         atomic_write_text(self._trace(model, task), trace)
+        self.say(f"{model}: {task} failed")
         if isinstance(error, NeatError):
             return f"{error.given}: {error.why}"
         return f"{type(error).__name__}: {first_line(error)}"

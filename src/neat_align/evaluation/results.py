@@ -120,6 +120,15 @@ def samples_path(directory: Path, model: str, task: str) -> Path:
     return own / f"{model}.jsonl"
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read what `save_rows` wrote.
+
+    Answers may hold what Unicode calls a line's end, so that only a line feed ends a record.
+    """
+    with path.open(encoding="utf-8", newline="\n") as file:
+        return [json.loads(line) for line in file]
+
+
 def save_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one record per line."""
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

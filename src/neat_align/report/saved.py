@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neat_align.evaluation.results import read_rows
 from neat_align.report.build import ReportData
 from neat_align.report.cautions import cautions
 from neat_align.report.terminal import aligned_model
@@ -55,6 +55,4 @@ def saved_data(
 
 def rows(path: Path) -> list[dict[str, Any]]:
     """Read the rows of a JSONL file; none if it is missing."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return read_rows(path) if path.exists() else []
