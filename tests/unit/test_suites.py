@@ -136,6 +136,7 @@ def test_what_the_hub_does_not_give_is_missing(hub, tmp_path):
     looked = look_for(asked, ["hub"], tmp_path)
     assert "no network" in looked.missing["coconot"].why
     assert "publish nothing there" in looked.missing["bbq"].why
+    assert "give --data hub" not in str(looked.missing["coconot"].problem())
 
 
 def test_all_that_is_missing_is_told_at_once_and_from_where(tmp_path, model_dir):
@@ -150,7 +151,13 @@ def test_all_that_is_missing_is_told_at_once_and_from_where(tmp_path, model_dir)
         assert part in told
     assert "task bbq" not in told
     assert not (tmp_path / "out").exists()
-    assert "data of task bbq" in refused(*words)  # nothing says where they are
+    nowhere = refused(*words)
+    assert "data of task bbq" in nowhere
+    assert "put it at DIR/bbq/data, with --data DIR" in nowhere
+    told = refused(
+        "-m", f"base={model_dir}", "--task", "xstest", "--data", data, "-o", data / "out"
+    )
+    assert "or give --data hub, which reads Paul/XSTest" in told
 
 
 def test_options_that_nothing_would_come_of_are_refused_together(tmp_path, model_dir):

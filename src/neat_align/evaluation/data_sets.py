@@ -25,22 +25,24 @@ class Missing:
     Attributes:
         task: one that is published.
         why: what was looked for in vain.
-        at: a directory of data sets that was given, for what to do.
+        places: where; none where nothing was said.
     """
 
     task: Task
     why: str
-    at: str
+    places: Sequence[str]
 
     def problem(self) -> DataError:
         """Tell what is missing, where it is published, under which licence, and what to do."""
         published = _published(self.task)
+        given = next((place for place in self.places if place != HUB), "")
         fix = (
             f"get it from {published.url} (licence: {self.task.licence}) and put it at "
-            f"{Path(self.at) / published.files[0]}"
+            f"{Path(given or 'DIR') / published.files[0]}"
         )
-        if published.hub:
-            fix += f", or give --data {HUB}, which reads {published.hub.id} from the hub"
+        fix += "" if given else ", with --data DIR"
+        if published.hub and HUB not in self.places:
+            fix += f"; or give --data {HUB}, which reads {published.hub.id} from the hub"
         fix += "; --skip-missing leaves out what is missing"
         return DataError(f"data of task {self.task.name}", self.why, fix)
 
@@ -87,22 +89,24 @@ def look_for(asked: Iterable[Task], places: Sequence[str], folder: Path) -> Look
         folder: where rows of the hub are written to.
     """
     looked = Looked()
-    at = next((place for place in places if place != HUB), "DIR")
     for task in asked:
-        failed: list[str] = []
-        for place in places:
-            try:
-                looked.files[task.name] = _at(task, place, folder)
-            except DataError as error:
-                failed.append(f"{error.given}: {error.why}")
-                continue
-            if place == HUB:
-                looked.hubs[task.name] = _hub(task)
-            break
-        else:
-            why = "; ".join(failed) or "it is not said where they are: no --data"
-            looked.missing[task.name] = Missing(task, why, at)
+        why: list[str] = []
+        if not any(_is_at(place, task, folder, looked, why) for place in places):
+            told = "; ".join(why) or "it is not said where they are: no --data"
+            looked.missing[task.name] = Missing(task, told, places)
     return looked
+
+
+def _is_at(place: str, task: Task, folder: Path, looked: Looked, why: list[str]) -> bool:
+    """Tell whether a task's data are in a place; note where, or why they are not."""
+    try:
+        looked.files[task.name] = _at(task, place, folder)
+    except DataError as error:
+        why.append(f"{error.given}: {error.why}")
+        return False
+    if place == HUB:
+        looked.hubs[task.name] = _hub(task)
+    return True
 
 
 def _at(task: Task, place: str, folder: Path) -> Path:
