@@ -34,7 +34,7 @@ from neat_align.training.measured import PREFIX, logged_name
 from neat_align.training.metrics import group_metrics, logp_metrics, loss_metrics, refuse_taken
 from neat_align.training.records import Records, evaluation_sets
 from neat_align.training.refresh import METRIC as UNANSWERED
-from neat_align.training.reward_watch import RewardWatch
+from neat_align.training.reward_watch import watches
 from neat_align.training.run_signal import ScoreSignal
 from neat_align.training.running_means import RunningMeans
 from neat_align.training.sharding import whole_weights
@@ -147,20 +147,14 @@ class EvaluatingTrainer(SealedCheckpoints):
             of_all = self._of_all_ranks(groups)
             spread = self.signal.spread or run_spread(group_spread(g.scores) for g in of_all)
             self._measure(groups, spread, figures)
-            if sampled and self._watch_of is not None:
-                figures.add_weighted(self._watch_of.figures(groups, spread))
+            for watch in watches(self.callback_handler.callbacks) if sampled else ():
+                figures.add_weighted(watch.figures(groups, spread))
         metrics = figures.take(self.accelerator.num_processes)
         told = signal_of(self.objective, of_all, spread, self.signal.border).shares
         metrics |= {name: told[name] for name in MEASURED if name in told}
         metrics |= {n: v for n, (v, _) in group_metrics(of_all).items()} if sampled else {}
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(None, None, named, len(records))
-
-    @property
-    def _watch_of(self) -> RewardWatch | None:
-        """The reward that is watched, where there is one."""
-        given = self.callback_handler.callbacks
-        return next((one for one in given if isinstance(one, RewardWatch)), None)
 
     def _held_out_groups(
         self, dataloader: DataLoader, maker: ScoredGroupMaker | None, figures: RunningMeans

@@ -8,7 +8,7 @@ the training reward rises, the policy is learning what only the training reward 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from transformers import TrainerCallback
@@ -79,6 +79,11 @@ class RewardWatch(TrainerCallback):
             control.should_training_stop = control.should_save = True
 
 
+def watches(callbacks: Iterable[Any]) -> list[RewardWatch]:
+    """List those of the callbacks that watch a reward."""
+    return [one for one in callbacks if isinstance(one, RewardWatch)]
+
+
 def parting(history: Rows) -> str:
     """Return what the last evaluation that found the rewards parted said of them; "" for none."""
     return next((str(row[PARTED]) for row in reversed(history) if PARTED in row), "")
@@ -113,12 +118,12 @@ def watch_problems(
     callbacks: Sequence[Any], sets: Mapping[str, Records], plan: GroupPlan
 ) -> Iterator[InputError]:
     """Tell why nothing would be seen: there are no held-out queries, or no plain responses."""
-    watches = [one for one in callbacks if isinstance(one, RewardWatch)]
-    if not watches:
+    count = len(watches(callbacks))
+    if not count:
         return
-    if len(watches) > 1:
+    if count > 1:
         fix = "give one RewardWatch"
-        yield RecipeError(f"{len(watches)} rewards to watch", "one figure is logged", fix)
+        yield RecipeError(f"{count} rewards to watch", "one figure is logged", fix)
     if list(sets) != [""] or not sets[""].are_queries:
         why = "it scores the answers to one set of held-out queries, and there is none"
         fix = "give queries as eval_dataset (in a recipe evaluate.during_training)"
