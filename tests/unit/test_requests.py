@@ -11,7 +11,14 @@ import pytest
 
 from neat_align import load_queries, save_queries
 from neat_align.demo.refusals import REFUSALS
-from neat_align.demo.requests import SPLITS, _content, load_everyday, load_pairs, load_requests
+from neat_align.demo.requests import (
+    SPLITS,
+    _content,
+    load_everyday,
+    load_pairs,
+    load_requests,
+    shuffled,
+)
 from neat_align.errors import DataError
 from neat_align.evaluation.reading import reading
 from neat_align.evaluation.safety import check_kinds
@@ -123,6 +130,16 @@ def test_first_words_do_not_tell_the_label():
 def test_the_measure_would_find_a_manner():
     harmful = {query.text for query in ALL if query.meta["kind"] == "harmful"}
     assert accuracy(lambda text: ["please" if text in harmful else "kindly"]) == 1
+
+
+def test_a_drawn_order_keeps_twins_in_one_batch():
+    drawn = shuffled("train", 3)
+    assert drawn != load_requests("train")
+    assert drawn == shuffled("train", 3)
+    assert sorted(q.id for q in drawn) == sorted(q.id for q in load_requests("train"))
+    for one, other in zip(drawn[::2], drawn[1::2], strict=True):
+        assert one.meta["topic"] == other.meta["topic"]
+        assert one.meta.get("pair") == other.meta.get("pair")
 
 
 def test_a_split_is_written_and_read_as_queries(tmp_path):

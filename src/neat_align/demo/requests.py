@@ -8,6 +8,7 @@ is asked for, not a memory of topics.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -60,6 +61,20 @@ def load_everyday(split: Split) -> list[Query]:
         Query.from_text(text, kind="benign", topic="everyday", refusal=refusal_for(number))
         for number, text in enumerate(texts)
     ]
+
+
+def shuffled(split: Split, seed: int) -> list[Query]:
+    """Return all requests of a split in a drawn order, in which twins stand side by side.
+
+    Everyday requests stand in twos, so that a batch of an even size divides no pair.
+    """
+    twos = [*_in_twos(load_pairs(split)), *_in_twos(load_everyday(split))]
+    random.Random(seed).shuffle(twos)
+    return [query for two in twos for query in two]
+
+
+def _in_twos(queries: list[Query]) -> list[list[Query]]:
+    return [queries[i : i + 2] for i in range(0, len(queries), 2)]
 
 
 def _of_topic(name: str, topic: dict[str, Any]) -> Iterator[Query]:

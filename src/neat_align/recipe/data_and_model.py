@@ -49,9 +49,12 @@ class Requests(Section):
     Attributes:
         part: one of the three splits, which share no topic.
         kinds: harmful requests, their harmless twins (borderline), everyday ones (benign).
+        shuffled: in an order drawn by the seed that keeps twins side by side; trained on in this
+            order (`train_sampling_strategy: sequential`), both stand in one step.
     """
 
     part: Split
+    shuffled: bool = False
     kinds: tuple[Kind, ...] = Field(("harmful", "borderline", "benign"), min_length=1)
 
     @model_validator(mode="before")

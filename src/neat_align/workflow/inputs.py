@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from neat_align.data import Preferences, load_preferences, load_queries
-from neat_align.demo.requests import load_requests
+from neat_align.demo.requests import load_requests, shuffled
 from neat_align.errors import DataError, InputError, SeveralErrors
 from neat_align.recipe import Data, Recipe, data_spec
 from neat_align.sampling.plan import GroupPlan
@@ -56,7 +56,8 @@ def queries(section: Data, seed: int) -> list[Query]:
     """Read the queries of a section, within its `share` of content hashes.
 
     Args:
-        seed: of the generated world's draws; files and the hub do not use it.
+        seed: of the generated world's draws and of shuffled requests; files and the hub do not
+            use it.
 
     Raises:
         DataError: none is left.
@@ -70,8 +71,9 @@ def queries(section: Data, seed: int) -> list[Query]:
             raise DataError(given, str(error), "ask for fewer with limit") from error
         return corpus.with_answers(drawn, seed) if section.world.answers else drawn
     if section.requests:
-        asked, kinds = load_requests(section.requests.part), section.requests.kinds
-        return [query for query in asked if query.meta["kind"] in kinds][: section.limit]
+        wanted = section.requests
+        asked = shuffled(wanted.part, seed) if wanted.shuffled else load_requests(wanted.part)
+        return [query for query in asked if query.meta["kind"] in wanted.kinds][: section.limit]
     low, high = section.share
     found = [q for q in load_queries(data_spec(section)) if low <= _place(q) < high]
     if not found:
