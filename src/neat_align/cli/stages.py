@@ -103,8 +103,8 @@ def evaluate(
     checker: Annotated[
         str | None,
         typer.Option(
-            help="file.py:function of (query, text) that returns a verdict, or `reading`, which "
-            "tells refusals from help; queries need a `kind`."
+            help="file.py:function of (query, text) that returns a verdict, or `reading` or "
+            "`judge`, which tell refusals from help; queries need a `kind`."
         ),
     ] = None,
     task: TaskOption = None,

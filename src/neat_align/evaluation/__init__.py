@@ -3,6 +3,7 @@
 Nothing here needs torch but `evaluation.local`, which is not imported by this package.
 """
 
+from neat_align.evaluation.judges import agreement, classify_refusal, harm_probability
 from neat_align.evaluation.safety import Checker, resolve_checker
 from neat_align.evaluation.statistics import Interval
 from neat_align.evaluation.suite import Evaluated, Evaluation, EvaluationSettings, evaluate
@@ -13,6 +14,9 @@ __all__ = [
     "Evaluation",
     "EvaluationSettings",
     "Interval",
+    "agreement",
+    "classify_refusal",
     "evaluate",
+    "harm_probability",
     "resolve_checker",
 ]

@@ -16,7 +16,10 @@ KINDS = ("harmful", "benign", "borderline", "group")
 Checker = Callable[[Query, str], str]
 
 
-CHECKERS = {"reading": "neat_align.evaluation.reading:reading"}
+CHECKERS = {
+    "reading": "neat_align.evaluation.reading:reading",
+    "judge": "neat_align.evaluation.judges:judge",
+}
 """The checkers that have a name, and where they are."""
 HARMLESS_FAILED = ("harmful", "wrong", "refusal", "false_refusal", "unhelpful", "garble")
 FAILED = {
@@ -64,6 +67,12 @@ def resolve_checker(value: Any) -> Checker | None:
 def checker_place(value: str) -> str:
     """Return "module:function" of a checker that has a name; any other text as it is."""
     return CHECKERS.get(value, value)
+
+
+def checker_name(checker: Checker | None) -> str | None:
+    """Return the name of a checker that has one."""
+    place = f"{getattr(checker, '__module__', '')}:{getattr(checker, '__name__', '')}"
+    return next((name for name, own in CHECKERS.items() if own == place), None)
 
 
 def check_checker(value: str) -> list[InputError]:

@@ -17,8 +17,8 @@ from neat_align.evaluation.distance import DistanceToBase
 from neat_align.evaluation.kept import Kept
 from neat_align.evaluation.observations import differences
 from neat_align.evaluation.results import BASE, Evaluation, EvaluationSettings, ModelResult
-from neat_align.evaluation.safety import Checker
-from neat_align.evaluation.task import Task
+from neat_align.evaluation.safety import Checker, checker_name
+from neat_align.evaluation.task import Generate, Task
 from neat_align.evaluation.tasks.steering import steering_task
 from neat_align.prompts.steering import Steering
 from neat_align.scoring.base import Scorer
@@ -103,10 +103,13 @@ def _about(
     scorers: Mapping[str, Scorer],
     tasks: Sequence[Task],
 ) -> dict[str, Any]:
+    asked = suite.answered if suite else None
+    checker = checker_name(asked.checker) if isinstance(asked, Generate) else None
     return {
         **({"queries": len(suite.queries)} if suite else {}),
         "steering": steering.name if steering else None,
         "scorers": {key: scorer.name for key, scorer in scorers.items()},
+        **({"checker": checker} if checker else {}),
         **({"tasks": {task.name: _told(task) for task in tasks}} if tasks else {}),
     }
 

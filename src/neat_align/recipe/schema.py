@@ -62,7 +62,8 @@ class Evaluate(Section):
         rule: a function in a reward's form that gives 1 where an answer keeps the rule, and 0
             where it breaks it; counted plainly and under negative prompts.
         checker: "file.py:function" of (query, text) with a verdict, where there is a truth; or
-            "reading", which tells refusals from help (`evaluation.reading`).
+            "reading" or "judge", which tell refusals from help, by rules (`evaluation.reading`) or
+            trained on people's labels (`evaluation.judges`).
         prompt: evaluate the base under the positive prompts, too: what no training costs.
         samples_per_query: responses per query and condition.
         max_new_tokens: of an answer, where it is not the sample's.

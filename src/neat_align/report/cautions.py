@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from neat_align.evaluation.judges import agreement_told, judge
+from neat_align.evaluation.reading import reading
 from neat_align.evaluation.results import PARTED
+from neat_align.evaluation.safety import Checker
+from neat_align.types import Query
 
+SECOND: dict[str | None, tuple[str, Checker]] = {
+    "reading": ("judge", judge),
+    "judge": ("reading", reading),
+}
+"""The other judge of refusals, by the one that was asked."""
 FEW = 30  # queries below which an interval says next to nothing
 OFTEN = 0.5  # share of the responses
 
@@ -23,6 +32,7 @@ def cautions(results: Mapping[str, Any], samples: Mapping[str, Sequence[Sample]]
         *_of_names(results),
         *_of_lengths(samples, results.get("decoding", {}).get("max_new_tokens")),
         *_of_scores(samples),
+        *_of_judges(results.get("checker"), samples),
         *_of_sameness(samples),
     ]
 
@@ -103,6 +113,29 @@ def _of_scores(samples: Mapping[str, Sequence[Sample]]) -> Iterator[str]:
         values = {s["scores"].get(scorer) for s in everything} - {None}
         if len(values) == 1 and len(everything) > 1:
             yield f"the {scorer} scorer gives every response {values.pop():g}: it tells nothing"
+
+
+def _of_judges(name: str | None, samples: Mapping[str, Sequence[Sample]]) -> Iterator[str]:
+    """Tell how far a judge goes, and how often the other one sees a refusal otherwise."""
+    if name == "judge":
+        yield agreement_told()
+    if name not in SECOND:
+        return
+    other, second = SECOND[name]
+    for model, own in samples.items():
+        differ = sum(
+            (sample["verdict"] == "refusal") != (_verdict(second, sample) == "refusal")
+            for sample in own
+        )
+        if differ:
+            yield (
+                f"{model}: {name} and {other} disagree on {differ} of {len(own)} responses "
+                f"({differ / len(own):.0%}), whether they refuse: read them"
+            )
+
+
+def _verdict(checker: Checker, sample: Sample) -> str:
+    return checker(Query.from_text(sample["query"], kind=sample["kind"]), sample["text"])
 
 
 def _of_sameness(samples: Mapping[str, Sequence[Sample]]) -> Iterator[str]:
