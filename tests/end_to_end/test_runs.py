@@ -231,6 +231,7 @@ def test_the_demo_on_a_chat_model(tmp_path, model_dir):
         "evaluate.queries.limit=4", "train.max_steps=1", "train.per_device_train_batch_size=2",
         "reward.plausibility=1.0",  # a random model breaks no rule
         "evaluate.max_new_tokens=9",
+        "queries.requests.kinds=[benign]", "queries.limit=8",  # some twins exceed its context
     )  # fmt: skip
     found = run_demo(tmp_path / "demo", overrides=small)
     assert set(found["models"]) == {"base", "prompt", "neat"}

@@ -7,7 +7,6 @@ import yaml
 from typer.testing import CliRunner
 
 from neat_align.cli import app
-from neat_align.cli.aligned_with import known_pair
 from neat_align.data import load_groups
 from neat_align.errors import NeatError, RecipeError, SteeringError
 from neat_align.prompts.steering import Steering, steering_names
@@ -17,6 +16,7 @@ from neat_align.sampling.groups import sample_groups
 from neat_align.sampling.plan import GroupPlan
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.storage.runs import RunDirectory
+from neat_align.workflow.aligned_with import known_pair
 
 CHOICES = ", ".join(sorted(steering_names()))
 

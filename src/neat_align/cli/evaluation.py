@@ -11,9 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from neat_align.cli.aligned_with import arguments_of_runs, known_pair
 from neat_align.cli.asked import steering_pair
-from neat_align.cli.benchmarks import Benchmarks, Chosen, chosen
 from neat_align.cli.report import KIND, evaluation_page
 from neat_align.cli.warnings import warn
 from neat_align.errors import InputError, RecipeError, raise_all
@@ -32,6 +30,8 @@ from neat_align.prompts.steering import Steering
 from neat_align.provenance import Source, absolute_name, recorded
 from neat_align.storage.runs import RunDirectory
 from neat_align.types import Query
+from neat_align.workflow.aligned_with import arguments_of_runs, known_pair
+from neat_align.workflow.asked_benchmarks import Benchmarks, Chosen, chosen
 
 CONSOLE = Console(soft_wrap=True, highlight=False)
 

@@ -137,12 +137,12 @@ def evaluate(
     Example: neat evaluate -m base=./model -m neat=runs/x/policy -q test.jsonl --reward ./rm -o out
     Example: neat evaluate -m base=./model -m neat=runs/x/policy --suite bias --data ./sets -o out
     """
-    from neat_align.cli.benchmarks import Benchmarks
     from neat_align.cli.evaluation import Asked, evaluate_asked
     from neat_align.cli.told import tell_evaluation
     from neat_align.evaluation.assembly import Place
     from neat_align.evaluation.safety import checker_place
     from neat_align.evaluation.suite import EvaluationSettings
+    from neat_align.workflow.asked_benchmarks import Benchmarks
 
     raise_all(option_problems(device, dtype))
     arguments = None
