@@ -13,7 +13,7 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from judge_data import Row, answers, lines, texts, unseen
-from torch.nn import functional
+from judge_fit import Example, fit
 
 from neat_align.evaluation.judges import AGREEMENT, WEIGHTS, features
 from neat_align.evaluation.judges.linear import Linear, write_models
@@ -30,7 +30,6 @@ from neat_align.evaluation.reading import Reading, read_answer
 from neat_align.evaluation.statistics import Interval, share_interval
 
 RESAMPLES = 300
-HALF = 2  # of GPTFuzz's answers, which are much alike, every other one: training takes minutes
 SOURCES = {"gptfuzz": 1.0, "jbb": 1.0, "xstest": 0.15, "chatgpt": 0.05, "coconot": 0.05}
 """What an answer of each counts for `comply`."""
 LABELS = {"gptfuzz": "people", "xstest": "people", "chatgpt": "people", "jbb": "a model"}
@@ -47,16 +46,6 @@ HARMLESS = {
     "coconot/coconot_pref.jsonl": "prompt",
 }
 QUESTIONS = {"gptfuzz-labelled/questions.csv": "text"}
-
-
-@dataclass(frozen=True)
-class Example:
-    """What a model is trained on: features, label, weight."""
-
-    grams: features.Grams
-    signs: Sequence[float]
-    label: int
-    weight: float
 
 
 @dataclass(frozen=True)
@@ -77,67 +66,6 @@ def request(data: Path, harmful: Mapping[str, str]) -> Linear:
             each = 1 / math.sqrt(len(one)) / whole
             found += [Example(features.of_request(text), (), label, each) for text in one]
     return fit(found, c=3.0, least=2)
-
-
-def fit(examples: Sequence[Example], c: float, least: int, sign_scale: float = 0.0) -> Linear:
-    """Fit a logistic regression with an L2 penalty of 1 / (2 c), by L-BFGS.
-
-    Args:
-        least: n-grams that stand in fewer examples are left out.
-        sign_scale: the standard deviation that signs are brought to: how much they may count.
-    """
-    known, ids, values, starts = _flat([one.grams for one in examples], least)
-    signs = torch.tensor([list(one.signs) for one in examples])  # [N, signs]
-    mean = signs.mean(0)
-    deviation = (signs - mean).square().mean(0).sqrt() + 1e-6
-    scaled = ((signs - mean) / deviation).clamp(-3, 3) * sign_scale
-    labels = torch.tensor([float(one.label) for one in examples])
-    weights = torch.tensor([one.weight for one in examples])
-    weights = weights * len(examples) / weights.sum()
-    w = torch.zeros(len(known), 1, requires_grad=True)
-    v = torch.zeros(signs.shape[1], requires_grad=True)
-    b = torch.zeros(1, requires_grad=True)
-
-    def loss() -> torch.Tensor:
-        bags = functional.embedding_bag(ids, w, starts, mode="sum", per_sample_weights=values)
-        logits = bags[:, 0] + scaled @ v + b
-        off = functional.binary_cross_entropy_with_logits(logits, labels, weights, reduction="sum")
-        return off + (w.square().sum() + v.square().sum()) / (2 * c)
-
-    minimise(loss, [w, v, b])
-    v = v.detach() * sign_scale / deviation
-    bias = float(b.detach()) - float(v @ mean)
-    return Linear(dict(zip(known, w.detach()[:, 0].tolist(), strict=True)), v.tolist(), bias)
-
-
-def _flat(
-    grams: Sequence[features.Grams], least: int
-) -> tuple[list[int], torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the kept n-grams, and per place where they stand number, value, start of row."""
-    rows = np.repeat(np.arange(len(grams)), [len(one) for one in grams])
-    buckets = np.fromiter((b for one in grams for b in one), np.int64, len(rows))
-    values = np.fromiter((v for one in grams for v in one.values()), np.float32, len(rows))
-    names, ids, counts = np.unique(buckets, return_inverse=True, return_counts=True)
-    kept = counts >= least
-    here = kept[ids]
-    numbers = (np.cumsum(kept) - 1)[ids[here]]
-    starts = np.searchsorted(rows[here], np.arange(len(grams)))
-    found = (torch.from_numpy(one) for one in (numbers, values[here], starts))
-    return names[kept].tolist(), *found
-
-
-def minimise(loss: Callable[[], torch.Tensor], parameters: Sequence[torch.Tensor]) -> None:
-    """Run L-BFGS until it moves no more."""
-    lbfgs = torch.optim.LBFGS(parameters, max_iter=40, history_size=10,
-                              tolerance_change=1e-5, line_search_fn="strong_wolfe")  # fmt: skip
-
-    def closure() -> torch.Tensor:
-        lbfgs.zero_grad()
-        value = loss()
-        value.backward()
-        return value
-
-    lbfgs.step(closure)
 
 
 class Features:
@@ -338,7 +266,7 @@ def _request_auc(found: Linear, told: Sequence[tuple[bool, str]]) -> Interval:
 def main() -> None:
     """Measure on what is left out, then train on everything, and write both."""
     data = Path(sys.argv[1])
-    rows = [row for i, row in enumerate(answers(data)) if row.source != "gptfuzz" or i % HALF == 0]
+    rows = answers(data)
     asked = request(data, HARMFUL)
     made = Features(asked)
     harm, line = measure_harm(made, rows)
