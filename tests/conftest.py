@@ -69,11 +69,11 @@ def make_llama(tokenizer, seed: int = 0, **sizes):
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
+        "max_position_embeddings": 256,
         **sizes,
     }
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        max_position_embeddings=256,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -36,6 +36,7 @@ NOT_RUN = {
 }
 """Words of the commands that are only parsed, and why."""
 WRITTEN_BY = ("-o", "--output")
+PREFERENCES = {"-p", "--pairs"}
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -79,9 +80,10 @@ def prepared(tmp_path_factory):
 
 def write_inputs(folder):
     tokenizer = make_tokenizer(CHAT_TEMPLATE)
-    make_llama(tokenizer).save_pretrained(folder / "model")
+    longer = {"max_position_embeddings": 1024}  # for the long answers of an audit
+    make_llama(tokenizer, **longer).save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
-    for name in ("reward", "reward_model", "rm"):
+    for name in ("reward", "my-reward", "reward_model", "rm"):
         reward_model(folder / "model").save_pretrained(folder / name)
         tokenizer.save_pretrained(folder / name)
     asked = ["How do I clean a lamp?", "What is a kettle?", "Where is my cloth?"]
@@ -161,8 +163,8 @@ def test_a_command_is_run_as_it_is_written(words, prepared, tmp_path, monkeypatc
     monkeypatch.setenv("PAGER", "cat")
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     written = make_way(folder, words)
-    if "-p" in words:  # preferences, which are nobody's groups
-        write_preferences(folder / words[words.index("-p") + 1])
+    for option in PREFERENCES & {*words}:  # which are nobody's groups
+        write_preferences(folder / words[words.index(option) + 1])
     (folder / "sets").mkdir()
     for name, text in BENCHMARKS.items():
         (folder / name).write_text(text)

@@ -121,15 +121,15 @@ def test_doctor_tells_that_no_stage_is_finished(run, folder):  # noqa: F811
 
 def test_a_change_while_the_run_goes_on(recipe, folder, monkeypatch):  # noqa: F811
     """Figures of another reward than the one that trained are not made."""
-    from neat_align.workflow import stages
+    from neat_align.workflow import alignment
 
-    save = stages.save_policy
+    save = alignment.save_policy
 
     def edited(*arguments):
         save(*arguments)
         rewrite(folder / "rewards.py", "1.0 -", "2.0 -")
 
-    monkeypatch.setattr(stages, "save_policy", edited)
+    monkeypatch.setattr(alignment, "save_policy", edited)
     done = CliRunner().invoke(app, ["run", str(recipe), "-o", "out"])
     assert "it has changed since the run began" in str(done.exception)
     assert "rewards.py:no_lamp" in str(done.exception)

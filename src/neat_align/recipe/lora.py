@@ -70,5 +70,5 @@ def _number(given: Any, least: float = float("-inf")) -> bool:
         return False
     try:
         return least <= float(given) < float("inf")
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
