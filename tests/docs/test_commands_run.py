@@ -80,7 +80,7 @@ def prepared(tmp_path_factory):
 
 def write_inputs(folder):
     tokenizer = make_tokenizer(CHAT_TEMPLATE)
-    longer = {"max_position_embeddings": 1024}  # for the long answers of an audit
+    longer = {"max_position_embeddings": 4096}  # for the long answers of an audit
     make_llama(tokenizer, **longer).save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     for name in ("reward", "my-reward", "reward_model", "rm"):
