@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.invariants.test_trainer import stored_groups, trainer_of
+from tests.trainers import stored_groups, trainer_of
 from torch import Tensor
 from transformers import TrainerCallback
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.invariants.test_trainer import length_reward, rows, stored_groups, trainer_of
+from tests.trainers import length_reward, rows, stored_groups, trainer_of
 
 from neat_align.errors import RewardError
 from neat_align.objectives import KTO, NEAT, OBJECTIVES

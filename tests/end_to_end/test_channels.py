@@ -165,5 +165,7 @@ def test_a_pair_of_prefixes_alone_runs_and_evaluates_without_negative_context(fo
         for words in (["recipe", "check", "r.yaml"], ["run", "r.yaml", "-o", "x"]):
             with pytest.raises(NeatError, match="it puts a negative prompt before queries"):
                 neat(*words, own[0], *context)
+    with pytest.raises(NeatError, match=r"train\.negative_context='much'"):
+        neat("recipe", "check", "r.yaml", own[0], "train.negative_context=much")
     neat("run", "r.yaml", "-o", "bare", "--force", *own)
     assert list((folder / "bare").rglob("report.html"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from tests.conftest import make_llama
-from tests.invariants.test_trainer import config
+from tests.trainers import config
 from transformers import AutoModelForSequenceClassification
 
 from neat_align.errors import NeatError

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from tests.conftest import make_llama
-from tests.invariants.test_trainer import trainer_of
+from tests.trainers import trainer_of
 from transformers import LlamaForSequenceClassification
 
 from neat_align.errors import DataError

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 from tests.conftest import stable_id
-from tests.invariants.test_trainer import (
+from tests.trainers import (
     assert_same,
     config,
     length_reward,

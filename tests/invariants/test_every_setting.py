@@ -10,7 +10,7 @@ import warnings
 import pytest
 import torch
 from tests.conftest import make_llama
-from tests.invariants.test_trainer import length_reward
+from tests.trainers import length_reward
 from transformers.utils import logging as transformers_logging
 
 from neat_align.errors import InputError

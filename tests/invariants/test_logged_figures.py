@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.invariants.test_trainer import rows, stored_groups, trainer_of, weights
+from tests.trainers import rows, stored_groups, trainer_of, weights
 
 from neat_align.errors import DataError, NoSignalError
 from neat_align.models.tokenized import TokenizedGroup

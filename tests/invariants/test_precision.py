@@ -4,7 +4,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from tests.conftest import make_llama
-from tests.invariants.test_trainer import config
+from tests.trainers import config
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from neat_align.errors import ModelError

@@ -9,7 +9,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from tests.invariants.test_packing import ragged_groups
-from tests.invariants.test_trainer import assert_same, rows, trainer_of
+from tests.trainers import assert_same, rows, trainer_of
 
 from neat_align.errors import ModelError
 from neat_align.models import load_causal_lm, load_tokenizer

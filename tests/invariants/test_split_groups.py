@@ -5,7 +5,7 @@ import shutil
 
 import pyarrow.parquet
 import pytest
-from tests.invariants.test_trainer import assert_same, rows, stored_groups, trainer_of, weights
+from tests.trainers import assert_same, rows, stored_groups, trainer_of, weights
 
 from neat_align.errors import InputError, NoSignalError, RecipeError, TrainingError
 from neat_align.objectives import NEAT

@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 from tests.conftest import make_llama
-from tests.invariants.test_trainer import assert_same, trainer_of, weights
+from tests.trainers import assert_same, trainer_of, weights
 
 from neat_align.errors import RewardError, SteeringError
 from neat_align.objectives import NEAT, SFT

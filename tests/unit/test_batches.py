@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.families import make
 from tests.invariants.test_packing import ragged_groups
-from tests.invariants.test_trainer import stored_groups, trainer_of
+from tests.trainers import stored_groups, trainer_of
 
 from neat_align.models.layout import Packed, Padded, layout_of
 from neat_align.models.layout.packable import prepare_for_packing

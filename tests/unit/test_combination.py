@@ -1,7 +1,7 @@
 """Several rewards as one score, and groups whose order they dispute: numbers worked out by hand."""
 
 import pytest
-from tests.invariants.test_trainer import rows, trainer_of
+from tests.trainers import rows, trainer_of
 
 from neat_align.errors import InputError
 from neat_align.evaluation.assembly import Place, outside_scorers

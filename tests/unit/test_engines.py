@@ -11,7 +11,7 @@ import pytest
 import torch
 from peft import LoraConfig
 from tests.conftest import make_llama
-from tests.invariants.test_trainer import assert_same, length_reward, rows, trainer_of, weights
+from tests.trainers import assert_same, length_reward, rows, trainer_of, weights
 from tests.unit.adapter_stub import AdapterStub, draw
 from trl.generation import vllm_generation
 

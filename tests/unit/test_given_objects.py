@@ -6,7 +6,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from tests.conftest import make_llama
-from tests.invariants.test_trainer import assert_same, stored_groups, trainer_of, weights
+from tests.trainers import assert_same, config, length_reward, stored_groups, trainer_of, weights
 from transformers import (
     HfArgumentParser,
     LlamaForSequenceClassification,
@@ -19,6 +19,7 @@ from neat_align.objectives import SFT, LossTerms, Objective
 from neat_align.sampling.scripted import ScriptedSampler
 from neat_align.training.config import NEATConfig
 from neat_align.training.declared import declared_fields
+from neat_align.training.trainer import NEATTrainer
 
 
 @pytest.fixture
@@ -27,11 +28,9 @@ def make(tmp_path, tokenizer, steering, queries):
         optimizers = given.pop("optimizers", None)
         if optimizers is None:
             return trainer_of(tmp_path, tokenizer, steering, queries, **{"max_steps": 1, **given})
-        from tests.invariants import test_trainer as usual
-
-        return usual.NEATTrainer(
-            given.pop("model", None) or make_llama(tokenizer), args=usual.config(tmp_path),
-            steering=steering, reward_funcs=usual.length_reward, train_dataset=queries,
+        return NEATTrainer(
+            given.pop("model", None) or make_llama(tokenizer), args=config(tmp_path),
+            steering=steering, reward_funcs=length_reward, train_dataset=queries,
             processing_class=tokenizer, optimizers=optimizers, **given,
         )  # fmt: skip
 
@@ -232,8 +231,6 @@ def test_settings_are_copied():
 
 
 def test_a_setting_changed_afterwards_is_looked_at(make, tmp_path, tokenizer, steering, queries):
-    from tests.invariants.test_trainer import NEATTrainer, config, length_reward
-
     args = config(tmp_path)
     args.max_steps = 0
     args.temperature = -1

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from tests.invariants.test_trainer import rows, trainer_of
+from tests.trainers import rows, trainer_of
 from typer.testing import CliRunner
 
 from neat_align.cli import app

@@ -10,7 +10,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel
 from tests.conftest import make_llama, stable_id
-from tests.invariants.test_trainer import config, length_reward, stored_groups
+from tests.trainers import config, length_reward, stored_groups
 from transformers import AutoModel, TrainerCallback, TrainingArguments
 
 from neat_align.data import DataSpec, load_queries, save_groups

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 import torch
 from tests.conftest import make_llama
-from tests.invariants.test_trainer import config, length_reward
+from tests.trainers import config, length_reward
 from transformers import AutoModelForCausalLM, LlamaForSequenceClassification
 
 from neat_align.errors import InputError

@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from tests.invariants.test_trainer import rows, trainer_of, weights
+from tests.trainers import rows, trainer_of, weights
 from tests.unit.test_engines import lora, server  # noqa: F401
 from tests.unit.test_server_sampler import client, stub  # noqa: F401
 

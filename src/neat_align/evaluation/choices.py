@@ -66,9 +66,15 @@ def is_right_per_byte(sample: Sample) -> bool:
     return _likeliest(per_byte) == sample["answer"]
 
 
-def among(kind: str, observe: Callable[[Sample], bool]) -> Callable[[Sample], bool | None]:
-    """Observe the queries of one kind alone."""
-    return lambda sample: observe(sample) if sample["kind"] == kind else None
+def accuracy_among(
+    kind: str, title: str, meaning: str, observe: Callable[[Sample], bool]
+) -> Metric:
+    """Make the metric of the queries of one kind alone."""
+
+    def of_kind(sample: Sample) -> bool | None:
+        return observe(sample) if sample["kind"] == kind else None
+
+    return Metric(kind, title, meaning, "higher", "share", "side effects", observe=of_kind)
 
 
 ACCURACY = (

@@ -100,11 +100,23 @@ def _combination(recipe: Recipe) -> Iterator[InputError]:
             "NEAT-PP is NEAT without negative prompts, in the context too",
             "set train.negative_context=0, or use neat",
         )
-    unknown = is_own(str(name)) or objective_problems(recipe.objective)
-    if context is None and not unknown:
-        context = make_objective(recipe.objective).suggested_negative_context
-    if context and not _steering(recipe):
-        yield from context_needs(context, recipe.pair)
+    if context is None:
+        unknown = is_own(str(name)) or objective_problems(recipe.objective)
+    else:
+        unknown = setting_problems({"negative_context": context})
+    if not unknown and not _steering(recipe):
+        yield from context_needs(negative_context(recipe), recipe.pair)
+
+
+def negative_context(recipe: Recipe) -> float:
+    """Return the share of queries that a negative prompt stands before in training.
+
+    It is the objective's suggestion where the recipe names none.
+    """
+    own = recipe.train.get("negative_context")
+    return float(
+        make_objective(recipe.objective).suggested_negative_context if own is None else own
+    )
 
 
 def _settings(recipe: Recipe) -> list[InputError]:

@@ -6,7 +6,6 @@ imported when one is asked for.
 
 from neat_align.scoring.base import Bound, NamedScorer, Need, Scorer, Takes
 from neat_align.scoring.combination import Combination
-from neat_align.scoring.combine import ScorerSet
 from neat_align.scoring.functions import RewardFunction
 from neat_align.scoring.named.polarity import Polarity
 from neat_align.scoring.registry import by_name, named_scorers
@@ -20,6 +19,7 @@ from neat_align.scoring.resolve import (
     resolve_scorer,
     unmet_problems,
 )
+from neat_align.scoring.scorer_set import ScorerSet
 from neat_align.scoring.user_code import load_function
 
 __all__ = [

@@ -9,6 +9,7 @@ from typing import Any
 
 from neat_align.errors import raise_all
 from neat_align.recipe import Recipe
+from neat_align.recipe.check import negative_context
 from neat_align.sampling.trial_result import TRIAL_FILE, SteeringTrial
 from neat_align.storage.atomic import read_json
 from neat_align.training.save_policy import save_policy
@@ -16,7 +17,6 @@ from neat_align.workflow import inputs
 from neat_align.workflow.places import Places
 from neat_align.workflow.recipe_settings import (
     Trial,
-    negative_context,
     objective,
     precision,
     training_arguments,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from neat_align.errors import InputError, SeveralErrors
 from neat_align.recipe import Recipe
+from neat_align.recipe.check import negative_context
 from neat_align.recipe.schema import Evaluate
 from neat_align.sampling.base import Decoding
 from neat_align.training.objective_choice import DEFAULT, make_objective
@@ -105,12 +106,6 @@ def policy_name(recipe: Recipe) -> str:
 def objective(recipe: Recipe) -> Any:
     """Make the recipe's objective."""
     return make_objective(recipe.objective)
-
-
-def negative_context(recipe: Recipe) -> float:
-    """Return the share of queries that a negative prompt stands before in training."""
-    own = recipe.train.get("negative_context")
-    return float(objective(recipe).suggested_negative_context if own is None else own)
 
 
 def needs(recipe: Recipe, trial: Trial = "stops") -> list[InputError]:

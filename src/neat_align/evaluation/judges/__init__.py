@@ -1,8 +1,9 @@
 """Judges that were trained on people's labels, and whose agreement with people is known.
 
-They need neither a model nor the network: four linear models over hashed n-grams, in
-`judges.safetensors`, written by scripts/train_judges.py. `agreement.json` says how often they
-agreed with people on data sets that were left out. What they rest on, and where they fail:
+They need neither a model nor the network: four linear models over hashed n-grams, and the line
+from a score of harm to its log-odds, in `judges.safetensors`, written by
+scripts/train_judges.py. `agreement.json` says how often they agreed with people on data sets
+that were left out. What they rest on, and where they fail:
 docs/decisions/0035-judges-that-are-judged.md.
 """
 

@@ -13,7 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neat_align.errors import DataError
-from neat_align.evaluation.choices import WHOLE_TEXTS, among, first_is_likelier, texts_query
+from neat_align.evaluation.choices import (
+    WHOLE_TEXTS,
+    accuracy_among,
+    first_is_likelier,
+    texts_query,
+)
 from neat_align.evaluation.metric import Metric
 from neat_align.evaluation.published import Hub, Published
 from neat_align.evaluation.rows import AS_PUBLISHED, rows_with
@@ -52,9 +57,8 @@ def _queries(path: Path) -> Iterator[Query]:
 
 
 def _metric(kind: str) -> Metric:
-    title, observe = PHENOMENA[kind], among(kind, first_is_likelier)
-    meaning = f"Accuracy on pairs about {title}."
-    return Metric(kind, title, meaning, "higher", "share", "side effects", (), observe)
+    title = PHENOMENA[kind]
+    return accuracy_among(kind, title, f"Accuracy on pairs about {title}.", first_is_likelier)
 
 
 BLIMP = Task(

@@ -16,7 +16,13 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-from neat_align.evaluation.choices import ACCURACY, GOING_ON, among, choice_query, is_right
+from neat_align.evaluation.choices import (
+    ACCURACY,
+    GOING_ON,
+    accuracy_among,
+    choice_query,
+    is_right,
+)
 from neat_align.evaluation.metric import Metric
 from neat_align.evaluation.published import Published
 from neat_align.evaluation.rows import rows_with
@@ -58,9 +64,7 @@ def _drawn(row: dict[str, str], others: set[str]) -> list[str]:
 
 
 def _metric(kind: str) -> Metric:
-    meaning = f"Accuracy on {kind} relations."
-    observe = among(kind, is_right)
-    return Metric(kind, kind, meaning, "higher", "share", "side effects", (), observe)
+    return accuracy_among(kind, kind, f"Accuracy on {kind} relations.", is_right)
 
 
 RELATIONS = Task(

@@ -99,7 +99,7 @@ def _unread(kind: int) -> str:
     known = GGMLQuantizationType(kind)
     try:
         dequantize(np.zeros((1, GGML_QUANT_SIZES[known][1]), np.uint8), known)
-    except NotImplementedError:
+    except NotImplementedError:  # how gguf says that it knows the type and cannot read it
         return known.name
     return ""
 
